@@ -1,0 +1,60 @@
+# `make demo` and `make test` are the two commands; `make help` lists the rest.
+# Every target does its own set-up and can be repeated.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+TESTS ?=
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help setup demo demo-down up down images test test-long lint format generate constraints clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(STAMP) ## the project's virtual environment, with the versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "==> python environment in $(VENV)"
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[operator,server,dev]'
+	@touch $@
+
+demo: $(STAMP) ## a kind cluster, the operator by Helm, an example, an inference, the proof of exclusive CPUs
+	@$(PYTHON) -m devcluster.demo run
+
+demo-down: $(STAMP) ## remove everything the demo made
+	@$(PYTHON) -m devcluster.demo down
+
+up: $(STAMP) ## the demo's cluster with the operator installed, left running
+	@$(PYTHON) -m devcluster.demo up
+
+down: demo-down ## remove the cluster of `make up`
+
+images: $(STAMP) ## build both images with docker, podman or buildah, and print their sizes
+	@$(PYTHON) -m devcluster.images
+
+lint: $(STAMP) ## ruff, mypy --strict, import-linter, generated files fresh
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+test: lint ## everything: lint, then all tests (TESTS="tests/server -k x" narrows)
+	@$(PYTHON) -m pytest $(TESTS)
+
+format: $(STAMP) ## let ruff format and fix
+	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
+
+generate: $(STAMP) ## the CRD from api.py, the gRPC stubs from the proto
+	@$(PYTHON) -m modelserver_operator crd > crds/modelservers.modelserver.dev.yaml
+
+constraints: ## renew constraints.txt with the newest versions that resolve together
+	@python3 -m venv build/constraints && build/constraints/bin/pip install --quiet '.[operator,server,dev]'
+	@(sed -n '/^#/p' constraints.txt; build/constraints/bin/pip freeze --exclude openvino-modelserver) > build/constraints.txt
+	@mv build/constraints.txt constraints.txt
+
+clean: ## remove the virtual environment and build leftovers (the cache stays)
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,157 @@
+"""kubectl and helm against one cluster, as the demo and the end-to-end tests use them."""
+
+import contextlib
+import json
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) -> (\d+)")
+
+
+class CommandError(Exception):
+    """A command against the cluster failed; the message holds what it printed."""
+
+
+@dataclass(frozen=True)
+class Kubernetes:
+    """One cluster, reached through the environment that holds its KUBECONFIG and PATH."""
+
+    environment: dict[str, str]
+    namespace: str = "default"
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """Run kubectl in the namespace and return what it prints.
+
+        Raises:
+            CommandError: kubectl ended with an error, or not within `timeout` seconds.
+        """
+        return self._run(["kubectl", "--namespace", self.namespace, *arguments], stdin, timeout)
+
+    def helm(self, *arguments: str, timeout: float = 300) -> str:
+        """Run helm and return what it prints; raises CommandError."""
+        return self._run(["helm", *arguments], None, timeout)
+
+    def apply(self, manifest: str | Path) -> str:
+        """Apply a manifest, given as text or as a path."""
+        text = manifest.read_text() if isinstance(manifest, Path) else manifest
+        return self.kubectl("apply", "--validate=strict", "-f", "-", stdin=text)
+
+    def get(self, kind: str, name: str) -> dict[str, Any]:
+        """Return one object."""
+        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        return found
+
+    def items(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
+        """Return the objects of a kind in the namespace."""
+        found = json.loads(self.kubectl("get", kind, "--selector", selector, "-o", "json"))
+        items: list[dict[str, Any]] = found["items"]
+        return items
+
+    def exec(self, target: str, *command: str) -> str:
+        """Run a command in a pod's first container."""
+        return self.kubectl("exec", target, "--", *command)
+
+    def condition(self, name: str, kind: str) -> dict[str, Any]:
+        """Return one condition of a ModelServer, or an empty one."""
+        conditions = self.get("modelserver", name).get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == kind), {})
+
+    def wait_for(self, name: str, condition: str = "Ready", timeout: float = 120) -> None:
+        """Wait until a ModelServer's condition is True; the error tells its conditions and pods."""
+        try:
+            self.kubectl(
+                "wait", f"modelserver/{name}", f"--for=condition={condition}",
+                f"--timeout={timeout:.0f}s", timeout=timeout + 30,
+            )  # fmt: skip
+        except CommandError as error:
+            raise CommandError(f"{error}\n{self.describe(name)}") from None
+
+    def describe(self, name: str) -> str:
+        """Say what there is to say about a ModelServer that is not as it should be."""
+        label = f"app.kubernetes.io/instance={name}"
+        wanted = (
+            ("get", "modelserver", name, "-o", "jsonpath={.status}"),
+            ("get", "all", "-l", label, "-o", "wide"),
+            ("logs", "-l", label, "--tail=20", "--all-containers"),
+            ("get", "events", "--sort-by=.lastTimestamp"),
+        )
+        said = []
+        for arguments in wanted:
+            with contextlib.suppress(CommandError):
+                said.append(self.kubectl(*arguments)[-3000:])
+        return "\n".join(said)
+
+    @contextlib.contextmanager
+    def port_forward(self, target: str, *ports: int) -> Iterator[dict[int, int]]:
+        """Forward free ports of loopback to ports of a pod or Service: {port there: port here}."""
+        command = [
+            "kubectl",
+            "--namespace",
+            self.namespace,
+            "port-forward",
+            target,
+            *(f":{p}" for p in ports),
+        ]
+        process = subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            yield _forwarded(process, set(ports))
+        finally:
+            process.terminate()
+            process.wait(10)
+
+    def _run(self, command: list[str], stdin: str | None, timeout: float) -> str:
+        try:
+            done = subprocess.run(
+                command,
+                env=self.environment,
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise CommandError(f"{' '.join(command)}: no end after {timeout:.0f} s") from None
+        if done.returncode != 0:
+            raise CommandError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+
+def _forwarded(process: subprocess.Popen[str], ports: set[int]) -> dict[int, int]:
+    """Read which ports kubectl chose; the rest of its output is drained in the background."""
+    found: dict[int, int] = {}
+    said = ""
+    guard = threading.Timer(30, process.kill)
+    guard.start()
+    assert process.stdout is not None  # noqa: S101 - Popen was given a pipe
+    for line in process.stdout:
+        said += line
+        if match := FORWARDING.search(line):
+            found[int(match[2])] = int(match[1])
+        if ports <= set(found):
+            break
+    guard.cancel()
+    if not ports <= set(found):
+        raise CommandError(f"kubectl port-forward: {said.strip() or 'ended without a word'}")
+    threading.Thread(target=process.stdout.read, daemon=True).start()
+    return found
+
+
+def until(what: str, holds: Any, timeout: float = 60, pause: float = 0.3) -> Any:
+    """Ask again until `holds()` returns something true, and return it; raises TimeoutError naming `what`."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = holds()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {timeout:.0f} s")
+        time.sleep(pause)

@@ -1,0 +1,44 @@
+"""What the end-to-end tests do over and over."""
+
+from pathlib import Path
+
+from devcluster import Cluster, load
+from devcluster.demo import images, installation
+from devcluster.demo.kubernetes import Kubernetes, until
+
+MINIMAL = """
+apiVersion: modelserver.dev/v1alpha1
+kind: ModelServer
+metadata: {name: NAME}
+spec:
+  models:
+  - {name: text-orientation, uri: "pvc://models/text-orientation"}
+"""
+
+
+def minimal(name: str) -> str:
+    """The smallest object there is: one model with name and uri."""
+    return MINIMAL.replace("NAME", name)
+
+
+def install(cluster: Cluster, operator: images.Image, server: images.Image, model: Path) -> Kubernetes:
+    load(cluster.name, operator.name, server.name)
+    kubernetes = Kubernetes(cluster.environment())
+    installation.install_operator(kubernetes, operator.name, server.name)
+    installation.fill_models_volume(kubernetes, server.name, model)
+    return kubernetes
+
+
+def remove(kubernetes: Kubernetes, name: str) -> None:
+    kubernetes.kubectl("delete", "modelserver", name, "--ignore-not-found", "--wait=true")
+    selector = f"app.kubernetes.io/instance={name}"
+    until(f"no pod of {name} is left", lambda: not kubernetes.items("pods", selector), timeout=90)
+
+
+def selector(name: str) -> str:
+    return f"app.kubernetes.io/instance={name}"
+
+
+def pod_of(kubernetes: Kubernetes, name: str) -> dict:
+    (pod,) = kubernetes.items("pods", selector(name))
+    return pod
