@@ -1,0 +1,169 @@
+"""The Go programs of the cluster, built once from pinned modules into the cache."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcluster import paths
+from devcluster.errors import RequirementMissing
+from devcluster.lock import lock
+from devcluster.process import Runner, stop_all
+from devcluster.progress import Progress
+
+MODULES = paths.SOURCES / "gotools"
+KUBERNETES_MODULE = "k8s.io/kubernetes"
+BUILD_OWNER = "build"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Programs that are built by one go command, each with its package."""
+
+    title: str
+    module: str
+    packages: dict[str, str]
+
+
+def _kubernetes(*names: str) -> dict[str, str]:
+    return {name: f"{KUBERNETES_MODULE}/cmd/{name}" for name in names}
+
+
+def _plugins(*names: str) -> dict[str, str]:
+    return {Path(name).name: f"github.com/containernetworking/plugins/plugins/{name}" for name in names}
+
+
+CONTROL_PLANE = Group(
+    "Kubernetes control plane and etcd",
+    "cluster",
+    _kubernetes("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubeadm", "kubectl")
+    | {"etcd": "go.etcd.io/etcd/server/v3"},
+)
+TOOLS = Group(
+    "kind, helm, kwok",
+    "cluster",
+    {"kind": "sigs.k8s.io/kind", "helm": "helm.sh/helm/v4/cmd/helm", "kwok": "sigs.k8s.io/kwok/cmd/kwok"},
+)
+NODE = Group(
+    "kubelet, kube-proxy, CoreDNS, metrics-server, network programs",
+    "cluster",
+    _kubernetes("kubelet", "kube-proxy")
+    | {
+        "coredns": "github.com/coredns/coredns",
+        "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    }
+    | _plugins("ipam/host-local", "main/loopback", "main/ptp", "meta/portmap")
+    | {"kindnetd": "./kindnetd", "crictl": "./crictl", "pause": "./pause"},
+)
+STORAGE = Group(
+    "local-path-provisioner",
+    "local-path-provisioner",
+    {"local-path-provisioner": "github.com/rancher/local-path-provisioner"},
+)
+CONTAINERD = Group(
+    "containerd",
+    "containerd",
+    {
+        name: f"github.com/containerd/containerd/v2/cmd/{name}"
+        for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+    },
+)
+FOR_USE = (CONTROL_PLANE, TOOLS)
+FOR_NODES = (NODE, STORAGE, CONTAINERD)
+
+
+def module_version(module: str, name: str = "cluster") -> str:
+    """The version of a module that our go.mod pins."""
+    text = (MODULES / name / "go.mod").read_text()
+    found = re.search(rf"^(?:\t|require ){re.escape(module)} (v\S+)", text, re.MULTILINE)
+    if not found:
+        raise RequirementMissing(f"{MODULES / name / 'go.mod'} does not require {module}; add it there.")
+    return found[1]
+
+
+def directory() -> Path:
+    """Where the programs of exactly these sources are; it may not be complete."""
+    return paths.cache() / "bin" / paths.fingerprint(_sources(), " ".join(_flags("cluster")))
+
+
+def missing(groups: tuple[Group, ...]) -> list[Group]:
+    there = directory()
+    return [group for group in groups if not all((there / name).exists() for name in group.packages)]
+
+
+def build(groups: tuple[Group, ...], progress: Progress) -> Path:
+    """Build what is missing, one group after the other, and return the directory."""
+    target = directory()
+    if not missing(groups):
+        return target
+    go = _go()
+    paths.require_space(12, "the Go programs")
+    with lock("go-build"):
+        stop_all(BUILD_OWNER)  # what a killed builder left running
+        target.mkdir(parents=True, exist_ok=True)
+        for group in missing(groups):
+            with progress.step(f"Go: {group.title}"):
+                _build(go, group, target)
+    return target
+
+
+def module_directory(module: str) -> Path:
+    """The sources of a module as Go downloaded them."""
+    runner = Runner(BUILD_OWNER, _environment())
+    found = runner.run(
+        [_go(), "list", "-m", "-f", "{{.Dir}}", module], directory=MODULES / "cluster", timeout=600
+    )
+    return Path(found.strip())
+
+
+def _build(go: str, group: Group, target: Path) -> None:
+    runner = Runner(BUILD_OWNER, _environment(), paths.logs() / "go-build.log")
+    with tempfile.TemporaryDirectory(dir=target, prefix=".building-") as staging:
+        command = [go, "build", *_flags(group.module), "-o", f"{staging}/", *group.packages.values()]
+        runner.run(command, directory=MODULES / group.module, timeout=3600)
+        for name, package in group.packages.items():
+            # Go names a program after the last part of its package that is not a major version.
+            built = re.sub(r"/v\d+$", "", package).rpartition("/")[2]
+            shutil.move(Path(staging) / built, target / name)
+
+
+def _flags(module: str) -> list[str]:
+    # One set of flags for a whole module: packages compiled for one group serve the next.
+    version = module_version(KUBERNETES_MODULE)
+    major, minor = version.removeprefix("v").split(".")[:2]
+    stamp = "-s -w"
+    if module == "cluster":
+        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
+            stamp += f" -X {package}.gitVersion={version} -X {package}.gitMajor={major}"
+            stamp += f" -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean"
+    return ["-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags", stamp]
+
+
+def _environment() -> dict[str, str]:
+    return {"CGO_ENABLED": "0", "GOWORK": "off"}
+
+
+def _sources() -> Iterator[Path]:
+    for pattern in ("*/go.mod", "*/go.sum", "*/**/*.go"):
+        yield from MODULES.glob(pattern)
+
+
+def _go() -> str:
+    wanted = re.search(r"^go (\S+)$", (MODULES / "cluster" / "go.mod").read_text(), re.MULTILINE)
+    version = wanted[1] if wanted else "?"
+    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+    if not go:
+        raise RequirementMissing(
+            f"Go {version} or newer is needed to build the cluster's programs, but there is no `go` on PATH.\n"
+            f"Install it from go.dev/dl (Debian's own is too old) and put its bin directory on PATH."
+        )
+    have = Runner(BUILD_OWNER).run([go, "env", "GOVERSION"]).strip().removeprefix("go")
+    if _numbers(have) < _numbers(version):
+        raise RequirementMissing(f"Go {version} or newer is needed, but {go} is {have}. Install a newer one.")
+    return go
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])

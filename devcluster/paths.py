@@ -1,0 +1,57 @@
+"""Where the local cluster keeps its files: one cache directory, entries named after a hash of what made them."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from devcluster.errors import RequirementMissing
+
+SOURCES = Path(__file__).resolve().parent
+
+
+def cache() -> Path:
+    """The root of everything kept between runs; MODELSERVER_CACHE moves it."""
+    if chosen := os.environ.get("MODELSERVER_CACHE"):
+        return Path(chosen).resolve()
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "openvino-modelserver"
+
+
+def clusters() -> Path:
+    return cache() / "clusters"
+
+
+def locks() -> Path:
+    return cache() / "locks"
+
+
+def logs() -> Path:
+    directory = cache() / "logs"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def fingerprint(files: Iterable[Path], *texts: str) -> str:
+    """A short hash of the names and contents of files and of some texts, the same on every machine."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        name = str(file.relative_to(SOURCES)) if file.is_relative_to(SOURCES) else file.name
+        digest.update(f"{name}\0{file.stat().st_size}\0".encode())
+        digest.update(file.read_bytes())
+    for text in texts:
+        digest.update(f"\0{text}".encode())
+    return digest.hexdigest()[:16]
+
+
+def require_space(gigabytes: int, what: str) -> None:
+    """Fail before a long build instead of in the middle of it."""
+    root = cache()
+    root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(root).free / 1e9
+    if free < gigabytes:
+        raise RequirementMissing(
+            f"Building {what} needs about {gigabytes} GB of disk space, but {root} has {free:.1f} GB free.\n"
+            f"Free some space there, or point MODELSERVER_CACHE at a directory on a larger disk."
+        )

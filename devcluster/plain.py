@@ -1,0 +1,259 @@
+"""A control plane without a node: etcd, kube-apiserver and what else is asked for, as plain processes.
+
+Ready in a few seconds, needs neither root nor an engine. Pods are accepted but never run, unless kwok
+plays their nodes. RBAC is on; the credentials are made by kubeadm, so they are those of a real cluster.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from devcluster import gobuild, ports
+from devcluster.errors import NotReady
+from devcluster.process import Runner, owned_by, stop_all
+from devcluster.state import Cluster
+
+EXTRAS = ("controller-manager", "scheduler", "kwok")
+SERVICE_SUBNET = "10.96.0.0/16"
+# kubeadm refuses a loopback address here. This one is reserved for documentation: nothing answers
+# there and nothing asks, because every program below is told the loopback address.
+ADVERTISED = "192.0.2.1"
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """The programs of one cluster, where they listen and where their files are."""
+
+    cluster: Cluster
+    port: int
+    etcd_client: int
+    etcd_peer: int
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def certificates(self) -> Path:
+        return self.cluster.directory / "pki"
+
+    def runner(self) -> Runner:
+        return Runner(self.cluster.owner)
+
+    def start(self, program: str, *flags: str) -> None:
+        log = self.cluster.directory / f"{program}.log"
+        self.runner().start([self.cluster.binaries / program, *flags], log)
+
+
+def start(cluster: Cluster) -> None:
+    plane = ControlPlane(cluster, *ports.free(3))
+    _issue_credentials(plane)
+    _start_etcd(plane)
+    _start_api_server(plane)
+    _wait(plane, "kube-apiserver", cluster.is_answering)
+    extras = cluster.wish.extras
+    if "controller-manager" in extras:
+        _start_controller_manager(plane)
+    if "scheduler" in extras:
+        plane.start(
+            "kube-scheduler", *_as_client(plane, "scheduler"), "--leader-elect=false", "--secure-port=0"
+        )
+    if "kwok" in extras:
+        _start_kwok(plane)
+    if "controller-manager" in extras:
+        # Pods are refused in a namespace before this account is there.
+        _wait(plane, "kube-controller-manager", lambda: _exists(cluster, "serviceaccount", "default"))
+
+
+def stop(cluster_owner: str) -> None:
+    # Nothing here is worth a farewell: the data goes too.
+    stop_all(cluster_owner)
+
+
+def _issue_credentials(plane: ControlPlane) -> None:
+    directory = plane.cluster.directory
+    configuration = directory / "kubeadm.json"
+    configuration.write_text("\n---\n".join(json.dumps(document) for document in _kubeadm_documents(plane)))
+    kubeadm = plane.cluster.binaries / "kubeadm"
+    runner = plane.runner()
+    runner.run([kubeadm, "init", "phase", "certs", "all", "--config", configuration])
+    runner.run(
+        [
+            kubeadm,
+            "init",
+            "phase",
+            "kubeconfig",
+            "all",
+            "--config",
+            configuration,
+            "--kubeconfig-dir",
+            directory,
+        ]
+    )
+    # The one whose rights do not depend on an object in the cluster.
+    (directory / "super-admin.conf").rename(plane.cluster.kubeconfig)
+
+
+def _kubeadm_documents(plane: ControlPlane) -> list[dict[str, object]]:
+    version = "kubeadm.k8s.io/v1beta4"
+    return [
+        {
+            "apiVersion": version,
+            "kind": "ClusterConfiguration",
+            "clusterName": plane.cluster.name,
+            "kubernetesVersion": gobuild.module_version(gobuild.KUBERNETES_MODULE),
+            "certificatesDir": str(plane.certificates),
+            "controlPlaneEndpoint": f"127.0.0.1:{plane.port}",
+            "encryptionAlgorithm": "ECDSA-P256",
+            "networking": {"serviceSubnet": SERVICE_SUBNET},
+            "apiServer": {"certSANs": ["127.0.0.1", "localhost"]},
+        },
+        {
+            "apiVersion": version,
+            "kind": "InitConfiguration",
+            "localAPIEndpoint": {"advertiseAddress": ADVERTISED, "bindPort": plane.port},
+            "nodeRegistration": {"name": plane.cluster.name, "criSocket": "unix:///nonexistent"},
+        },
+    ]
+
+
+def _start_etcd(plane: ControlPlane) -> None:
+    pki = plane.certificates / "etcd"
+    client, peer = f"https://127.0.0.1:{plane.etcd_client}", f"http://127.0.0.1:{plane.etcd_peer}"
+    plane.start(
+        "etcd",
+        f"--name={plane.cluster.name}",
+        f"--data-dir={plane.cluster.directory / 'etcd'}",
+        "--unsafe-no-fsync",  # this data is thrown away with the cluster
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster={plane.cluster.name}={peer}",
+        "--client-cert-auth",
+        f"--trusted-ca-file={pki / 'ca.crt'}",
+        f"--cert-file={pki / 'server.crt'}",
+        f"--key-file={pki / 'server.key'}",
+    )
+
+
+def _start_api_server(plane: ControlPlane) -> None:
+    pki = plane.certificates
+    plane.start(
+        "kube-apiserver",
+        "--bind-address=127.0.0.1",
+        f"--secure-port={plane.port}",
+        f"--advertise-address={ADVERTISED}",
+        "--endpoint-reconciler-type=none",
+        f"--etcd-servers=https://127.0.0.1:{plane.etcd_client}",
+        f"--etcd-cafile={pki / 'etcd' / 'ca.crt'}",
+        f"--etcd-certfile={pki / 'apiserver-etcd-client.crt'}",
+        f"--etcd-keyfile={pki / 'apiserver-etcd-client.key'}",
+        f"--client-ca-file={pki / 'ca.crt'}",
+        f"--tls-cert-file={pki / 'apiserver.crt'}",
+        f"--tls-private-key-file={pki / 'apiserver.key'}",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--allow-privileged",
+        f"--service-cluster-ip-range={SERVICE_SUBNET}",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={pki / 'sa.pub'}",
+        f"--service-account-signing-key-file={pki / 'sa.key'}",
+        *_aggregation(pki),
+    )
+
+
+def _aggregation(pki: Path) -> list[str]:
+    """What the API server needs to pass requests on to extension API servers."""
+    return [
+        f"--requestheader-client-ca-file={pki / 'front-proxy-ca.crt'}",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={pki / 'front-proxy-client.crt'}",
+        f"--proxy-client-key-file={pki / 'front-proxy-client.key'}",
+        "--enable-aggregator-routing",
+    ]
+
+
+def _start_controller_manager(plane: ControlPlane) -> None:
+    pki = plane.certificates
+    plane.start(
+        "kube-controller-manager",
+        *_as_client(plane, "controller-manager"),
+        "--leader-elect=false",
+        "--secure-port=0",
+        "--use-service-account-credentials",
+        f"--service-account-private-key-file={pki / 'sa.key'}",
+        f"--root-ca-file={pki / 'ca.crt'}",
+        f"--cluster-signing-cert-file={pki / 'ca.crt'}",
+        f"--cluster-signing-key-file={pki / 'ca.key'}",
+    )
+
+
+def _start_kwok(plane: ControlPlane) -> None:
+    settings = plane.cluster.directory / "kwok.json"
+    settings.write_text(
+        json.dumps({"apiVersion": "config.kwok.x-k8s.io/v1alpha1", "kind": "KwokConfiguration"})
+    )
+    plane.start(
+        "kwok",
+        f"--kubeconfig={plane.cluster.kubeconfig}",
+        f"--config={settings}",
+        "--manage-all-nodes",
+        "--node-lease-duration-seconds=40",
+    )
+    for number in range(plane.cluster.wish.nodes):
+        plane.cluster.kubectl("create", "-f", "-", text=json.dumps(simulated_node(f"kwok-{number}")))
+
+
+def simulated_node(name: str) -> dict[str, object]:
+    """A node that exists only in the API; its pods are said to run at once."""
+    amounts = {"cpu": "64", "memory": "256Gi", "pods": "1000"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "annotations": {"kwok.x-k8s.io/node": "fake", "node.alpha.kubernetes.io/ttl": "0"},
+            "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "type": "kwok"},
+        },
+        "status": {"allocatable": amounts, "capacity": amounts, "phase": "Running"},
+    }
+
+
+def _as_client(plane: ControlPlane, component: str) -> list[str]:
+    file = plane.cluster.directory / f"{component}.conf"
+    return [
+        f"--kubeconfig={file}",
+        f"--authentication-kubeconfig={file}",
+        f"--authorization-kubeconfig={file}",
+        f"--master={plane.url}",
+    ]
+
+
+def _exists(cluster: Cluster, kind: str, name: str) -> bool:
+    runner = Runner(cluster.owner, cluster.environment())
+    return runner.succeeds([cluster.binaries / "kubectl", "get", kind, name])
+
+
+def _wait(plane: ControlPlane, program: str, condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        running = {process.program for process in owned_by(plane.cluster.owner)}
+        log = plane.cluster.directory / f"{program}.log"
+        # The kernel keeps 15 characters of a name; setsid is what a program is before it is itself.
+        if not running & {program[:15], "setsid"}:
+            raise NotReady(f"{program} ended by itself. Its last words:\n{_last_lines(log)}")
+        if time.monotonic() > deadline:
+            raise NotReady(
+                f"{program} was not ready within {seconds:.0f} s. Its log so far:\n{_last_lines(log)}"
+            )
+        time.sleep(0.1)
+
+
+def _last_lines(log: Path, count: int = 10) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-count:]) if log.exists() else "(no log)"
