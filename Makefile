@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 TESTS ?=
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo demo-down up down images test test-long lint format generate constraints clean
+.PHONY: help setup demo demo-down up down images test lint format generate constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,7 +35,7 @@ up: $(STAMP) ## the demo's cluster with the operator installed, left running
 down: demo-down ## remove the cluster of `make up`
 
 images: $(STAMP) ## build both images with docker, podman or buildah, and print their sizes
-	@$(PYTHON) -m devcluster.images
+	@$(PYTHON) -m devcluster.demo.images
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter, generated files fresh
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check .

@@ -68,6 +68,19 @@ def run() -> None:
     evidence.insist(answers, cpus)
 
 
+def models() -> None:
+    """Fill the claim `models` of a running cluster with the models of both examples."""
+    place = target.cluster()
+    both = (weights.text_orientation(cache()), weights.resnet50(cache()))
+    installation.fill_models_volume(place.kubernetes, images.build("server").name, *both)
+
+
+def up() -> None:
+    """Bring up the cluster with the operator and leave it."""
+    bring_up(Steps())
+    print("The operator is installed. `python -m devcluster env` prints how to use the cluster.")
+
+
 def down() -> None:
     """Remove what the demo made: its cluster, or its objects on a cluster that was given."""
     given = target.given()
@@ -81,15 +94,11 @@ def down() -> None:
 
 def main() -> int:
     """Run the command line; every failure ends as one message and exit code 1."""
+    verbs = {"run": run, "up": up, "models": models, "down": down}
     parser = argparse.ArgumentParser(prog="python -m devcluster.demo", description=__doc__)
-    parser.add_argument("what", choices=("run", "up", "down"))
-    what = parser.parse_args().what
+    parser.add_argument("what", choices=verbs)
     try:
-        if what == "up":
-            bring_up(Steps())
-            print("The operator is installed. `python -m devcluster env` prints how to use the cluster.")
-        else:
-            {"run": run, "down": down}[what]()
+        verbs[parser.parse_args().what]()
     except (DevclusterError, CommandError, TimeoutError, evidence.NotProven) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -1,12 +1,12 @@
-"""Build the project's two images, with the engine that is there.
+"""Build the project's two images with the engine that is there: docker, podman, or buildah.
 
-An image's tag holds a hash of everything that goes into it, so that an image that exists is
-never built again and a cluster never runs a stale one.
+An image's tag holds a hash of everything that goes into it: an image that is there is not built
+again, and a cluster never runs a stale one.
 """
 
 import hashlib
 import os
-import subprocess
+import shutil
 import sys
 import time
 import tomllib
@@ -14,26 +14,108 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import rootfs
+from devcluster import engine as engines
+from devcluster import paths, rootfs
 from devcluster.engine import Engine
+from devcluster.errors import DevclusterError
+from devcluster.process import Runner
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SOURCES = {
-    "server": ("Dockerfile.server", "server/modelserver"),
-    "operator": ("Dockerfile.operator", "operator/modelserver_operator"),
-}
+PACKAGES = {"server": "server/modelserver", "operator": "operator/modelserver_operator"}
 COMMON = ("pyproject.toml", "constraints.txt", ".dockerignore")
+PUBLIC_BASE = "python:3.11-slim-bookworm"  # the Dockerfiles' own default
 
 
 @dataclass(frozen=True)
 class Image:
-    """A built image; `size` in bytes."""
+    """A built image: `repository:tag` and its size in bytes."""
 
-    repository: str
-    tag: str
+    name: str
     size: int
 
-    @property
-    def name(self) -> str:
-        """`repository:tag`."""
-        return f"{self.repository}:{self.tag}"
+
+def build(part: str) -> Image:
+    """Build the image of `server` or `operator`, if it is not there as its sources are now.
+
+    Raises:
+        DevclusterError: no engine, or the build failed; the message names the log.
+    """
+    engine = engines.ensure()
+    name = f"modelserver-dev/{part}:{version()}-{fingerprint(part)}"
+    if not engine.has(name):
+        print(f"    building {name}", flush=True)
+        start = time.monotonic()
+        options = ["--file", str(ROOT / f"Dockerfile.{part}"), *_base(engine), *_certificates()]
+        engine.build(ROOT, name, *options, log=paths.logs() / f"image-{part}.log")
+        print(f"    built {name} in {time.monotonic() - start:.0f} s", flush=True)
+    return Image(name, int(engine.run("image", "inspect", "--format", "{{.Size}}", name)))
+
+
+def build_with_buildah(part: str) -> str:
+    """Build an image where buildah is the only builder; returns its name."""
+    name = f"localhost/modelserver-dev/{part}:{version()}-{fingerprint(part)}"
+    command = [
+        "buildah",
+        "build",
+        "--tag",
+        name,
+        "--file",
+        str(ROOT / f"Dockerfile.{part}"),
+        *_certificates(),
+    ]
+    Runner("build", log=paths.logs() / f"image-{part}.log").run([*command, ROOT], timeout=1800)
+    return name
+
+
+def version() -> str:
+    """Return the project's version."""
+    found: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return found
+
+
+def fingerprint(part: str) -> str:
+    """Hash the names and contents of all that goes into an image."""
+    digest = hashlib.sha256()
+    for file in sorted(_sources(part)):
+        digest.update(f"{file.relative_to(ROOT)}\0{file.stat().st_size}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _sources(part: str) -> Iterator[Path]:
+    yield from (ROOT / name for name in (*COMMON, f"Dockerfile.{part}"))
+    for package in PACKAGES.values():  # one distribution: both packages are in its wheel
+        yield from (f for f in (ROOT / package).rglob("*") if f.is_file() and "__pycache__" not in f.parts)
+
+
+def _base(engine: Engine) -> list[str]:
+    """Use the public base where it is there or a registry answers, and one made of packages elsewhere."""
+    if engine.has(PUBLIC_BASE):
+        return []
+    return ["--build-arg", f"BASE_IMAGE={rootfs.base_image(engine)}"]
+
+
+def _certificates() -> list[str]:
+    """Hand the machine's certificates to pip, where pip here is told to use others than its own."""
+    bundle = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
+    return ["--secret", f"id=ca,src={bundle}"] if bundle and Path(bundle).is_file() else []
+
+
+def main() -> int:
+    """Build both images and print their names and sizes."""
+    try:
+        if engines.find() is None and shutil.which("buildah") and not shutil.which("dockerd"):
+            for part in PACKAGES:
+                print(build_with_buildah(part))
+            return 0
+        for part in PACKAGES:
+            image = build(part)
+            print(f"{image.name}  {image.size / 1e6:.0f} MB")
+    except DevclusterError as error:
+        print(f"images: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -35,6 +35,7 @@ def uninstall_operator(kubernetes: Kubernetes) -> None:
 def fill_models_volume(kubernetes: Kubernetes, server_image: str, *models: Path) -> None:
     """Create the examples' claim `models` and copy model directories into it."""
     manifest = (EXAMPLES / "models-volume.yaml").read_text()
+    kubernetes.kubectl("delete", "pod", "models-loader", "--ignore-not-found", "--wait=true")
     kubernetes.apply(re.sub(r"image: MODELSERVER_IMAGE.*", f"image: {server_image}", manifest))
     kubernetes.kubectl("wait", "pod/models-loader", "--for=condition=Ready", "--timeout=120s", timeout=150)
     for model in models:

@@ -27,7 +27,9 @@ def cluster(name: str = NAME) -> Place:
     if found is not None:
         return found
     own = devcluster.up(name)
-    return Place(Kubernetes(own.environment()), lambda *names: devcluster.load(name, *names))
+    return Place(
+        Kubernetes({**os.environ, **own.environment()}), lambda *names: devcluster.load(name, *names)
+    )
 
 
 def given() -> Place | None:

@@ -13,6 +13,7 @@ import openvino as ov
 import pytest
 import tritonclient.grpc as triton
 
+from devcluster import engine as engines
 from devcluster.demo import images, weights
 from devcluster.demo.kubernetes import until
 from devcluster.paths import cache
@@ -52,7 +53,12 @@ class Shell:
     def __init__(self, folder: Path, image: images.Image) -> None:
         self._folder = folder
         self._image = image.name
-        self.environment = images.docker_environment()
+        engine = engines.ensure()
+        self.environment = {
+            **os.environ,
+            **engine.environment,
+            "PATH": f"{Path(engine.client).parent}:{os.environ['PATH']}",
+        }
 
     def type(self, line: str) -> subprocess.CompletedProcess[str]:
         swapped = re.sub(r"openvino/model_server:latest(-gpu)?", self._image, line)
