@@ -1,0 +1,25 @@
+"""The server's command: parse, run, exit with OVMS's codes."""
+
+import sys
+
+# Before anything imports openvino: without this package it can neither call home nor write into
+# a home directory (its own code falls back to a stub).
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+from modelserver import cli
+from modelserver.errors import UsageError
+
+
+def main() -> int:
+    """0 after an orderly stop, 1 when serving is impossible, 64 for a wrong command line."""
+    try:
+        settings = cli.parse(sys.argv[1:])
+    except UsageError as error:
+        return cli.usage_failed(error)
+    from modelserver import app  # noqa: PLC0415 - a wrong command line is told at once
+
+    return app.run(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""The composition root: builds every part, starts them in order, stops them in order."""
+
+import asyncio
+import logging
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import uvloop
+from numpy.typing import NDArray
+
+from modelserver import __version__, cpus, logs
+from modelserver.cli import ServerSettings
+from modelserver.codec import image
+from modelserver.config import Configuration, read_configuration
+from modelserver.dataplane import DataPlane
+from modelserver.engine import Devices
+from modelserver.errors import ConfigError, ServerError
+from modelserver.front.listen import HttpServer, bind
+from modelserver.front.rest import RestApp
+from modelserver.front.rpc import RpcServer
+from modelserver.front.status import StatusApp
+from modelserver.health import Health
+from modelserver.loader import Loader
+from modelserver.metrics import Metrics
+from modelserver.registry import Registry
+from modelserver.repository import LocalStorage
+from modelserver.tensors import Spec
+from modelserver.watch import Watch, Watcher
+
+LOG = logging.getLogger(__name__)
+GRACE_SECONDS = 60.0
+"""In-flight requests get this long after SIGTERM when no request timeout says otherwise."""
+
+
+def run(settings: ServerSettings) -> int:
+    """Serve until SIGTERM; the exit code is the process's."""
+    try:
+        logs.set_up(settings.log_level, settings.log_format, settings.log_path)
+    except OSError as error:
+        sys.stderr.write(f"log_path {settings.log_path} cannot be written: {error.strerror}\n")
+        return 1
+    LOG.info("OpenVINO ModelServer %s starts", __version__)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(_serve(settings))
+        except ServerError as error:
+            LOG.error("%s", error)  # noqa: TRY400 - the message is the whole story
+            return 1
+
+
+async def _serve(settings: ServerSettings) -> int:
+    """Configuration, sockets, fronts, models, then wait for the end."""
+    stop = _on_signals()
+    configuration = _first_configuration(settings)
+    server = Server(settings, configuration)
+    try:
+        await server.start()
+        await _first_of(stop, server.failed)
+    finally:
+        await server.stop()
+    if server.failed.is_set():
+        LOG.error("%s", server.failure)
+        return 1
+    LOG.info("stopped; everything in flight was answered")
+    return 0
+
+
+def _on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
+def _first_configuration(settings: ServerSettings) -> Configuration:
+    if settings.config_path is not None:
+        return read_configuration(settings.config_path)
+    if settings.model is None:
+        raise ConfigError("Use config_path or model_path with model_name")
+    return Configuration((settings.model,))
+
+
+class Server:
+    """All parts of one running server."""
+
+    def __init__(self, settings: ServerSettings, configuration: Configuration) -> None:
+        self._settings = settings
+        self.failure: str | None = None
+        self.failed = asyncio.Event()
+        workers = min(settings.workers, cpus.read_machine().threads)
+        self._decoders = ThreadPoolExecutor(workers, "decode")
+        metrics = Metrics()
+        loader = Loader(Devices(settings.cache_dir), metrics, settings.queue_size, cpus.free_memory)
+        self._registry = Registry(LocalStorage(), loader, cpus.read_machine, settings.exclusive_cpus)
+        self._health = Health(self._registry, metrics, cpus.read_machine, workers)
+        self._health.warnings += _start_warnings(settings, workers)
+        watch = Watch(settings.config_path, settings.poll_seconds)
+        self._watcher = Watcher(self._registry, self._health, configuration, watch)
+        self._plane = DataPlane(self._registry, metrics, self._decode_images)
+        self._rpc = RpcServer(self._plane, self._health, settings.request_timeout_seconds)
+        self._fronts: list[HttpServer] = []
+        self._status: HttpServer | None = None
+        self._loading: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen first, so that liveness answers while models load."""
+        settings = self._settings
+        if settings.port:
+            addresses = [f"{_bracketed(host)}:{settings.port}" for host in settings.grpc_hosts]
+            await self._rpc.start(addresses, settings.channel_arguments)
+        await self._start_http()
+        for warning in self._health.warnings:
+            LOG.warning("%s", warning)
+        self._loading = asyncio.get_running_loop().create_task(self._load_and_watch())
+
+    async def _start_http(self) -> None:
+        settings = self._settings
+        is_separate = settings.status_port not in (0, settings.rest_port)
+        if settings.rest_port:
+            shared = StatusApp(self._health, metrics=settings.metrics_enable, status=not is_separate)
+            rest = RestApp(self._plane, shared, settings.request_timeout_seconds)
+            self._fronts.append(HttpServer(rest, bind(settings.rest_hosts, settings.rest_port)))
+            await self._fronts[-1].start()
+        if is_separate:
+            self._status = HttpServer(
+                StatusApp(self._health), bind(settings.rest_hosts, settings.status_port)
+            )
+            await self._status.start()
+
+    async def stop(self) -> None:
+        """Not ready at once; then drain, finish what is in flight, and let go."""
+        self._health.draining = True
+        if self._loading is not None:
+            await asyncio.sleep(0 if self.failed.is_set() else self._settings.drain_seconds)
+            self._loading.cancel()
+        grace = self._settings.request_timeout_seconds or GRACE_SECONDS
+        await asyncio.gather(self._rpc.stop(grace), *(front.stop(grace) for front in self._fronts))
+        if self._status is not None:
+            await self._status.stop(1)
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._registry.close()
+
+    async def _load_and_watch(self) -> None:
+        await self._watcher.load_first()
+        for name, model in self._registry.models.items():
+            is_hopeless = model.is_unreadable or model.files
+            if self._settings.model is not None and is_hopeless and not model.available:
+                self.failure = f"model {name}: {model.error}"
+                self.failed.set()
+                return
+        await self._watcher.run()
+
+    async def _decode_images(self, images: NDArray[Any], spec: Spec) -> NDArray[Any]:
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, image.decode, images, spec)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _start_warnings(settings: ServerSettings, workers: int) -> list[str]:
+    warnings = list(settings.warnings)
+    if workers < settings.workers:
+        warnings.append(
+            f"grpc_workers {settings.workers} is more than the CPUs of this process: {workers} are used"
+        )
+    return warnings

@@ -1,0 +1,85 @@
+"""Tensors as raw little-endian bytes: the form that KServe's binary extension and gRPC share."""
+
+import struct
+from collections.abc import Iterable
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelserver.errors import InvalidRequest
+from modelserver.tensors import NUMPY
+
+Buffer = bytes | memoryview
+_LENGTH = struct.Struct("<I")
+
+
+def checked_shape(name: str, shape: Iterable[int]) -> tuple[int, ...]:
+    """A shape without negative sizes and without overflow."""
+    sizes = tuple(shape)
+    if any(size < 0 for size in sizes):
+        raise InvalidRequest(f"Invalid input shape - negative dimension in {list(sizes)}; input name: {name}")
+    if prod(size or 1 for size in sizes) >= 1 << 60:
+        raise InvalidRequest(f"Invalid input shape - {list(sizes)} is too big; input name: {name}")
+    return sizes
+
+
+def checked_dtype(name: str, datatype: str) -> np.dtype[Any]:
+    """The array type of a datatype the protocol knows."""
+    try:
+        return NUMPY[datatype]
+    except KeyError:
+        raise InvalidRequest(
+            f"Invalid input precision - {datatype} is none of {', '.join(NUMPY)}; input name: {name}"
+        ) from None
+
+
+def decode(name: str, datatype: str, shape: tuple[int, ...], raw: Buffer) -> NDArray[Any]:
+    """An array over `raw` itself; only BYTES become objects of their own."""
+    if datatype == "BYTES":
+        return decode_bytes(name, shape, raw)
+    dtype, count = NUMPY[datatype], prod(shape)
+    if len(raw) != count * dtype.itemsize:
+        raise InvalidRequest(
+            f"Invalid content size of tensor proto - Expected: {count * dtype.itemsize} bytes;"
+            f" Actual: {len(raw)} bytes; input name: {name}"
+        )
+    return np.frombuffer(raw, dtype).reshape(shape)
+
+
+def decode_bytes(name: str, shape: tuple[int, ...], raw: Buffer) -> NDArray[Any]:
+    """Elements with their length in front of each."""
+    elements, position, end = [], 0, len(raw)
+    while position < end:
+        if position + 4 > end:
+            raise InvalidRequest(f"Bytes content ends inside a length prefix; input name: {name}")
+        (length,) = _LENGTH.unpack_from(raw, position)
+        position += 4
+        if position + length > end:
+            raise InvalidRequest(
+                f"Bytes content is shorter than its length prefix says: {length} bytes were announced,"
+                f" {end - position} are left; input name: {name}"
+            )
+        elements.append(bytes(raw[position : position + length]))
+        position += length
+    return as_objects(name, shape, elements)
+
+
+def as_objects(name: str, shape: tuple[int, ...], elements: list[bytes]) -> NDArray[Any]:
+    """Byte strings in the shape the request gave."""
+    if len(elements) != prod(shape):
+        raise InvalidRequest(
+            f"Invalid number of values in tensor proto container - Expected: {prod(shape)};"
+            f" Actual: {len(elements)}; input name: {name}"
+        )
+    array = np.empty(len(elements), object)
+    array[:] = elements
+    return array.reshape(shape)
+
+
+def encode(datatype: str, array: NDArray[Any]) -> Buffer:
+    """The array's own memory where it is contiguous; copied once by whoever joins the parts."""
+    if datatype == "BYTES":
+        return b"".join(_LENGTH.pack(len(element)) + element for element in array.ravel().tolist())
+    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))

@@ -1,0 +1,102 @@
+"""JPEG, PNG and whatever else OpenCV reads: encoded images to the array a model's input wants.
+
+As in OVMS: blue-green-red order, EXIF ignored, resized only when the sizes differ, no
+normalisation; colour order, mean and scale belong into the model (`color_format`, `mean`, `scale`).
+"""
+
+import functools
+import os
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelserver.errors import InvalidRequest
+from modelserver.tensors import NUMPY, Spec
+
+MAX_PIXELS = 100_000_000
+"""A small file can describe a huge picture; this one still fits into 300 MB."""
+
+
+@functools.cache
+def _cv2() -> ModuleType:
+    """Loaded with the first image: most servers never see one. The limit is read while loading."""
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+    import cv2  # noqa: PLC0415
+
+    cv2.setNumThreads(1)
+    cv2.setLogLevel(0)
+    return cv2
+
+
+def decode(images: NDArray[Any], spec: Spec) -> NDArray[Any]:
+    """A batch of encoded images as one NHWC array; takes milliseconds, so never on the loop."""
+    _check_layout(spec)
+    if images.ndim != 1 or not images.size:
+        raise InvalidRequest(f"Images are sent with the shape [number of images]; input name: {spec.name}")
+    low, high = spec.dims[0]
+    if not low <= images.size or (high >= 0 and images.size > high):
+        raise InvalidRequest(
+            f"Invalid input batch size - Expected: {spec.shape[0]}; Actual: {images.size}; input name: {spec.name}"
+        )
+    pictures = [_decode_one(encoded, spec) for encoded in images.tolist()]
+    if len({picture.shape for picture in pictures}) > 1:
+        raise InvalidRequest("Binary input images for this endpoint are required to have the same resolution")
+    dtype = NUMPY[spec.datatype]
+    if len(pictures) == 1:
+        return pictures[0][np.newaxis].astype(dtype, copy=False)
+    return np.stack(pictures).astype(dtype, copy=False)
+
+
+def _check_layout(spec: Spec) -> None:
+    """Images are NHWC; a layout nobody told is guessed from where the channels can be."""
+    looks_nchw = not spec.layout and spec.shape[1] in (1, 3, 4) and spec.shape[3] not in (-1, 1, 3, 4)
+    if looks_nchw or spec.layout not in ("", "NHWC", "N?HWC", "N..."):
+        raise InvalidRequest(
+            f"Received binary image input but resource not configured to accept NHWC layout: input {spec.name} is"
+            f" {spec.layout or 'NCHW'}. Serve the model with layout NHWC:{spec.layout or 'NCHW'}."
+        )
+
+
+def _decode_one(encoded: bytes, spec: Spec) -> NDArray[Any]:
+    cv2 = _cv2()
+    if not encoded:
+        raise InvalidRequest(f"Bytes contents is empty; input name: {spec.name}")
+    try:
+        picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        reason = "it has too many pixels" if "pixels" in str(error).lower() else "it is damaged"
+        raise InvalidRequest(f"Image parsing failed: {reason}; input name: {spec.name}") from error
+    if picture is None:
+        raise InvalidRequest(
+            f"Image parsing failed: no known image format, or damaged; input name: {spec.name}"
+        )
+    if picture.ndim == 2:
+        picture = picture[..., np.newaxis]
+    _check_channels(picture.shape[2], spec)
+    return _resized(picture, spec)
+
+
+def _check_channels(channels: int, spec: Spec) -> None:
+    low, high = spec.dims[3]
+    if channels < low or (high >= 0 and channels > high):
+        raise InvalidRequest(
+            f"Invalid number of channels in binary input - Expected: {spec.shape[3]}; Actual: {channels};"
+            f" input name: {spec.name}"
+        )
+
+
+def _resized(picture: NDArray[Any], spec: Spec) -> NDArray[Any]:
+    """To the model's size, or the nearest one that a range allows."""
+    height, width, _ = picture.shape
+    wanted = _clamped(height, spec.dims[1]), _clamped(width, spec.dims[2])
+    if wanted == (height, width):
+        return picture
+    resized: NDArray[Any] = _cv2().resize(picture, (wanted[1], wanted[0]), interpolation=_cv2().INTER_LINEAR)
+    return resized if resized.ndim == 3 else resized[..., np.newaxis]
+
+
+def _clamped(size: int, bounds: tuple[int, int]) -> int:
+    low, high = bounds
+    return max(size, low) if high < 0 else min(max(size, low), high)

@@ -1,0 +1,276 @@
+"""KServe v2 over HTTP: the JSON envelope, and behind it the binary extension's raw tensors.
+
+Numbers that JSON has no word for are the strings "NaN", "Infinity" and "-Infinity", both ways.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import msgspec
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from modelserver.codec import binary
+from modelserver.errors import InvalidRequest
+from modelserver.tensors import NUMPY, Request, Response, Tensor
+
+HEADER = "inference-header-content-length"
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+_ABSENT = msgspec.Raw(b"")
+
+
+class _Input(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, Any] | None = None
+    data: msgspec.Raw = _ABSENT
+
+
+class _Output(msgspec.Struct):
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class _Envelope(msgspec.Struct):
+    inputs: list[_Input]
+    id: str = ""
+    parameters: dict[str, Any] | None = None
+    outputs: list[_Output] | None = None
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+@dataclass(slots=True)
+class Decoded:
+    """A request, and what of it shapes the answer."""
+
+    request: Request
+    id: str
+    binary_by_default: bool
+    binary_by_name: Mapping[str, bool]
+
+    def wants_binary(self, name: str) -> bool:
+        """Whether this output goes behind the JSON."""
+        return self.binary_by_name.get(name, self.binary_by_default)
+
+
+def decode(body: bytes, header_length: str | None) -> Decoded:
+    """Parse a body; `header_length` is the value of Inference-Header-Content-Length, if sent."""
+    view = memoryview(body)
+    json_length = len(view) if header_length is None else _json_length(header_length, len(view))
+    try:
+        envelope = _decode_envelope(view[:json_length])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequest(_explain(error, json_length)) from error
+    tail = _Tail(view[json_length:])
+    tensors = [_decode_input(item, tail, alone=len(envelope.inputs) == 1) for item in envelope.inputs]
+    if tail.left:
+        raise InvalidRequest(f"{tail.left} bytes are left behind the last binary input")
+    outputs = envelope.outputs or []
+    return Decoded(
+        Request(tensors, [output.name for output in outputs]),
+        envelope.id,
+        _flag(envelope.parameters, "binary_data_output") or False,
+        {
+            output.name: flag
+            for output in outputs
+            if (flag := _flag(output.parameters, "binary_data")) is not None
+        },
+    )
+
+
+def _json_length(text: str, available: int) -> int:
+    if not text.isdecimal():
+        raise InvalidRequest("Inference-Header-Content-Length header is invalid and couldn't be parsed")
+    if int(text) > available:
+        raise InvalidRequest("Inference-Header-Content-Length header exceeds actual payload length")
+    return int(text)
+
+
+def _explain(error: Exception, length: int) -> str:
+    text = str(error)
+    if not length:
+        return "The request body is empty; a JSON object with inputs is expected"
+    if isinstance(error, RecursionError):
+        return "JSON nesting depth exceeds the allowed limit"
+    if not isinstance(error, msgspec.ValidationError):
+        return f"The file is not valid json: {text}"
+    if "missing required field `inputs`" in text:
+        return "Invalid JSON structure, missing inputs"
+    if text.startswith("Expected `object`") and " - at" not in text:
+        return "Request body should be JSON object"
+    return f"Invalid JSON structure: {text}"
+
+
+def _flag(parameters: Mapping[str, Any] | None, name: str) -> bool | None:
+    value = parameters.get(name) if parameters else None
+    return value if isinstance(value, bool) else None
+
+
+class _Tail:
+    """The raw bytes behind the JSON, consumed in the order of the inputs."""
+
+    def __init__(self, raw: memoryview) -> None:
+        self._raw = raw
+        self._position = 0
+
+    @property
+    def left(self) -> int:
+        return len(self._raw) - self._position
+
+    def take(self, size: int) -> memoryview:
+        if size > self.left:
+            raise InvalidRequest("Received buffer size is smaller than binary_data_size parameter indicates")
+        self._position += size
+        return self._raw[self._position - size : self._position]
+
+
+def _decode_input(item: _Input, tail: _Tail, *, alone: bool) -> Tensor:
+    dtype = binary.checked_dtype(item.name, item.datatype)
+    shape = binary.checked_shape(item.name, item.shape)
+    size = item.parameters.get("binary_data_size") if item.parameters else None
+    if bytes(item.data):
+        if size is not None:
+            raise InvalidRequest("Request contains values both in binary data and in content value")
+        return Tensor(item.name, item.datatype, _decode_json(item, shape))
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < 1 << 31):
+        raise InvalidRequest("binary_data_size parameter is invalid and cannot be parsed")
+    if size is None:
+        if item.datatype == "BYTES":
+            return _decode_only_bytes(item, shape, tail, alone=alone)
+        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    return Tensor(item.name, item.datatype, binary.decode(item.name, item.datatype, shape, tail.take(size)))
+
+
+def _decode_only_bytes(item: _Input, shape: tuple[int, ...], tail: _Tail, *, alone: bool) -> Tensor:
+    """Without a size, one single element may be all the rest of the body."""
+    if not alone or shape != (1,):
+        raise InvalidRequest(f"binary_data_size is needed for BYTES; input name: {item.name}")
+    raw = bytes(tail.take(tail.left))
+    return Tensor(item.name, "BYTES", binary.as_objects(item.name, shape, [raw]))
+
+
+def _decode_json(item: _Input, shape: tuple[int, ...]) -> NDArray[Any]:
+    values = _flattened(item)
+    expected = int(np.prod(shape, dtype=object))
+    if len(values) != expected:
+        raise InvalidRequest(
+            f"Invalid number of values in tensor proto container - Expected: {expected};"
+            f" Actual: {len(values)}; input name: {item.name}"
+        )
+    if item.datatype == "BYTES":
+        return _decode_strings(item, shape, values)
+    return _as_numbers(item, values).reshape(shape)
+
+
+def _flattened(item: _Input) -> list[Any]:
+    """The values without their nesting; only their number is compared with the shape."""
+    try:
+        values = orjson.loads(bytes(item.data))
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"Could not parse input content: {error}; input name: {item.name}") from error
+    if not isinstance(values, list):
+        raise InvalidRequest(
+            f"Could not parse input content. Not valid ndarray detected; input name: {item.name}"
+        )
+    while any(isinstance(value, list) for value in values[:1]):
+        if not all(isinstance(value, list) for value in values):
+            raise InvalidRequest(
+                f"Could not parse input content. Not valid ndarray detected; input name: {item.name}"
+            )
+        values = list(chain.from_iterable(values))
+    return values
+
+
+def _decode_strings(item: _Input, shape: tuple[int, ...], values: list[Any]) -> NDArray[Any]:
+    if not all(isinstance(value, str) for value in values):
+        raise InvalidRequest(f"BYTES are given as strings in JSON; input name: {item.name}")
+    return binary.as_objects(item.name, shape, [value.encode() for value in values])
+
+
+def _as_numbers(item: _Input, values: list[Any]) -> NDArray[Any]:
+    kinds = set(map(type, values))
+    if not kinds <= _ALLOWED[NUMPY[item.datatype].kind if item.datatype != "BF16" else "f"]:
+        raise InvalidRequest(f"The data of input {item.name} does not fit its datatype {item.datatype}")
+    if str in kinds:
+        values = [_as_float(item, value) for value in values]
+    try:
+        if item.datatype == "BF16":
+            return _to_bf16(np.array(values, np.float32))
+        with np.errstate(over="ignore"):
+            return np.array(values, NUMPY[item.datatype])
+    except (OverflowError, ValueError) as error:
+        raise InvalidRequest(f"The data of input {item.name} does not fit its datatype: {error}") from error
+
+
+_ALLOWED = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float, str}}
+
+
+def _as_float(item: _Input, value: Any) -> float:
+    if isinstance(value, str) and value not in _NOT_FINITE:
+        raise InvalidRequest(
+            f"{value!r} is no number; only NaN, Infinity, -Infinity are strings; input: {item.name}"
+        )
+    return float(value)
+
+
+def _to_bf16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Round to nearest even; NaN stays NaN."""
+    bits = array.view(np.uint32).astype(np.uint64)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    return np.where(np.isnan(array), np.uint16(0x7FC0), rounded)
+
+
+def _from_bf16(array: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return (array.astype(np.uint32) << 16).view(np.float32)
+
+
+def encoder(decoded: Callable[[], Decoded]) -> Callable[[Response], tuple[bytes, int | None]]:
+    """Encodes an answer to the request that `decoded` will have parsed by then."""
+    return lambda response: encode(response, decoded())
+
+
+def encode(response: Response, asked: Decoded) -> tuple[bytes, int | None]:
+    """The body, and the JSON part's length when raw tensors follow it."""
+    outputs, raw = [], []
+    for tensor in response.outputs:
+        described = {"name": tensor.name, "shape": tensor.data.shape, "datatype": tensor.datatype}
+        if asked.wants_binary(tensor.name):
+            raw.append(part := binary.encode(tensor.datatype, tensor.data))
+            described["parameters"] = {"binary_data_size": len(part)}
+        else:
+            described["data"] = _encode_json(tensor)
+        outputs.append(described)
+    answer: dict[str, Any] = {"model_name": response.model, "model_version": str(response.version)}
+    if asked.id:
+        answer["id"] = asked.id
+    head = orjson.dumps(answer | {"outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return (b"".join([head, *raw]), len(head)) if raw else (head, None)
+
+
+def _encode_json(tensor: Tensor) -> Any:
+    if tensor.datatype == "BYTES":
+        return _encode_strings(tensor)
+    array = _from_bf16(tensor.data) if tensor.datatype == "BF16" else tensor.data
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if flat.dtype.kind != "f" or np.isfinite(flat).all():
+        return flat
+    values: list[Any] = flat.tolist()
+    for index in np.flatnonzero(~np.isfinite(flat)):
+        value = values[index]
+        values[index] = "NaN" if value != value else _NOT_FINITE[1 if value > 0 else 2]  # noqa: PLR0124
+    return values
+
+
+def _encode_strings(tensor: Tensor) -> list[str]:
+    try:
+        return [element.decode() for element in tensor.data.ravel().tolist()]
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"output {tensor.name} holds bytes that are not UTF-8: ask for it as binary data"
+        ) from error

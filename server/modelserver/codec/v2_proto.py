@@ -1,0 +1,186 @@
+"""KServe v2 over gRPC: requests and answers as bytes, so that raw tensors are never copied by protobuf.
+
+A request's raw_input_contents (field 7) are cut out as views of the message; only the small rest
+is parsed. An answer's raw_output_contents (field 6) are written behind the parsed rest, which is
+what protobuf itself would do: fields of one message may come in any order.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from modelserver import proto
+from modelserver.codec import binary
+from modelserver.errors import InvalidRequest
+from modelserver.tensors import NUMPY, Request, Response, Tensor
+
+_RAW_INPUT = 7 << 3 | 2
+_RAW_OUTPUT = bytes([6 << 3 | 2])
+_CONTENTS = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+
+
+@dataclass(slots=True)
+class Parsed:
+    """A request before its tensors are looked at."""
+
+    head: Any
+    raw: list[memoryview]
+
+
+def parse(message: bytes) -> Parsed:
+    """Split a serialized ModelInferRequest into its head and its raw tensors."""
+    try:
+        spans = list(_raw_spans(message))
+        view = memoryview(message)
+        head = b"".join(_without(view, spans)) if spans else message
+        return Parsed(proto.ModelInferRequest.FromString(head), [view[start:end] for _, start, end in spans])
+    except (DecodeError, IndexError) as error:
+        raise InvalidRequest("The message is no valid ModelInferRequest") from error
+
+
+def _raw_spans(message: bytes) -> Iterator[tuple[int, int, int]]:
+    """Of each raw_input_contents: where its field starts, where its value starts and ends."""
+    position, end = 0, len(message)
+    while position < end:
+        field_start = position
+        tag, position = _varint(message, position)
+        if tag & 7 != 2:
+            # The message has no other kind of field; leave it to protobuf to complain.
+            return
+        length, position = _varint(message, position)
+        if position + length > end:
+            raise DecodeError
+        if tag == _RAW_INPUT:
+            yield field_start, position, position + length
+        position += length
+
+
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+        if shift > 63:
+            raise DecodeError
+
+
+def _without(view: memoryview, spans: list[tuple[int, int, int]]) -> Iterator[memoryview]:
+    position = 0
+    for field_start, _, value_end in spans:
+        yield view[position:field_start]
+        position = value_end
+    yield view[position:]
+
+
+def version_of(text: str) -> int | None:
+    """The version a message names; empty is the default one."""
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise InvalidRequest(f"Could not parse model version in request: {text!r} is no number")
+    return int(text)
+
+
+def decode(parsed: Parsed) -> Request:
+    """The tensors, over the message's own memory where they came raw."""
+    inputs = parsed.head.inputs
+    if parsed.raw:
+        if any(item.HasField("contents") for item in inputs):
+            raise InvalidRequest(
+                "Passing buffers both in ModelInferRequest::InferInputTensor::contents and in"
+                " ModelInferRequest::raw_input_contents is not allowed"
+            )
+        if len(parsed.raw) != len(inputs):
+            raise InvalidRequest(
+                f"Size of raw_input_contents: {len(parsed.raw)} is different than number of inputs: {len(inputs)}"
+            )
+    tensors = [
+        _decode_input(item, parsed.raw[index] if parsed.raw else None) for index, item in enumerate(inputs)
+    ]
+    return Request(tensors, [output.name for output in parsed.head.outputs])
+
+
+def _decode_input(item: Any, raw: memoryview | None) -> Tensor:
+    binary.checked_dtype(item.name, item.datatype)
+    shape = binary.checked_shape(item.name, item.shape)
+    data = (
+        _decode_contents(item, shape) if raw is None else binary.decode(item.name, item.datatype, shape, raw)
+    )
+    return Tensor(item.name, item.datatype, data)
+
+
+def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    wanted = _CONTENTS.get(item.datatype)
+    filled = {field.name for field, _ in item.contents.ListFields()}
+    if wanted is None or filled - {wanted}:
+        expected = wanted or "raw_input_contents"
+        raise InvalidRequest(
+            f"Input {item.name} of datatype {item.datatype} must be in {expected}, not {', '.join(sorted(filled))}"
+        )
+    values = getattr(item.contents, wanted)
+    if len(values) != prod(shape):
+        raise InvalidRequest(
+            f"Invalid number of values in tensor proto container - Expected: {prod(shape)};"
+            f" Actual: {len(values)}; input name: {item.name}"
+        )
+    if item.datatype == "BYTES":
+        return binary.as_objects(item.name, shape, list(values))
+    return _narrowed(item, np.array(values, _WIDE.get(item.datatype, NUMPY[item.datatype]))).reshape(shape)
+
+
+_WIDE = {"INT8": np.int32, "INT16": np.int32, "UINT8": np.uint32, "UINT16": np.uint32}
+
+
+def _narrowed(item: Any, array: NDArray[Any]) -> NDArray[Any]:
+    """8- and 16-bit values travel in 32-bit fields: refuse those that do not fit."""
+    dtype = NUMPY[item.datatype]
+    if array.dtype == dtype:
+        return array
+    limits = np.iinfo(dtype)
+    if array.size and (array.min() < limits.min or array.max() > limits.max):
+        raise InvalidRequest(f"The data of input {item.name} does not fit its datatype {item.datatype}")
+    return array.astype(dtype)
+
+
+def encode(response: Response, request_id: str) -> bytes:
+    """A serialized ModelInferResponse with raw contents: one copy, by the join."""
+    head = proto.ModelInferResponse(
+        model_name=response.model, model_version=str(response.version), id=request_id
+    )
+    parts: list[binary.Buffer] = []
+    for tensor in response.outputs:
+        head.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.data.shape)
+        raw = binary.encode(tensor.datatype, tensor.data)
+        parts += (_RAW_OUTPUT, _encode_varint(len(raw)), raw)
+    return b"".join([head.SerializeToString(), *parts])
+
+
+def _encode_varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

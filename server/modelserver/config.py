@@ -1,0 +1,223 @@
+"""What to serve and how: parsed once from the command line or config.json, frozen afterwards."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from modelserver.errors import ConfigError
+from modelserver.repository import Policy, parse_policy
+from modelserver.tuning import Wish
+
+_TOP_KEYS = {"revision", "server", "model_config_list", "monitoring"}
+_UNSUPPORTED_TOP_KEYS = {
+    "mediapipe_config_list": "MediaPipe graphs",
+    "pipeline_config_list": "DAG pipelines",
+    "custom_node_library_config_list": "custom nodes",
+    "custom_loader_config_list": "custom loaders",
+}
+
+
+@dataclass(frozen=True)
+class Shaping:
+    """How the served inputs differ from the model file's; each as OVMS writes it."""
+
+    batch_size: str | None = None
+    shape: str | Mapping[str, str] | None = None
+    layout: str | Mapping[str, str] | None = None
+    precision: str | Mapping[str, str] | None = None
+    color_format: str | Mapping[str, str] | None = None
+    mean: str | Mapping[str, str] | None = None
+    scale: str | Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """One model."""
+
+    name: str
+    base_path: str
+    policy: Policy = field(default_factory=Policy)
+    shaping: Shaping = field(default_factory=Shaping)
+    wish: Wish = field(default_factory=Wish)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that can change while the server runs."""
+
+    models: tuple[ModelSettings, ...]
+    revision: str | None = None
+    poll_seconds: float | None = None
+    """None: as the command line says."""
+    warnings: tuple[str, ...] = ()
+
+
+def read_configuration(path: Path) -> Configuration:
+    """Parse config.json; a ConfigError names the file, the place and the fault."""
+    try:
+        raw = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"Config file {path} cannot be read: {error.strerror or error}") from error
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"Config file {path} is not valid JSON: {error}") from error
+    try:
+        return parse_configuration(raw, path.parent)
+    except ConfigError as error:
+        raise ConfigError(f"Config file {path}: {error}") from error
+
+
+def parse_configuration(raw: Any, directory: Path) -> Configuration:
+    """Relative model paths are relative to `directory`."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("model_config_list"), list):
+        raise ConfigError("model_config_list is missing; it lists the models")
+    _refuse_unknown_top_keys(raw)
+    models = []
+    for index, entry in enumerate(raw["model_config_list"]):
+        if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
+            raise ConfigError(f"model_config_list[{index}]: an object with the key config is expected")
+        models.append(_parse_entry(entry["config"], index, directory))
+    names = [model.name for model in models]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"model names are used twice: {', '.join(sorted(twice))}")
+    revision = raw.get("revision")
+    return Configuration(tuple(models), None if revision is None else str(revision), _poll_seconds(raw))
+
+
+def _refuse_unknown_top_keys(raw: Mapping[str, Any]) -> None:
+    for key in raw.keys() - _TOP_KEYS:
+        if key not in _UNSUPPORTED_TOP_KEYS:
+            raise ConfigError(f"unknown key {key}")
+        if raw[key]:
+            raise ConfigError(
+                f"{key}: {_UNSUPPORTED_TOP_KEYS[key]} are not supported by this server; remove it"
+            )
+
+
+def _poll_seconds(raw: Mapping[str, Any]) -> float | None:
+    server = raw.get("server", {})
+    value = server.get("file_system_poll_wait_seconds") if isinstance(server, dict) else None
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ConfigError(
+            "server.file_system_poll_wait_seconds is a whole number of seconds, 0 turns polling off"
+        )
+    return float(value)
+
+
+def _parse_entry(raw: Mapping[str, Any], index: int, directory: Path) -> ModelSettings:
+    try:
+        return parse_model(raw, directory)
+    except ConfigError as error:
+        raise ConfigError(
+            f"model_config_list[{index}] ({raw.get('name', 'without name')}): {error}"
+        ) from error
+
+
+_SHAPING_KEYS = tuple(item.name for item in fields(Shaping))
+_TUNING_KEYS = ("hint", "streams", "expected_clients", "nireq")
+_IGNORED_KEYS = {"allow_cache"}
+_REMOVED_KEYS = {
+    "stateful": "stateful models",
+    "idle_sequence_cleanup": "stateful models",
+    "max_sequence_number": "stateful models",
+    "low_latency_transformation": "stateful models",
+    "custom_loader_options": "custom loaders",
+    "graph_path": "MediaPipe graphs",
+    "subconfig": "MediaPipe graphs",
+}
+_MODEL_KEYS = {"name", "base_path", "target_device", "model_version_policy", "plugin_config"}
+
+
+def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
+    """One `config` object, or the same keys gathered from the command line."""
+    _refuse_unknown_model_keys(raw)
+    name, base = raw.get("name"), raw.get("base_path")
+    if not isinstance(name, str) or not name:
+        raise ConfigError("name is missing")
+    if not isinstance(base, str) or not base:
+        raise ConfigError("base_path is missing")
+    return ModelSettings(
+        name=name,
+        base_path=_local_path(base, directory),
+        policy=parse_policy(_json_or_value(raw.get("model_version_policy"), "model_version_policy")),
+        shaping=Shaping(
+            **{key: _text_or_map(raw[key], key) for key in _SHAPING_KEYS if raw.get(key) is not None}
+        ),
+        wish=_parse_wish(raw),
+    )
+
+
+def _refuse_unknown_model_keys(raw: Mapping[str, Any]) -> None:
+    for key in raw.keys() - {*_MODEL_KEYS, *_SHAPING_KEYS, *_TUNING_KEYS, *_IGNORED_KEYS}:
+        if key not in _REMOVED_KEYS:
+            raise ConfigError(f"unknown key {key}")
+        if raw[key]:
+            raise ConfigError(f"{key}: {_REMOVED_KEYS[key]} are not supported by this server; remove it")
+
+
+def _local_path(base: str, directory: Path) -> str:
+    if re.match(r"[a-z0-9]+://", base):
+        scheme, _, rest = base.partition("://")
+        if scheme != "file":
+            raise ConfigError(
+                f"base_path {base}: {scheme}:// storage is not supported yet; mount the files instead"
+            )
+        base = rest
+    path = directory / base
+    if ".." in path.parts:
+        raise ConfigError(f"base_path {base} must not contain ..")
+    return str(path)
+
+
+def _parse_wish(raw: Mapping[str, Any]) -> Wish:
+    plugin_config = _json_or_value(raw.get("plugin_config"), "plugin_config")
+    if not isinstance(plugin_config, dict | None):
+        raise ConfigError("plugin_config must be a JSON object of OpenVINO properties")
+    hint = raw.get("hint")
+    return Wish(
+        device=str(raw.get("target_device") or "CPU"),
+        hint=None if hint is None else str(hint).upper(),
+        streams=_streams(raw.get("streams")),
+        expected_clients=_count(raw.get("expected_clients"), "expected_clients"),
+        nireq=_count(raw.get("nireq"), "nireq") if raw.get("nireq") not in (0, "0") else None,
+        plugin_config=plugin_config or {},
+    )
+
+
+def _streams(value: Any) -> int | str | None:
+    if value is None or str(value).upper() in ("AUTO", "NUMA"):
+        return None if value is None else str(value).upper()
+    return _count(value, "streams")
+
+
+def _count(value: Any, name: str) -> int | None:
+    if value is None:
+        return None
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return int(text)
+
+
+def _json_or_value(value: Any, name: str) -> Any:
+    """OVMS writes objects as JSON text on the command line and often in the file too."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"{name} is not valid JSON: {error}; got {value!r}") from error
+
+
+def _text_or_map(value: Any, name: str) -> str | dict[str, str]:
+    """`(1,3)` and `auto` stay text; a JSON object names one value per tensor."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = _json_or_value(value, name)
+    if isinstance(value, dict):
+        return {str(key): str(item) for key, item in value.items()}
+    return str(value)

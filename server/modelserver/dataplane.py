@@ -1,0 +1,181 @@
+"""The only door to the models: infer, metadata, readiness; every protocol comes through here.
+
+Tensors are checked against the model once, here, with OVMS's messages; metrics are taken once, here.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from modelserver.engine import LoadedModel, Passage
+from modelserver.errors import InvalidRequest, NotFound, NotReady, Overloaded, ServerError
+from modelserver.metrics import Metrics, labels
+from modelserver.registry import Registry, Version
+from modelserver.tensors import Call, Request, Response, Spec, Tensor
+
+T = TypeVar("T")
+DecodeImages = Callable[[NDArray[Any], Spec], Awaitable[NDArray[Any]]]
+
+
+class DataPlane:
+    """Stands between fronts and engine; knows no protocol."""
+
+    def __init__(self, registry: Registry, metrics: Metrics, decode_images: DecodeImages) -> None:
+        self.registry = registry
+        self._metrics = metrics
+        self._decode_images = decode_images
+
+    async def infer(self, call: Call, decode: Callable[[], Request], encode: Callable[[Response], T]) -> T:
+        """One inference: `decode` gives the tensors, `encode` turns borrowed outputs into an answer."""
+        started = time.perf_counter()
+        version = self._find(call)
+        passage = Passage(call.deadline)
+        try:
+            answer = await self._infer(version, decode, encode, passage)
+        except BaseException as error:
+            self._count(call, "ModelInfer", version, failed=True)
+            if isinstance(error, Overloaded):
+                self._metrics.counter("modelserver_requests_shed", _of(version)).add()
+            raise
+        self._count(call, "ModelInfer", version)
+        self._observe(call, version, passage, time.perf_counter() - started)
+        return answer
+
+    async def _infer(
+        self,
+        version: Version,
+        decode: Callable[[], Request],
+        encode: Callable[[Response], T],
+        passage: Passage,
+    ) -> T:
+        loaded = version.serving
+        with loaded.enter():
+            request = decode()
+            arrays = [await self._input(tensor, spec) for tensor, spec in _paired(request, loaded)]
+            chosen = _chosen_outputs(request, loaded)
+
+            def encode_outputs(outputs: list[NDArray[Any]]) -> T:
+                tensors = [Tensor(name, datatype, outputs[index]) for index, name, datatype in chosen]
+                return encode(Response(version.model, version.number, tensors))
+
+            return await loaded.infer(arrays, encode_outputs, passage)
+
+    async def _input(self, tensor: Tensor, spec: Spec) -> NDArray[Any]:
+        """The array for one input: as it came, or decoded from images."""
+        if tensor.datatype == spec.datatype:
+            data = tensor.data
+        elif tensor.datatype == "BYTES" and len(spec.dims) == 4:
+            data = await self._decode_images(tensor.data, spec)
+        else:
+            raise InvalidRequest(
+                f"Invalid input precision - Expected: {spec.datatype}; Actual: {tensor.datatype};"
+                f" input name: {spec.name}"
+            )
+        if not spec.admits(data.shape):
+            raise InvalidRequest(_shape_message(spec, data.shape))
+        return data
+
+    def metadata(self, call: Call) -> tuple[Version, list[int]]:
+        """The version asked for, and all numbers that are served."""
+        version = self._find(call)
+        self._count(call, "ModelMetadata", version)
+        return version, self.registry.served(call.model)
+
+    def is_model_ready(self, call: Call) -> bool:
+        """Whether the model answers; raises NotFound when nobody knows it."""
+        try:
+            version = self.registry.find(call.model, call.version)
+        except NotReady:
+            self._count_ready(call, failed=True)
+            return False
+        except NotFound:
+            self._metrics.counter(
+                "modelserver_requests_unknown_model", labels(interface=call.interface)
+            ).add()
+            raise
+        self._count_ready(call)
+        return version.loaded is not None
+
+    def _find(self, call: Call) -> Version:
+        try:
+            return self.registry.find(call.model, call.version)
+        except ServerError:
+            told = labels(interface=call.interface)
+            self._metrics.counter("modelserver_requests_unknown_model", told).add()
+            raise
+
+    def _count(self, call: Call, method: str, version: Version, *, failed: bool = False) -> None:
+        told = (
+            ("api", "KServe"),
+            ("interface", call.interface),
+            ("method", method),
+            ("name", version.model),
+            ("version", str(version.number)),
+        )
+        self._metrics.counter("ovms_requests_fail" if failed else "ovms_requests_success", told).add()
+
+    def _count_ready(self, call: Call, *, failed: bool = False) -> None:
+        told = labels(api="KServe", interface=call.interface, method="ModelReady", name=call.model)
+        self._metrics.counter("ovms_requests_fail" if failed else "ovms_requests_success", told).add()
+
+    def _observe(self, call: Call, version: Version, passage: Passage, seconds: float) -> None:
+        told = _of(version)
+        histogram = self._metrics.histogram
+        histogram("ovms_request_time_us", (("interface", call.interface), *told)).observe(seconds * 1e6)
+        histogram("ovms_inference_time_us", told).observe(passage.inferred * 1e6)
+        histogram("ovms_wait_for_infer_req_time_us", told).observe(passage.waited * 1e6)
+
+
+def _of(version: Version) -> tuple[tuple[str, str], ...]:
+    return (("name", version.model), ("version", str(version.number)))
+
+
+def _paired(request: Request, loaded: LoadedModel) -> list[tuple[Tensor, Spec]]:
+    """Each input of the model with the tensor sent for it, in the model's order."""
+    given, specs = request.inputs, loaded.inputs
+    if len(given) != len(specs):
+        raise InvalidRequest(f"Invalid number of inputs - Expected: {len(specs)}; Actual: {len(given)}")
+    if len(specs) == 1 and given[0].name in specs[0].aliases:
+        return [(given[0], specs[0])]
+    by_name = {tensor.name: tensor for tensor in given}
+    return [(_named(spec, by_name), spec) for spec in specs]
+
+
+def _named(spec: Spec, by_name: dict[str, Tensor]) -> Tensor:
+    for name in spec.aliases:
+        if name in by_name:
+            return by_name[name]
+    raise InvalidRequest(
+        f"Missing input with specific name - Required input: {spec.name}; got: {', '.join(sorted(by_name))}"
+    )
+
+
+def _chosen_outputs(request: Request, loaded: LoadedModel) -> list[tuple[int, str, str]]:
+    """Index, name and datatype of the outputs asked for in the order asked; all of them by default."""
+    if not request.outputs:
+        return [(index, spec.name, spec.datatype) for index, spec in enumerate(loaded.outputs)]
+    chosen = []
+    for name in request.outputs:
+        index = next((index for index, spec in enumerate(loaded.outputs) if name in spec.aliases), None)
+        if index is None:
+            known = ", ".join(spec.name for spec in loaded.outputs)
+            raise InvalidRequest(f"Unknown output {name}; the model has: {known}")
+        chosen.append((index, name, loaded.outputs[index].datatype))
+    return chosen
+
+
+def _shape_message(spec: Spec, shape: tuple[int, ...]) -> str:
+    expected, actual = _told(spec.shape), _told(shape)
+    if len(shape) != len(spec.dims):
+        what = "number of shape dimensions"
+    elif shape and spec.shape[0] != shape[0] and spec.admits((spec.dims[0][0], *shape[1:])):
+        what, expected, actual = "input batch size", str(spec.shape[0]), str(shape[0])
+    else:
+        what = "input shape"
+    return f"Invalid {what} - Expected: {expected}; Actual: {actual}; input name: {spec.name}"
+
+
+def _told(shape: Sequence[int]) -> str:
+    return "(" + ",".join(str(size) for size in shape) + ")"

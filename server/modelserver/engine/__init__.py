@@ -1,0 +1,10 @@
+"""OpenVINO behind buffers and headers: the only place that imports it.
+
+`Devices` says what exists, `load` turns files into a `LoadedModel`, and its `infer` runs requests.
+"""
+
+from modelserver.engine.devices import Devices
+from modelserver.engine.loaded import LoadedModel, Passage
+from modelserver.engine.loading import load
+
+__all__ = ["Devices", "LoadedModel", "Passage", "load"]

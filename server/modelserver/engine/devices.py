@@ -1,0 +1,28 @@
+"""Which devices exist, and a refusal when the one asked for does not: never a silent fallback."""
+
+import openvino as ov
+
+from modelserver.errors import LoadFailed
+from modelserver.tuning import families
+
+
+class Devices:
+    """OpenVINO's core and what it found on this machine."""
+
+    def __init__(self, cache_dir: str | None) -> None:
+        self.core = ov.Core()
+        # A memory-mapped weights file that is overwritten in place kills the process with SIGBUS.
+        self.core.set_property({"ENABLE_MMAP": False})
+        if cache_dir:
+            self.core.set_property({"CACHE_DIR": cache_dir})
+        self.names: tuple[str, ...] = tuple(self.core.available_devices)
+
+    def require(self, device: str) -> None:
+        """Raise LoadFailed unless every device that `device` names is there."""
+        present = {name.partition(".")[0] for name in self.names}
+        missing = [name for name in families(device) if name not in present]
+        if missing:
+            raise LoadFailed(
+                f"Device {device} is not available: {', '.join(missing)} not found on this machine,"
+                f" which has {', '.join(self.names) or 'none'}. Check the image, the device files and the driver."
+            )

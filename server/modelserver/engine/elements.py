@@ -1,0 +1,91 @@
+"""Element types: OpenVINO's names, the protocol's datatypes, and arrays over shared memory."""
+
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from modelserver.errors import LoadFailed
+
+_DATATYPES = {
+    "boolean": "BOOL",
+    "u8": "UINT8",
+    "u16": "UINT16",
+    "u32": "UINT32",
+    "u64": "UINT64",
+    "i8": "INT8",
+    "i16": "INT16",
+    "i32": "INT32",
+    "i64": "INT64",
+    "f16": "FP16",
+    "bf16": "BF16",
+    "f32": "FP32",
+    "f64": "FP64",
+    "string": "BYTES",
+}
+_NAMES = {
+    **{datatype.lower(): name for name, datatype in _DATATYPES.items()},
+    **{name: name for name in _DATATYPES},
+    **{f"int{bits}": f"i{bits}" for bits in (8, 16, 32, 64)},
+    **{f"uint{bits}": f"u{bits}" for bits in (8, 16, 32, 64)},
+    "float": "f32",
+    "double": "f64",
+}
+
+
+def datatype_of(element_type: ov.Type) -> str:
+    """The protocol's name for an element type."""
+    try:
+        return _DATATYPES[element_type.get_type_name()]
+    except KeyError:
+        raise LoadFailed(f"element type {element_type} cannot be served") from None
+
+
+def element_type(name: str) -> ov.Type:
+    """`fp32`, `FP32`, `f32` or `uint8` as an element type."""
+    try:
+        return ov.Type(_NAMES[name.strip().lower()])
+    except KeyError:
+        raise LoadFailed(f"unknown precision {name!r}: use one of {', '.join(sorted(_NAMES))}") from None
+
+
+class _Writable:
+    """Hands numpy a read-only array's memory as writable: OpenVINO refuses the flag but only reads."""
+
+    def __init__(self, array: NDArray[np.generic]) -> None:
+        self.array = array
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": array.shape,
+            "typestr": array.dtype.str,
+            "data": (array.__array_interface__["data"][0], False),
+        }
+
+
+def share(array: NDArray[Any], datatype: str) -> ov.Tensor:
+    """A tensor over the array's own memory; only BYTES, strided arrays and empty ones are copied."""
+    if datatype == "BYTES":
+        return _strings(array)
+    if not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array)
+    elif not array.flags.writeable and array.size:
+        array = np.asarray(_Writable(array))
+    if datatype == "BF16":
+        return ov.Tensor(array, ov.Shape(array.shape), ov.Type.bf16)
+    return ov.Tensor(array, shared_memory=True)
+
+
+def _strings(array: NDArray[Any]) -> ov.Tensor:
+    if not array.size:
+        return ov.Tensor(ov.Type.string, ov.Shape(array.shape))
+    return ov.Tensor(np.array(array.tolist(), dtype=np.bytes_))
+
+
+def view(tensor: ov.Tensor, datatype: str) -> NDArray[Any]:
+    """The tensor's memory as an array, without a copy (BYTES excepted)."""
+    if datatype == "BYTES":
+        return tensor.bytes_data.astype(object)  # type: ignore[no-any-return]
+    if datatype == "BF16":
+        return tensor.data.view(np.uint16)  # type: ignore[no-any-return]
+    return tensor.data  # type: ignore[no-any-return]

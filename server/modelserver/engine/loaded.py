@@ -1,0 +1,241 @@
+"""A compiled model with its pool of infer requests and the bounded queue in front of it.
+
+One request's way: `enter` (counted, so that a retiring model waits for it) → a free infer request,
+or a place in the queue → inputs bound in place → OpenVINO → outputs encoded where they lie.
+
+OpenVINO calls back from its own threads, on success only; failures are found by looking at the
+requests in flight from time to time. Everything else here runs on the event loop.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+import openvino as ov
+from numpy.typing import NDArray
+
+from modelserver.engine.elements import share, view
+from modelserver.errors import DeadlineExceeded, InferenceFailed, Overloaded
+from modelserver.tensors import Spec
+
+T = TypeVar("T")
+INLINE_SECONDS = 100e-6
+"""Below this an inference costs less than handing it to another thread and back."""
+FAILURE_CHECK_SECONDS = 0.05
+DRAIN_CHECK_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What is in effect, read back from the device."""
+
+    execution_devices: tuple[str, ...]
+    streams: int | None
+    nireq: int
+    threads: int | None
+    hint: str | None
+    pinning: bool
+
+
+@dataclass(slots=True)
+class Passage:
+    """One request's passage: when it must have started, and how long each part took."""
+
+    deadline: float | None = None
+    waited: float = 0.0
+    inferred: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """One infer request and what it works on."""
+
+    request: ov.InferRequest
+    start: Callable[[Any], None]
+    infer: Callable[[], object]
+    bound: list[ov.Tensor] = field(default_factory=list)
+    """Keeps the inputs' memory alive while OpenVINO reads it, even if the caller has gone."""
+    done: asyncio.Future[None] | None = None
+
+
+class LoadedModel:
+    """One version of a model, ready to infer."""
+
+    def __init__(
+        self, compiled: ov.CompiledModel, specs: tuple[tuple[Spec, ...], tuple[Spec, ...]], effect: Effect
+    ) -> None:
+        self.inputs, self.outputs = specs
+        self.effect = effect
+        self.queue_limit = max(64, 16 * effect.nireq)
+        self.inline = False
+        self.in_flight = 0
+        self._compiled = compiled
+        self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]
+        self._free = deque(self._slots)
+        self._queue: deque[asyncio.Future[_Slot]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    @property
+    def active(self) -> int:
+        """Infer requests in use."""
+        return len(self._slots) - len(self._free)
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._queue)
+
+    def run_once(self, arrays: Sequence[NDArray[Any]]) -> None:
+        """Infer in the calling thread, before anybody else uses the model."""
+        slot = self._slots[0]
+        self._bind(slot, arrays)
+        slot.infer()
+
+    def decide_inline(self, seconds: float, *, fixed: bool) -> None:
+        """Run on the loop what is cheaper than leaving it; free shapes could be any size."""
+        self.inline = fixed and seconds < INLINE_SECONDS
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Counts a request from here to its answer, so that retiring waits for it."""
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    async def drained(self) -> None:
+        """Wait until nobody is inside; nobody may enter any more."""
+        while self.in_flight or self.active:
+            await asyncio.sleep(DRAIN_CHECK_SECONDS)
+
+    async def infer(
+        self, arrays: Sequence[NDArray[Any]], encode: Callable[[list[NDArray[Any]]], T], passage: Passage
+    ) -> T:
+        """Run one inference; `encode` sees the outputs in the engine's own memory."""
+        asked = time.perf_counter()
+        slot = self._free.popleft() if self._free else await self._wait_for_slot(passage.deadline)
+        try:
+            started = time.perf_counter()
+            self._bind(slot, arrays)
+            if self.inline:
+                self._infer_here(slot)
+            else:
+                await self._infer_there(slot)
+            passage.waited, passage.inferred = started - asked, time.perf_counter() - started
+            return encode(self._read(slot))
+        finally:
+            # Cancelled while OpenVINO is at work: the slot comes back when it has finished.
+            if slot.done is None:
+                self._release(slot)
+
+    def _make_slot(self, request: ov.InferRequest) -> _Slot:
+        """The binding's own methods: the Python wrapper costs more than a small model."""
+        plain = super(ov.InferRequest, request)
+        request.set_callback(self._called_back, None)
+        return _Slot(
+            request,
+            partial(plain.start_async, {}),
+            partial(plain.infer, {}, share_outputs=True, decode_strings=False),
+        )
+
+    def _bind(self, slot: _Slot, arrays: Sequence[NDArray[Any]]) -> None:
+        slot.bound = [share(array, spec.datatype) for array, spec in zip(arrays, self.inputs, strict=True)]
+        try:
+            for index, tensor in enumerate(slot.bound):
+                slot.request.set_input_tensor(index, tensor)
+        except RuntimeError as error:
+            raise InferenceFailed(f"OpenVINO refused the inputs: {error}") from error
+
+    def _read(self, slot: _Slot) -> list[NDArray[Any]]:
+        get = slot.request.get_output_tensor
+        return [view(get(index), spec.datatype) for index, spec in enumerate(self.outputs)]
+
+    def _infer_here(self, slot: _Slot) -> None:
+        try:
+            slot.infer()
+        except RuntimeError as error:
+            raise InferenceFailed(f"Internal inference error: {error}") from error
+
+    async def _infer_there(self, slot: _Slot) -> None:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        slot.done = done = self._loop.create_future()
+        slot.start((slot, done))
+        if self._watch is None:
+            self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
+        await done
+
+    def _called_back(self, userdata: tuple[_Slot, asyncio.Future[None]]) -> None:
+        """In OpenVINO's thread: only pass it on."""
+        assert self._loop is not None  # noqa: S101 - start_async came before
+        self._loop.call_soon_threadsafe(self._finished, *userdata)
+
+    def _finished(self, slot: _Slot, done: asyncio.Future[None], error: Exception | None = None) -> None:
+        if slot.done is not done:
+            return
+        slot.done = None
+        if done.cancelled():
+            self._release(slot)
+        elif error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    def _look_for_failures(self) -> None:
+        self._watch = None
+        for slot in self._slots:
+            if slot.done is None:
+                continue
+            try:
+                slot.request.wait_for(0)
+            except RuntimeError as error:
+                self._finished(slot, slot.done, InferenceFailed(f"Internal inference error: {error}"))
+        if self._loop is not None and self.active:
+            self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
+
+    async def _wait_for_slot(self, deadline: float | None) -> _Slot:
+        if len(self._queue) >= self.queue_limit:
+            raise Overloaded(
+                f"{len(self._queue)} requests are waiting for this model already; try again later"
+            )
+        place: asyncio.Future[_Slot] = asyncio.get_running_loop().create_future()
+        self._queue.append(place)
+        taken = False
+        try:
+            async with asyncio.timeout_at(deadline):
+                slot = await place
+                taken = True
+            return slot
+        except TimeoutError:
+            raise DeadlineExceeded(
+                "the time allowed ran out while waiting for a free infer request"
+            ) from None
+        finally:
+            if not taken:
+                self._give_up(place)
+
+    def _give_up(self, place: asyncio.Future[_Slot]) -> None:
+        """The caller is gone: leave the queue, or return the slot that just came."""
+        if place.done() and not place.cancelled():
+            self._release(place.result())
+            return
+        place.cancel()
+        if place in self._queue:
+            self._queue.remove(place)
+
+    def _release(self, slot: _Slot) -> None:
+        """To the next in the queue, or back to the pool."""
+        slot.bound = []
+        while self._queue:
+            place = self._queue.popleft()
+            if not place.done():
+                place.set_result(slot)
+                return
+        self._free.append(slot)

@@ -1,0 +1,103 @@
+"""From model files to a model that answers: read, shape, compile, warm up."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+from modelserver.config import Shaping
+from modelserver.engine.devices import Devices
+from modelserver.engine.elements import datatype_of
+from modelserver.engine.loaded import Effect, LoadedModel
+from modelserver.engine.shaping import layouts, shape_model
+from modelserver.errors import LoadFailed
+from modelserver.tensors import NUMPY, Spec
+from modelserver.tuning import Plan, is_virtual
+
+
+def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan) -> LoadedModel:
+    """Runs in a thread of its own; raises LoadFailed with OpenVINO's reason."""
+    devices.require(plan.device)
+    try:
+        network = shape_model(devices.core.read_model(model), shaping)
+        compiled = devices.core.compile_model(network, plan.device, dict(plan.properties))
+    except RuntimeError as error:
+        raise LoadFailed(f"{model.name}: {_reason(error)}") from error
+    loaded = LoadedModel(compiled, _specs(compiled, network, shaping), _effect(compiled, plan))
+    _warm_up(loaded)
+    return loaded
+
+
+def _reason(error: RuntimeError) -> str:
+    """OpenVINO's message without the source positions in front of it."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line and not line.startswith(("Exception from src/", "Check '"))]
+    return " ".join(told) or str(error).strip()
+
+
+def _specs(
+    compiled: ov.CompiledModel, network: ov.Model, shaping: Shaping
+) -> tuple[tuple[Spec, ...], tuple[Spec, ...]]:
+    known = layouts(network, shaping)
+    inputs = tuple(_spec(port, known) for port in compiled.inputs)
+    return inputs, tuple(_spec(port, known) for port in compiled.outputs)
+
+
+def _spec(port: Any, known: Mapping[str, str]) -> Spec:
+    names = frozenset(port.get_names())
+    name = port.get_any_name() if names else port.get_node().get_friendly_name()
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic:
+        raise LoadFailed(f"tensor {name} has no fixed number of dimensions; set --shape")
+    dims = tuple((dim.get_min_length(), dim.get_max_length()) for dim in shape)
+    return Spec(name, names | {name}, datatype_of(port.get_element_type()), dims, known.get(name, ""))
+
+
+def _effect(compiled: ov.CompiledModel, plan: Plan) -> Effect:
+    """What the device made of the wish, read back from it."""
+    optimal = int(_property(compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS") or 1)
+    streams = optimal if is_virtual(plan.device) else _property(compiled, "NUM_STREAMS")
+    threads = _property(compiled, "INFERENCE_NUM_THREADS")
+    return Effect(
+        execution_devices=tuple(_property(compiled, "EXECUTION_DEVICES") or ()),
+        streams=None if streams is None else int(streams),
+        nireq=plan.nireq or optimal,
+        threads=None if threads is None else int(threads),
+        hint=plan.hint,
+        pinning=bool(_property(compiled, "ENABLE_CPU_PINNING")),
+    )
+
+
+def _property(compiled: ov.CompiledModel, name: str) -> Any:
+    try:
+        return compiled.get_property(name)
+    except RuntimeError:
+        return None  # not every device has every property
+
+
+def _warm_up(loaded: LoadedModel) -> None:
+    """One real inference, timed: a model cheaper than a thread hop will run inline.
+
+    Zeros may be no valid input where sizes are free, so only a model of fixed shapes must succeed.
+    """
+    arrays = [_zeros(spec) for spec in loaded.inputs]
+    fixed = all(low == high for spec in loaded.inputs for low, high in spec.dims)
+    try:
+        loaded.run_once(arrays)
+        started = time.perf_counter()
+        loaded.run_once(arrays)
+    except RuntimeError as error:
+        if fixed:
+            raise LoadFailed(f"the first inference failed: {_reason(error)}") from error
+        return
+    loaded.decide_inline(time.perf_counter() - started, fixed=fixed)
+
+
+def _zeros(spec: Spec) -> np.ndarray[Any, Any]:
+    shape = tuple(max(low, 1) if low != high else low for low, high in spec.dims)
+    if spec.datatype == "BYTES":
+        return np.full(shape, b"", dtype=object)
+    return np.zeros(shape, NUMPY[spec.datatype])

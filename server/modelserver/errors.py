@@ -1,0 +1,89 @@
+"""Every error the server answers with, as one tree; each class carries its HTTP and gRPC code.
+
+ServerError
+├── InvalidRequest        400  INVALID_ARGUMENT    the caller's request is wrong
+│   └── TooLarge          413  RESOURCE_EXHAUSTED  the request is bigger than allowed
+├── NotFound              404  NOT_FOUND           no such model or version
+├── NotReady              503  UNAVAILABLE         it exists but is not served (yet)
+├── Overloaded            429  RESOURCE_EXHAUSTED  the queue in front of the model is full
+├── DeadlineExceeded      504  DEADLINE_EXCEEDED   the caller's time ran out while waiting
+├── InferenceFailed       500  INTERNAL            OpenVINO failed on a valid request
+├── ConfigError           400  INVALID_ARGUMENT    a configuration that cannot be followed
+│   └── UsageError                                 ... given on the command line
+└── LoadFailed            500  INTERNAL            a model could not be loaded
+    └── NoMemoryForSwap                            no room for the new next to the old
+"""
+
+from typing import ClassVar
+
+
+class ServerError(Exception):
+    """The root; its message is what the caller reads."""
+
+    http: ClassVar[int] = 500
+    grpc: ClassVar[str] = "INTERNAL"
+
+
+class InvalidRequest(ServerError):
+    """The caller's request is wrong."""
+
+    http = 400
+    grpc = "INVALID_ARGUMENT"
+
+
+class TooLarge(InvalidRequest):
+    """The request is bigger than the server allows."""
+
+    http = 413
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class NotFound(ServerError):
+    """No such model or version."""
+
+    http = 404
+    grpc = "NOT_FOUND"
+
+
+class NotReady(ServerError):
+    """It exists, but is not served now."""
+
+    http = 503
+    grpc = "UNAVAILABLE"
+
+
+class Overloaded(ServerError):
+    """The queue in front of the model is full."""
+
+    http = 429
+    grpc = "RESOURCE_EXHAUSTED"
+
+
+class DeadlineExceeded(ServerError):
+    """The caller's time ran out before an infer request was free."""
+
+    http = 504
+    grpc = "DEADLINE_EXCEEDED"
+
+
+class InferenceFailed(ServerError):
+    """OpenVINO failed on a request that looked valid."""
+
+
+class ConfigError(ServerError):
+    """A configuration that cannot be followed; the message says what to change."""
+
+    http = 400
+    grpc = "INVALID_ARGUMENT"
+
+
+class UsageError(ConfigError):
+    """A command line that cannot be followed: exit code 64."""
+
+
+class LoadFailed(ServerError):
+    """A model could not be read, compiled or warmed up."""
+
+
+class NoMemoryForSwap(LoadFailed):
+    """The new model does not fit next to the one it replaces."""

@@ -1,0 +1,1 @@
+"""Sockets and protocols: each front decodes, asks the data plane, encodes, and maps errors once."""

@@ -1,0 +1,83 @@
+"""The status port: liveness, readiness, /metrics and /status, plain HTTP and nothing else."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import orjson
+
+from modelserver.metrics import CONTENT_TYPE
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+JSON = "application/json"
+
+
+class Health(Protocol):
+    """What the server knows about itself."""
+
+    def is_ready(self) -> bool:
+        """What the readiness probe answers."""
+
+    def status(self) -> dict[str, Any]:
+        """The document of GET /status."""
+
+    def metrics(self) -> bytes:
+        """The page of GET /metrics."""
+
+
+async def respond(send: Send, status: int, body: bytes, *headers: tuple[str, str], media: str = JSON) -> None:
+    """One whole answer."""
+    raw = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode())]
+    raw += [(name.encode(), value.encode()) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def respond_error(send: Send, status: int, message: str, *headers: tuple[str, str]) -> None:
+    """The one shape of every error."""
+    await respond(send, status, orjson.dumps({"error": message}), *headers)
+
+
+class StatusApp:
+    """Routes by hand: four paths, answered in microseconds even at full load."""
+
+    def __init__(self, health: Health, *, metrics: bool = True, status: bool = True) -> None:
+        self._health = health
+        self._routes: dict[str, Callable[[Send], Awaitable[None]]] = {
+            "/v2/health/live": self._live,
+            "/v2/health/ready": self._ready,
+        }
+        if metrics:
+            self._routes["/metrics"] = self._metrics
+        if status:
+            self._routes["/status"] = self._status
+
+    def serves(self, path: str) -> bool:
+        """Whether this path is answered here."""
+        return path in self._routes
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """One request."""
+        route = self._routes.get(scope["path"])
+        if route is None:
+            await respond_error(send, 404, f"There is nothing at {scope['path']}")
+        elif scope["method"] not in ("GET", "HEAD"):
+            await respond_error(send, 405, f"{scope['path']} answers GET only", ("allow", "GET"))
+        else:
+            await route(send)
+
+    async def _live(self, send: Send) -> None:
+        await respond(send, 200, b'{"live":true}')
+
+    async def _ready(self, send: Send) -> None:
+        if self._health.is_ready():
+            await respond(send, 200, b'{"ready":true}')
+        else:
+            await respond_error(send, 503, "Server is not ready")
+
+    async def _metrics(self, send: Send) -> None:
+        await respond(send, 200, self._health.metrics(), media=CONTENT_TYPE)
+
+    async def _status(self, send: Send) -> None:
+        await respond(send, 200, orjson.dumps(self._health.status()))

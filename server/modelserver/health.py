@@ -1,0 +1,122 @@
+"""What the server says about itself: readiness, the status document, the gauges of the process."""
+
+from collections.abc import Callable
+from typing import Any
+
+from modelserver import __version__
+from modelserver.cpus import Machine
+from modelserver.engine import LoadedModel
+from modelserver.metrics import Metrics, labels
+from modelserver.registry import Model, Registry, Version
+
+SCHEMA_VERSION = 1
+
+
+class Health:
+    """Reads the registry; owns only what nobody else knows: draining, and having been ready once."""
+
+    def __init__(
+        self, registry: Registry, metrics: Metrics, machine: Callable[[], Machine], workers: int
+    ) -> None:
+        self.draining = False
+        self.warnings: list[str] = []
+        self.config_error: str | None = None
+        self._registry = registry
+        self._metrics = metrics
+        self._machine = machine
+        self._workers = workers
+        self._was_ready = False
+        self._register_gauges()
+
+    def is_ready(self) -> bool:
+        """Before the first time: every model answers. Afterwards: any does. Never while draining."""
+        if self.draining:
+            return False
+        answering = [bool(model.available) for model in self._registry.models.values()]
+        if not self._was_ready:
+            self._was_ready = bool(answering) and all(answering)
+        return self._was_ready and any(answering)
+
+    def metrics(self) -> bytes:
+        """The page of GET /metrics."""
+        return self._metrics.render()
+
+    def status(self) -> dict[str, Any]:
+        """The document of GET /status, as tests/contract/status.schema.json describes it."""
+        machine = self._machine()
+        pinning, reason = self._pinning()
+        return {
+            "schemaVersion": SCHEMA_VERSION,
+            "serverVersion": __version__,
+            "revision": self._registry.revision,
+            "ready": self.is_ready(),
+            "draining": self.draining,
+            "affinity": list(machine.affinity),
+            "cpusOnline": machine.online,
+            "quota": machine.quota,
+            "threads": machine.threads,
+            "pinning": pinning,
+            "pinningReason": reason,
+            "workers": self._workers,
+            "warnings": self._all_warnings(machine),
+            "models": [_model_status(name, model) for name, model in self._registry.models.items()],
+        }
+
+    def _serving(self) -> list[Version]:
+        models = self._registry.models.values()
+        return [model.versions[number] for model in models for number in model.available]
+
+    def _pinning(self) -> tuple[bool, str]:
+        """Of the first model that is loaded; they agree unless a plugin_config forces one."""
+        for version in self._serving():
+            if version.plan is not None:
+                return version.plan.pinning, version.plan.pinning_reason
+        return False, "no model is loaded"
+
+    def _all_warnings(self, machine: Machine) -> list[str]:
+        found = list(self.warnings)
+        if self.config_error is not None:
+            found.append(
+                f"the last change of the configuration was refused, the one before is in effect: {self.config_error}"
+            )
+        serving = self._serving()
+        for version in serving:
+            found += [
+                f"model {version.model}: {text}" for text in (version.plan.warnings if version.plan else ())
+            ]
+        threads = sum(version.serving.effect.threads or 0 for version in serving)
+        if len(serving) > 1 and threads > machine.threads:
+            found.append(f"the models' inference threads sum up to {threads} on {machine.threads} CPUs")
+        return list(dict.fromkeys(found))
+
+    def _register_gauges(self) -> None:
+        gauge = self._metrics.gauge
+        gauge("modelserver_info", labels(version=__version__), lambda: 1)
+        gauge("modelserver_ready", (), lambda: float(self.is_ready()))
+        gauge("modelserver_affinity_cpus", (), lambda: len(self._machine().affinity))
+        gauge("modelserver_cpu_quota", (), lambda: self._machine().quota)
+        gauge("modelserver_threads", (), lambda: self._machine().threads)
+
+
+def _model_status(name: str, model: Model) -> dict[str, Any]:
+    loaded = _newest(model)
+    effect = loaded.effect if loaded is not None else None
+    return {
+        "name": name,
+        "device": model.settings.wish.device,
+        "executionDevices": list(effect.execution_devices) if effect else [],
+        "streams": effect.streams if effect else None,
+        "nireq": effect.nireq if effect else None,
+        "hint": effect.hint if effect else None,
+        "threads": effect.threads if effect else None,
+        "revision": model.revision,
+        "error": model.error,
+        "versions": [
+            {"version": number, "state": version.state, "wanted": version.is_wanted, "error": version.error}
+            for number, version in sorted(model.versions.items())
+        ],
+    }
+
+
+def _newest(model: Model) -> LoadedModel | None:
+    return model.versions[model.available[-1]].loaded if model.available else None

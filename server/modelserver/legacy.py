@@ -1,0 +1,74 @@
+"""Property names of old OpenVINO releases in today's words: documentation and files still carry them.
+
+Only the part of the tuning that renames; OpenVINO itself refuses the old names.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelserver.errors import ConfigError
+
+_RENAMED = {
+    "CPU_THROUGHPUT_STREAMS": "NUM_STREAMS",
+    "GPU_THROUGHPUT_STREAMS": "NUM_STREAMS",
+    "CPU_THREADS_NUM": "INFERENCE_NUM_THREADS",
+}
+_STREAM_VALUES = {
+    "CPU_THROUGHPUT_AUTO": "AUTO",
+    "GPU_THROUGHPUT_AUTO": "AUTO",
+    "CPU_THROUGHPUT_NUMA": "NUMA",
+}
+_BINDING: Mapping[str, Mapping[str, Any]] = {
+    "YES": {"ENABLE_CPU_PINNING": True},
+    "NUMA": {"ENABLE_CPU_PINNING": True},
+    "HYBRID_AWARE": {"ENABLE_CPU_PINNING": True, "SCHEDULING_CORE_TYPE": "ANY_CORE"},
+    "NO": {"ENABLE_CPU_PINNING": False},
+}
+LEGACY_NAMES = frozenset({*_RENAMED, *_STREAM_VALUES, "CPU_BIND_THREAD"})
+
+
+def translate(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings under today's names; two that say different things are refused."""
+    result: dict[str, Any] = {}
+    written: dict[str, str] = {}
+    for key, value in config.items():
+        for name, modern in _translate_one(key.removeprefix("KEY_"), value).items():
+            if name in result and result[name] != modern:
+                raise ConfigError(
+                    f"plugin_config: {written[name]} and {key} both set {name}, to different values: keep one"
+                )
+            result[name], written[name] = modern, key
+    return result
+
+
+def _translate_one(key: str, value: Any) -> Mapping[str, Any]:
+    if key in _STREAM_VALUES:
+        return {"NUM_STREAMS": _STREAM_VALUES[key]}
+    if key == "CPU_BIND_THREAD":
+        return _translate_binding(value)
+    name = _RENAMED.get(key, key)
+    if name == "NUM_STREAMS":
+        return {name: _translate_streams(value)}
+    return {name: value}
+
+
+def _translate_binding(value: Any) -> Mapping[str, Any]:
+    try:
+        return _BINDING[str(value).upper().removeprefix("KEY_")]
+    except KeyError:
+        known = ", ".join(_BINDING)
+        raise ConfigError(f"plugin_config: CPU_BIND_THREAD is one of {known}, not {value!r}") from None
+
+
+def _translate_streams(value: Any) -> int | str:
+    text = str(value).upper().removeprefix("KEY_")
+    text = _STREAM_VALUES.get(text, text)
+    if text in ("AUTO", "NUMA"):
+        return text
+    if text == "-1":
+        return "AUTO"
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(
+            f"plugin_config: streams are a whole number of at least 1, AUTO or NUMA, not {value!r}"
+        )
+    return int(text)

@@ -1,0 +1,114 @@
+"""Loads one version: room first, then the engine; and tells log and metrics about it."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from modelserver.config import ModelSettings
+from modelserver.engine import Devices, LoadedModel, load
+from modelserver.errors import NoMemoryForSwap
+from modelserver.metrics import Metrics
+from modelserver.repository import VersionFiles
+from modelserver.tuning import Plan
+
+LOG = logging.getLogger(__name__)
+GROWTH = 1.1
+"""Memory of a loaded model over its file size: measured 478 MiB resident for files of about 390."""
+FIXED_BYTES = 48 << 20
+
+
+class Loader:
+    """What the registry needs to turn files into a served model."""
+
+    def __init__(
+        self, devices: Devices, metrics: Metrics, queue_size: int | None, free: Callable[[], int | None]
+    ) -> None:
+        self._devices = devices
+        self._metrics = metrics
+        self._queue_size = queue_size
+        self._free = free
+        self._seconds: dict[tuple[str, int], float] = {}
+
+    def load(self, files: VersionFiles, settings: ModelSettings, plan: Plan, is_swap: bool) -> LoadedModel:
+        """Runs in the loading thread."""
+        if is_swap:
+            self._require_room(files)
+        started = time.perf_counter()
+        loaded = load(self._devices, files.model, settings.shaping, plan)
+        if self._queue_size is not None:
+            loaded.queue_limit = self._queue_size
+        self._seconds[settings.name, files.number] = time.perf_counter() - started
+        return loaded
+
+    def _require_room(self, files: VersionFiles) -> None:
+        """Rather keep the old than be killed half-way to the new."""
+        free, need = self._free(), int(files.size * GROWTH) + FIXED_BYTES
+        if free is not None and free < need:
+            raise NoMemoryForSwap(
+                f"NoMemoryForSwap: the new model needs about {need >> 20} MiB next to the old one and the memory"
+                f" limit leaves {free >> 20} MiB; raise the limit or replace the process"
+            )
+
+    def announce(self, version: "Loaded") -> None:
+        """The version serves from now on."""
+        effect, told = version.serving.effect, _of(version)
+        LOG.info(
+            "model %s version %d is served: devices %s, streams %s, nireq %d, threads %s, hint %s, pinning %s%s",
+            version.model, version.number, ",".join(effect.execution_devices), effect.streams, effect.nireq,
+            effect.threads, effect.hint, effect.pinning, ", inline" if version.serving.inline else "",
+        )  # fmt: skip
+        for warning in version.plan.warnings if version.plan else ():
+            LOG.warning("model %s: %s", version.model, warning)
+        self._start_counting(version)
+        gauge = self._metrics.gauge
+        gauge("ovms_streams", told, lambda: _now(version, lambda one: one.effect.streams))
+        gauge("ovms_infer_req_queue_size", told, lambda: _now(version, lambda one: one.effect.nireq))
+        gauge("ovms_infer_req_active", told, lambda: _now(version, lambda one: one.active))
+        gauge("ovms_current_requests", told, lambda: _now(version, lambda one: one.in_flight))
+        gauge("modelserver_queue_waiting", told, lambda: _now(version, lambda one: one.waiting))
+        gauge("modelserver_model_threads", told, lambda: _now(version, lambda one: one.effect.threads))
+        gauge("modelserver_model_available", told, lambda: float(version.loaded is not None))
+        seconds = self._seconds.get((version.model, version.number))
+        gauge("modelserver_model_load_seconds", told, lambda: seconds)
+
+    def _start_counting(self, version: "Loaded") -> None:
+        """Series exist from load on, so that a scrape before the first request shows zeros."""
+        told = _of(version)
+        for name in ("ovms_inference_time_us", "ovms_wait_for_infer_req_time_us"):
+            self._metrics.histogram(name, told)
+        for interface in ("REST", "gRPC"):
+            self._metrics.histogram("ovms_request_time_us", (("interface", interface), *told))
+            for method in ("ModelInfer", "ModelMetadata"):
+                labels = (("api", "KServe"), ("interface", interface), ("method", method), *told)
+                self._metrics.counter("ovms_requests_success", labels)
+                self._metrics.counter("ovms_requests_fail", labels)
+
+    def count_failure(self, version: "Loaded") -> None:
+        """An attempt that failed."""
+        self._metrics.counter("modelserver_model_load_failures", _of(version)).add()
+
+    def forget(self, version: "Loaded") -> None:
+        """The version is gone."""
+        self._metrics.forget_gauges(name=version.model, version=str(version.number))
+
+
+class Loaded(Protocol):
+    """A version as log and metrics see it."""
+
+    model: str
+    number: int
+    loaded: LoadedModel | None
+    plan: Plan | None
+
+    @property
+    def serving(self) -> LoadedModel:
+        """The engine's model."""
+
+
+def _of(version: Loaded) -> tuple[tuple[str, str], ...]:
+    return (("name", version.model), ("version", str(version.number)))
+
+
+def _now(version: Loaded, read: Callable[[LoadedModel], float | None]) -> float | None:
+    return None if version.loaded is None else read(version.loaded)

@@ -1,0 +1,36 @@
+"""The messages of KServe v2, made from the checked-in descriptor of `grpc_predict_v2.proto`.
+
+They live in a descriptor pool of their own: a client library that registers the same names in
+the default pool (every Triton client does) can then be imported into the same process.
+"""
+
+from importlib.resources import files
+
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+
+SERVICE = "inference.GRPCInferenceService"
+
+POOL = DescriptorPool()
+for _file in FileDescriptorSet.FromString(files(__name__).joinpath("grpc_predict_v2.binpb").read_bytes()).file:
+    POOL.Add(_file)
+
+
+def _message(name: str) -> type:
+    return GetMessageClass(POOL.FindMessageTypeByName(f"inference.{name}"))
+
+
+ServerLiveRequest = _message("ServerLiveRequest")
+ServerLiveResponse = _message("ServerLiveResponse")
+ServerReadyRequest = _message("ServerReadyRequest")
+ServerReadyResponse = _message("ServerReadyResponse")
+ServerMetadataRequest = _message("ServerMetadataRequest")
+ServerMetadataResponse = _message("ServerMetadataResponse")
+ModelReadyRequest = _message("ModelReadyRequest")
+ModelReadyResponse = _message("ModelReadyResponse")
+ModelMetadataRequest = _message("ModelMetadataRequest")
+ModelMetadataResponse = _message("ModelMetadataResponse")
+ModelInferRequest = _message("ModelInferRequest")
+ModelInferResponse = _message("ModelInferResponse")
+ModelStreamInferResponse = _message("ModelStreamInferResponse")

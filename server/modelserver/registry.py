@@ -1,0 +1,294 @@
+"""Models and their versions: what is wanted, what is served, and the way from one to the other.
+
+`converge` is level-triggered: it looks at the configuration and the files, loads what is missing
+next to what is served, swaps, and only then retires the rest. Nothing is torn down before its
+replacement has answered a real inference, and whatever fails leaves the old one in place.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from modelserver.config import Configuration, ModelSettings
+from modelserver.cpus import Machine
+from modelserver.engine import LoadedModel
+from modelserver.errors import ConfigError, LoadFailed, NotFound, NotReady
+from modelserver.loader import Loader
+from modelserver.repository import Storage, VersionFiles
+from modelserver.tuning import Neighbours, Plan, has_own_threads, plan
+
+T = TypeVar("T")
+LOG = logging.getLogger(__name__)
+SETTLE_SECONDS = 0.3
+"""Files that change within this time are still being copied."""
+MAX_BACKOFF_SECONDS = 60.0
+
+
+@dataclass(eq=False)
+class Version:
+    """One version of one model, through its states."""
+
+    model: str
+    number: int
+    state: str = "START"
+    is_wanted: bool = False
+    error: str | None = None
+    loaded: LoadedModel | None = None
+    key: object = None
+    """What `loaded` was made of; differs from what is wanted when there is work to do."""
+    plan: Plan | None = None
+    failed_key: object = None
+    failures: int = 0
+    retry_at: float = 0.0
+
+    @property
+    def serving(self) -> LoadedModel:
+        """The engine's model; raises NotReady while there is none."""
+        if self.loaded is None:
+            raise NotReady("Model with requested version is not loaded yet")
+        return self.loaded
+
+
+@dataclass(eq=False)
+class Model:
+    """One model of the configuration."""
+
+    settings: ModelSettings
+    versions: dict[int, Version] = field(default_factory=dict)
+    files: dict[int, VersionFiles] = field(default_factory=dict)
+    revision: str | None = None
+    error: str | None = None
+    scan_error: str | None = None
+    is_unreadable: bool = False
+
+    @property
+    def available(self) -> list[int]:
+        """Versions that answer, ascending."""
+        return sorted(number for number, version in self.versions.items() if version.loaded is not None)
+
+
+class Registry:
+    """All models. Only the converging task changes it; everything runs on the event loop."""
+
+    def __init__(
+        self, storage: Storage, loader: Loader, machine: Callable[[], Machine], exclusive: int | None
+    ) -> None:
+        self.models: dict[str, Model] = {}
+        self.revision: str | None = None
+        self._storage = storage
+        self._loader = loader
+        self._machine = machine
+        self._exclusive = exclusive
+        self._threads = ThreadPoolExecutor(1, "load")
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    def find(self, name: str, number: int | None) -> Version:
+        """The version that answers; raises NotFound or NotReady in OVMS's words."""
+        model = self.models.get(name)
+        if model is None:
+            raise NotFound("Model with requested name is not found")
+        if number is None:
+            available = model.available
+            if available:
+                return model.versions[available[-1]]
+            raise NotReady(f"Model {name} has no version that is served: {model.error or 'still loading'}")
+        version = model.versions.get(number)
+        if version is None:
+            raise NotFound("Model with requested version is not found")
+        if version.state == "END":
+            raise NotFound("Model with requested version is retired")
+        if version.loaded is None:
+            raise NotReady("Model with requested version is not loaded yet")
+        return version
+
+    def served(self, name: str) -> list[int]:
+        """The versions of a model that answer."""
+        return self.models[name].available
+
+    async def apply(self, configuration: Configuration) -> None:
+        """Make the configuration's models the wanted ones and go there."""
+        wanted = {settings.name: settings for settings in configuration.models}
+        for name in self.models.keys() - wanted.keys():
+            self._retire_model(self.models.pop(name))
+        for name, settings in wanted.items():
+            self.models.setdefault(name, Model(settings)).settings = settings
+        await self.converge(configuration.revision, settle=False)
+        self.revision = configuration.revision
+
+    async def converge(self, revision: str | None, *, settle: bool = True) -> None:
+        """One pass: look at the files, load, swap, retire. `settle` waits for half-copied files."""
+        await self._scan(settle=settle)
+        neighbours = self._neighbours()
+        for model in list(self.models.values()):
+            await self._converge_model(model, neighbours)
+            if model.error is None:
+                model.revision = revision
+
+    def is_retry_due(self) -> bool:
+        """Whether a version that could not be loaded may be tried again now."""
+        versions = [version for model in self.models.values() for version in model.versions.values()]
+        return any(
+            version.error and version.is_wanted and time.monotonic() >= version.retry_at
+            for version in versions
+        )
+
+    def close(self) -> None:
+        """Load nothing more; what was served stays valid until the process ends."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _scan(self, *, settle: bool) -> None:
+        for model in self.models.values():
+            found = await self._look(model)
+            if settle and found != model.files:
+                await asyncio.sleep(SETTLE_SECONDS)
+                found = _settled(found, await self._look(model), model.files)
+            model.files = found
+
+    async def _look(self, model: Model) -> dict[int, VersionFiles]:
+        try:
+            found = await self._in_thread(self._storage.scan, model.settings.base_path)
+        except LoadFailed as error:
+            if model.scan_error != str(error):
+                LOG.error("model %s: %s", model.settings.name, error)  # noqa: TRY400 - the message is all
+            model.scan_error, model.is_unreadable = str(error), True
+            return model.files
+        model.is_unreadable = False
+        model.scan_error = (
+            None if found else f"No version found for model in path: {model.settings.base_path}"
+        )
+        return found
+
+    async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+
+    def _neighbours(self) -> Neighbours:
+        """Everything that will be loaded when this pass is through."""
+        loads = [
+            (model.settings.wish, len(model.settings.policy.select(model.files)))
+            for model in self.models.values()
+        ]
+        loaded = sum(count for _, count in loads)
+        sharing = sum(count for wish, count in loads if not _has_own_threads(wish))
+        return Neighbours(max(1, loaded), max(1, sharing), self._exclusive)
+
+    async def _converge_model(self, model: Model, neighbours: Neighbours) -> None:
+        wanted = model.settings.policy.select(model.files)
+        for number in wanted - model.versions.keys():
+            model.versions[number] = Version(model.settings.name, number)
+        for number, version in model.versions.items():
+            version.is_wanted = number in wanted
+        serving = await self._bring_up(model, neighbours)
+        for number, version in model.versions.items():
+            if number not in serving and version.loaded is not None:
+                self._retire(version)
+            elif not version.is_wanted and version.loaded is None:
+                version.state, version.error = "END", None
+        errors = (version.error for _, version in sorted(model.versions.items()) if version.is_wanted)
+        model.error = model.scan_error or next(filter(None, errors), None)
+
+    async def _bring_up(self, model: Model, neighbours: Neighbours) -> set[int]:
+        """Load what the policy selects; without those that fail it selects again from the others."""
+        failed: set[int] = set()
+        while True:
+            chosen = model.settings.policy.select(model.files.keys() - failed)
+            broken = set()
+            for number in sorted(chosen):
+                version = model.versions.setdefault(number, Version(model.settings.name, number))
+                if not await self._bring_up_version(model, version, neighbours):
+                    broken.add(number)
+            if not broken:
+                return chosen
+            failed |= broken
+
+    async def _bring_up_version(self, model: Model, version: Version, neighbours: Neighbours) -> bool:
+        """True when the version answers afterwards, be it with its old content."""
+        files = model.files[version.number]
+        try:
+            wanted = plan(model.settings.wish, self._machine(), neighbours)
+        except ConfigError as error:
+            return self._note_failure(version, str(error), str(error))
+        key = (
+            files.fingerprint,
+            model.settings.shaping,
+            model.settings.wish,
+            wanted.pinning,
+            neighbours.sharing,
+        )
+        if version.loaded is not None and version.key == key:
+            version.error, version.failures = None, 0
+            return True
+        if version.failed_key == key and time.monotonic() < version.retry_at:
+            return version.loaded is not None
+        return await self._load(version, files, model.settings, (wanted, key))
+
+    async def _load(
+        self, version: Version, files: VersionFiles, settings: ModelSettings, aim: tuple[Plan, object]
+    ) -> bool:
+        wanted, key = aim
+        old = version.loaded
+        if old is None:
+            version.state = "LOADING"
+        try:
+            new = await self._in_thread(self._loader.load, files, settings, wanted, old is not None)
+        except LoadFailed as error:
+            return self._note_failure(version, key, str(error))
+        version.loaded, version.key, version.plan = new, key, wanted
+        version.state, version.error, version.failures = "AVAILABLE", None, 0
+        self._loader.announce(version)
+        if old is not None:
+            self._let_go(old)
+        return True
+
+    def _note_failure(self, version: Version, key: object, reason: str) -> bool:
+        """Keep what is served; try again when something changes, or later and later."""
+        version.failures = version.failures + 1 if version.failed_key == key else 1
+        version.failed_key = key
+        version.retry_at = time.monotonic() + min(MAX_BACKOFF_SECONDS, 2.0**version.failures / 2)
+        if version.loaded is None:
+            version.state = "LOADING"
+        version.error = reason
+        LOG.error("model %s version %d cannot be loaded: %s", version.model, version.number, reason)
+        self._loader.count_failure(version)
+        return version.loaded is not None
+
+    def _retire_model(self, model: Model) -> None:
+        for version in model.versions.values():
+            if version.loaded is not None:
+                self._retire(version)
+
+    def _retire(self, version: Version) -> None:
+        """No new requests from now on; those inside finish."""
+        old, version.loaded, version.key = version.serving, None, None
+        version.state = "UNLOADING"
+        self._let_go(old, version)
+
+    def _let_go(self, old: LoadedModel, version: Version | None = None) -> None:
+        task = asyncio.get_running_loop().create_task(self._finish(old, version))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _finish(self, old: LoadedModel, version: Version | None) -> None:
+        await old.drained()
+        if version is not None and version.state == "UNLOADING":
+            version.state = "END"
+            self._loader.forget(version)
+            LOG.info("model %s version %d is retired", version.model, version.number)
+
+
+def _has_own_threads(wish: object) -> bool:
+    try:
+        return has_own_threads(wish)  # type: ignore[arg-type]
+    except ConfigError:
+        return False
+
+
+def _settled(
+    first: Mapping[int, VersionFiles], second: Mapping[int, VersionFiles], known: Mapping[int, VersionFiles]
+) -> dict[int, VersionFiles]:
+    """What did not change between two looks; what did stays as it was known, for the next pass."""
+    settled = {number: files for number, files in second.items() if first.get(number) == files}
+    return {number: known[number] for number in second.keys() & known.keys()} | settled

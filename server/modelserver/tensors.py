@@ -1,0 +1,93 @@
+"""The one vocabulary between fronts, data plane and engine: buffers and headers, never Python lists.
+
+A tensor's data is a numpy array over the memory it arrived in. Two datatypes have no numpy
+twin: BF16 travels as its raw bits in uint16, BYTES as an object array of `bytes`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUMPY: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype("<u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("<i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+    "BYTES": np.dtype(object),
+}
+"""The datatypes of the protocol and the arrays that carry them."""
+
+
+@dataclass(slots=True)
+class Tensor:
+    """A named array with the datatype the protocol gave it."""
+
+    name: str
+    datatype: str
+    data: NDArray[Any]
+
+
+@dataclass(slots=True)
+class Request:
+    """One inference as every codec decodes it."""
+
+    inputs: list[Tensor]
+    outputs: list[str] = field(default_factory=list)
+    """The outputs wanted, in this order; empty means all of them."""
+
+
+@dataclass(slots=True)
+class Response:
+    """One answer. Its arrays are views of engine memory: encode them before returning."""
+
+    model: str
+    version: int
+    outputs: list[Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a model says about one of its inputs or outputs."""
+
+    name: str
+    aliases: frozenset[str]
+    datatype: str
+    dims: tuple[tuple[int, int], ...]
+    """Least and greatest size per dimension; a greatest of -1 is unbounded."""
+    layout: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape as the protocol tells it: -1 where the size is not fixed."""
+        return tuple(low if low == high else -1 for low, high in self.dims)
+
+    def admits(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array of this shape fits."""
+        if len(shape) != len(self.dims):
+            return False
+        return all(
+            low <= n and (high < 0 or n <= high) for n, (low, high) in zip(shape, self.dims, strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Who asks for which model: what the data plane needs besides the tensors."""
+
+    interface: str
+    """REST or gRPC, as the metrics call them."""
+    model: str
+    version: int | None
+    deadline: float | None = None
+    """On the loop's clock; None waits as long as the queue allows."""
