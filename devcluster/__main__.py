@@ -51,6 +51,11 @@ def parser() -> argparse.ArgumentParser:
     )
     env.set_defaults(run=_env)
 
+    prepare = commands.add_parser(
+        "prepare", help="build all that a cluster with a node needs, and start none"
+    )
+    prepare.set_defaults(run=_prepare)
+
     binaries = commands.add_parser("binaries", help="build the Go programs and print their directory")
     binaries.set_defaults(run=_binaries)
     return root
@@ -83,15 +88,20 @@ def _up(chosen: argparse.Namespace) -> None:
 
 
 def _down(chosen: argparse.Namespace) -> None:
-    for name in state.names() if chosen.all else [chosen.name]:
-        clusters.down(name)
-        print(f'Cluster "{name}" is removed.')
+    if chosen.all:
+        clusters.down_all()
+        print("Every cluster is removed.")
+    else:
+        clusters.down(chosen.name)
+        print(f'Cluster "{chosen.name}" is removed.')
 
 
 def _status(chosen: argparse.Namespace) -> None:
     cluster = state.get(chosen.name)
     answering = cluster.is_answering()
-    print(f'Cluster "{cluster.name}": {"answering" if answering else "NOT answering"}, {cluster.wish}')
+    print(
+        f'Cluster "{cluster.name}": {"answering" if answering else "NOT answering"}, options: {cluster.wish.options()}'
+    )
     print(f"kubeconfig: {cluster.kubeconfig}")
     if answering:
         print(cluster.kubectl("get", "nodes", "-o", "wide"), end="")
@@ -110,6 +120,11 @@ def _env(chosen: argparse.Namespace) -> None:
             print(f"export PATH={shlex.quote(str(cluster.binaries))}:$PATH")
         else:
             print(f"export {variable}={shlex.quote(value)}")
+
+
+def _prepare(_: argparse.Namespace) -> None:
+    engine, image = clusters.prepare(clusters.new_progress())
+    print(f"Ready: node image {image.name} in the engine of {engine.client}.")
 
 
 def _binaries(_: argparse.Namespace) -> None:

@@ -1,11 +1,16 @@
 """Clusters come and go: what `up`, `down` and `load` do, for the command line and for tests."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from devcluster import gobuild, plain, state
-from devcluster.errors import DevclusterError
+from devcluster import engine as engines
+from devcluster import gobuild, kindcluster, kindconfig, nodeimage, plain, ports, rootfs, state
+from devcluster.engine import Engine
+from devcluster.errors import DevclusterError, NotReady
 from devcluster.lock import lock
+from devcluster.nodeimage import NodeImage
 from devcluster.process import stop_all
 from devcluster.progress import Progress
 from devcluster.state import DEFAULT_NAME, Cluster, Wish
@@ -20,18 +25,17 @@ def up(
     cpu_policy: str = "static",
 ) -> Cluster:
     """Start a cluster, or return the one of that name if it is there and as asked for."""
-    wish = Wish(nodes, no_node, tuple(sorted(extras)), cpu_policy)
+    wish = Wish(nodes, no_node, tuple(sorted(set(extras))), cpu_policy)
     check(wish)
     with lock(state.check_name(name)):
         present = state.find(name)
-        if present and present.wish == wish and present.is_answering():
-            return present
         if present and present.wish != wish:
             raise DevclusterError(
-                f'Cluster "{name}" is there but was started with other options ({present.wish}).\n'
+                f'Cluster "{name}" is there but was started with other options: {present.wish.options()}.\n'
                 f"Remove it first (python -m devcluster down --name {name}) or choose another --name."
             )
-        _remove(name)
+        if present and present.is_answering():
+            return present
         return _create(name, wish)
 
 
@@ -41,14 +45,23 @@ def down(name: str = DEFAULT_NAME) -> None:
         _remove(name)
 
 
+def down_all() -> None:
+    """Remove every cluster, and stop the engine if it is one that we started."""
+    for name in state.names():
+        down(name)
+    engines.stop()
+
+
 def load(name: str, *images: str) -> None:
     """Bring images of the engine into every node of a cluster."""
     cluster = state.get(name)
     if cluster.wish.no_node:
-        raise DevclusterError(
-            f'Cluster "{name}" has no node that could hold an image (it was started with --no-node).'
-        )
-    raise DevclusterError("not built yet")
+        raise DevclusterError(f'Cluster "{name}" was started with --no-node: no node could hold an image.')
+    engine = engines.ensure()
+    for image in images:
+        if not engine.has(image):
+            raise DevclusterError(f"{engine.client} has no image {image}. Build it first.")
+    kindcluster.load(cluster, engine, images)
 
 
 def binaries() -> Path:
@@ -56,31 +69,98 @@ def binaries() -> Path:
     return gobuild.build(gobuild.FOR_USE, Progress(len(gobuild.missing(gobuild.FOR_USE))))
 
 
+def base_image() -> str:
+    """The name of the base of the project's images, which the engine has afterwards."""
+    return rootfs.base_image(engines.ensure())
+
+
+def prepare(progress: Progress) -> tuple[Engine, NodeImage]:
+    """Everything a cluster with a node needs, beside each other what waits for different things."""
+    with ThreadPoolExecutor(1) as pool:
+        engine = pool.submit(_engine_and_base, progress)
+        gobuild.build(gobuild.FOR_USE, progress)
+        return engine.result(), nodeimage.ensure(engine.result(), progress)
+
+
+def new_progress() -> Progress:
+    return Progress(len(gobuild.missing(gobuild.FOR_USE)))
+
+
 def check(wish: Wish) -> None:
     for extra in wish.extras:
         if extra not in plain.EXTRAS:
             raise DevclusterError(f'There is no extra "{extra}"; there are: {", ".join(plain.EXTRAS)}.')
     if wish.extras and not wish.no_node:
-        raise DevclusterError("Extras belong to --no-node: a cluster with a node has them all but kwok.")
+        raise DevclusterError("--with belongs to --no-node: a cluster with a node has all of them but kwok.")
     if wish.nodes not in (1, 2) and not wish.no_node:
         raise DevclusterError(f"A cluster has 1 or 2 nodes, not {wish.nodes}.")
     if wish.cpu_policy not in ("static", "none"):
         raise DevclusterError(f'The CPU policy is static or none, not "{wish.cpu_policy}".')
 
 
+def _engine_and_base(progress: Progress) -> Engine:
+    engine = engines.ensure()
+    if not nodeimage.is_made(engine) and not nodeimage.pull_published(engine):
+        progress.expect(2)
+        rootfs.base_image(engine, progress)
+    return engine
+
+
 def _create(name: str, wish: Wish) -> Cluster:
-    directory = state.create_directory(name)
-    programs = binaries()
-    cluster = Cluster(name, wish, directory, programs)
-    try:
-        plain.start(cluster)
-    except BaseException:
+    progress = new_progress()
+    if wish.no_node:
         _remove(name)
-        raise
-    state.save(cluster)
+        cluster = Cluster(name, wish, state.directory_of(name), gobuild.build(gobuild.FOR_USE, progress))
+        state.begin(cluster)
+        _or_nothing(cluster, lambda: plain.start(cluster))
+        return cluster
+    engine, image = prepare(progress)
+    _remove(name)
+    cluster = Cluster(
+        name,
+        wish,
+        state.directory_of(name),
+        gobuild.directory(),
+        engine=engine.for_user(),
+        node_ports=ports.prefer(kindconfig.NODE_PORTS),
+    )
+    state.begin(cluster)
+    progress.expect(2)
+    _or_nothing(cluster, lambda: _create_kind(cluster, engine, image, progress))
     return cluster
 
 
+def _create_kind(cluster: Cluster, engine: Engine, image: NodeImage, progress: Progress) -> None:
+    with progress.step("kind create cluster"):
+        kindcluster.create(cluster, engine, image)
+    with progress.step("metrics-server and storage"):
+        kindcluster.add_services(cluster, engine, image)
+        _wait_for_storage(cluster)
+
+
+def _wait_for_storage(cluster: Cluster) -> None:
+    deadline = time.monotonic() + 60
+    while "standard" not in cluster.kubectl("get", "storageclass", "--output=name"):
+        if time.monotonic() > deadline:
+            raise NotReady(f'Cluster "{cluster.name}" has no default StorageClass after 60 s.')
+        time.sleep(0.2)
+
+
+def _or_nothing(cluster: Cluster, start: Callable[[], None]) -> None:
+    """Complete the cluster, or leave nothing of it."""
+    try:
+        start()
+    except BaseException:
+        _remove(cluster.name)
+        raise
+    state.complete(cluster)
+
+
 def _remove(name: str) -> None:
+    known = state.find(name, unfinished_too=True)
     stop_all(state.owner_of(name))
+    if known is None or not known.wish.no_node:
+        if known:
+            engines.ensure()  # its containers would come back with the engine
+        kindcluster.remove(name)
     state.remove_directory(name)

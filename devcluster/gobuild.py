@@ -42,12 +42,17 @@ CONTROL_PLANE = Group(
     | {"etcd": "go.etcd.io/etcd/server/v3"},
 )
 TOOLS = Group(
-    "kind, helm, kwok",
+    "kind, helm, kwok, metrics-server",
     "cluster",
-    {"kind": "sigs.k8s.io/kind", "helm": "helm.sh/helm/v4/cmd/helm", "kwok": "sigs.k8s.io/kwok/cmd/kwok"},
+    {
+        "kind": "sigs.k8s.io/kind",
+        "helm": "helm.sh/helm/v4/cmd/helm",
+        "kwok": "sigs.k8s.io/kwok/cmd/kwok",
+        "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    },
 )
 NODE = Group(
-    "kubelet, kube-proxy, CoreDNS, metrics-server, network programs",
+    "kubelet, kube-proxy, CoreDNS, network programs",
     "cluster",
     _kubernetes("kubelet", "kube-proxy")
     | {

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import gobuild, ports
+from devcluster import gobuild, ports, upstream
 from devcluster.errors import NotReady
-from devcluster.process import Runner, owned_by, stop_all
+from devcluster.process import Runner, owned_by
 from devcluster.state import Cluster
 
 EXTRAS = ("controller-manager", "scheduler", "kwok")
@@ -65,11 +65,6 @@ def start(cluster: Cluster) -> None:
     if "controller-manager" in extras:
         # Pods are refused in a namespace before this account is there.
         _wait(plane, "kube-controller-manager", lambda: _exists(cluster, "serviceaccount", "default"))
-
-
-def stop(cluster_owner: str) -> None:
-    # Nothing here is worth a farewell: the data goes too.
-    stop_all(cluster_owner)
 
 
 def _issue_credentials(plane: ControlPlane) -> None:
@@ -195,14 +190,11 @@ def _start_controller_manager(plane: ControlPlane) -> None:
 
 
 def _start_kwok(plane: ControlPlane) -> None:
-    settings = plane.cluster.directory / "kwok.json"
-    settings.write_text(
-        json.dumps({"apiVersion": "config.kwok.x-k8s.io/v1alpha1", "kind": "KwokConfiguration"})
-    )
+    stages = upstream.kwok_stages(plane.cluster.binaries)
     plane.start(
         "kwok",
         f"--kubeconfig={plane.cluster.kubeconfig}",
-        f"--config={settings}",
+        f"--config={stages}",
         "--manage-all-nodes",
         "--node-lease-duration-seconds=40",
     )

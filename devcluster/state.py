@@ -13,6 +13,7 @@ from devcluster.process import Runner
 
 DEFAULT_NAME = "modelserver"
 _RECORD = "cluster.json"
+_COMPLETE = "complete"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,14 @@ class Wish:
     no_node: bool = False
     extras: tuple[str, ...] = ()
     cpu_policy: str = "static"
+
+    def options(self) -> str:
+        """The wish as one would write it on the command line."""
+        words = ["--no-node"] if self.no_node else []
+        words += [f"--with {extra}" for extra in self.extras]
+        words += [f"--nodes {self.nodes}"] if self.nodes != 1 else []
+        words += [f"--cpu-policy {self.cpu_policy}"] if self.cpu_policy != "static" else []
+        return " ".join(words) or "none"
 
 
 @dataclass(frozen=True)
@@ -84,18 +93,25 @@ def owner_of(name: str) -> str:
     return f"cluster:{directory_of(name)}"
 
 
-def save(cluster: Cluster) -> None:
-    """Mark the cluster complete; without its record it counts as the remains of a killed `up`."""
+def begin(cluster: Cluster) -> None:
+    """Write down what is being started, before any of it exists."""
+    cluster.directory.mkdir(parents=True, mode=0o700)
     record = asdict(cluster) | {"directory": str(cluster.directory), "binaries": str(cluster.binaries)}
     unfinished = cluster.directory / f".{_RECORD}"
     unfinished.write_text(json.dumps(record, indent=2))
     unfinished.rename(cluster.directory / _RECORD)
 
 
-def find(name: str) -> Cluster | None:
-    """The completed cluster of that name."""
-    record = directory_of(name) / _RECORD
-    if not record.exists():
+def complete(cluster: Cluster) -> None:
+    """Without this mark a cluster counts as the remains of a killed `up`."""
+    (cluster.directory / _COMPLETE).touch()
+
+
+def find(name: str, *, unfinished_too: bool = False) -> Cluster | None:
+    """The cluster of that name, if it was completed."""
+    directory = directory_of(name)
+    record = directory / _RECORD
+    if not record.exists() or not (unfinished_too or (directory / _COMPLETE).exists()):
         return None
     raw = json.loads(record.read_text())
     wish = raw["wish"]
@@ -123,12 +139,6 @@ def names() -> list[str]:
     """Every cluster with something on disk, complete or not."""
     root = paths.clusters()
     return sorted(entry.name for entry in root.iterdir() if entry.is_dir()) if root.is_dir() else []
-
-
-def create_directory(name: str) -> Path:
-    directory = directory_of(name)
-    directory.mkdir(parents=True, mode=0o700)
-    return directory
 
 
 def remove_directory(name: str) -> None:

@@ -1,0 +1,97 @@
+"""Debian's dockerd as our own process, where no service manager runs one; and settings of a running one."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from devcluster import paths, system
+from devcluster.errors import RequirementMissing
+from devcluster.process import Runner, owned_by, stop_all
+
+OWNER = "engine"
+_PID_FILE = Path("/var/run/docker.pid")
+_SYSTEM_CONFIGURATION = Path("/etc/docker/daemon.json")
+
+
+def log() -> Path:
+    return paths.logs() / "dockerd.log"
+
+
+def is_ours() -> bool:
+    return any(process.program == "dockerd" for process in owned_by(OWNER))
+
+
+def start(runtimes: dict[str, Path]) -> None:
+    """Start it with its usual socket and data; what it changes in the firewall is noted for `stop`."""
+    configuration = _directory() / "daemon.json"
+    configuration.write_text(json.dumps(_with_runtimes({}, runtimes)))
+    if not is_ours():
+        _before().write_text(_iptables("-S", "FORWARD").splitlines()[0])
+    program = system.find("dockerd") or "dockerd"
+    Runner(OWNER).start([program, f"--config-file={configuration}", f"--pidfile={_PID_FILE}"], log())
+
+
+def check_alive() -> None:
+    names = {process.program for process in owned_by(OWNER)}
+    if not names & {"dockerd", "setsid"}:
+        last = "\n".join(log().read_text(errors="replace").splitlines()[-5:])
+        raise RequirementMissing(f"The docker daemon ended by itself; its last words in {log()}:\n{last}")
+
+
+def stop() -> bool:
+    """End our daemon and take away its bridge and its firewall rules."""
+    if not owned_by(OWNER):
+        return False
+    stop_all(OWNER, patience=30)
+    _PID_FILE.unlink(missing_ok=True)
+    _remove_network()
+    return True
+
+
+def add_runtime(name: str, program: Path) -> None:
+    """Make a runtime known to a daemon that already runs; it reads its configuration again on SIGHUP."""
+    system.require_root("Adding a runtime to the running docker daemon")
+    configuration = _directory() / "daemon.json" if is_ours() else _SYSTEM_CONFIGURATION
+    present = json.loads(configuration.read_text()) if configuration.exists() else {}
+    configuration.parent.mkdir(parents=True, exist_ok=True)
+    configuration.write_text(json.dumps(_with_runtimes(present, {name: program}), indent=2))
+    if not _PID_FILE.exists():
+        raise RequirementMissing(
+            f"The docker daemon must read {configuration} again, but its pid file {_PID_FILE} is not there."
+            f" Restart the daemon by hand."
+        )
+    os.kill(int(_PID_FILE.read_text()), signal.SIGHUP)
+
+
+def _with_runtimes(configuration: dict[str, object], runtimes: dict[str, Path]) -> dict[str, object]:
+    known = configuration.get("runtimes")
+    ours = {name: {"path": str(program)} for name, program in runtimes.items()}
+    return {**configuration, "runtimes": {**(known if isinstance(known, dict) else {}), **ours}}
+
+
+def _remove_network() -> None:
+    kept = [line for line in _iptables_save().splitlines() if "DOCKER" not in line and "docker0" not in line]
+    policy = _before().read_text().split()[-1] if _before().exists() else "ACCEPT"
+    kept = [f":FORWARD {policy} [0:0]" if line.startswith(":FORWARD") else line for line in kept]
+    Runner(OWNER).run([system.find("iptables-restore") or "iptables-restore"], text="\n".join(kept) + "\n")
+    Runner(OWNER).succeeds([system.find("ip") or "ip", "link", "delete", "docker0"])
+    _before().unlink(missing_ok=True)
+
+
+def _iptables(*arguments: str) -> str:
+    return Runner(OWNER).run([system.find("iptables") or "iptables", "-w", *arguments])
+
+
+def _iptables_save() -> str:
+    return Runner(OWNER).run([system.find("iptables-save") or "iptables-save"])
+
+
+def _before() -> Path:
+    return _directory() / "forward-policy"
+
+
+def _directory() -> Path:
+    directory = paths.cache() / "engine"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

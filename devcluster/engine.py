@@ -1,0 +1,191 @@
+"""The container engine: the one that is there, or on Debian one that we install and start."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devcluster import daemon, paths, system
+from devcluster.errors import CommandFailed, RequirementMissing
+from devcluster.lock import lock
+from devcluster.process import Runner
+
+OWNER = "build"
+RUNTIME = "devcluster"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A client whose engine answers, and the variables that both of them need."""
+
+    client: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_podman(self) -> bool:
+        return Path(self.client).name == "podman"
+
+    def run(
+        self, *arguments: str | Path, timeout: float = 300, owner: str = OWNER, log: Path | None = None
+    ) -> str:
+        return Runner(owner, self.environment, log).run([self.client, *arguments], timeout=timeout)
+
+    def has(self, image: str) -> bool:
+        return Runner(OWNER, self.environment).succeeds([self.client, "image", "inspect", image])
+
+    def can_pull(self, image: str, *, patience: float = 60) -> bool:
+        """Pull an image if a registry answers; where none does, that is known within seconds."""
+        try:
+            self.run("pull", "--quiet", image, timeout=patience)
+        except CommandFailed:
+            return False
+        return True
+
+    def build(self, context: Path, tag: str, *options: str, log: Path | None = None) -> None:
+        """Build an image with BuildKit."""
+        where = log or paths.logs() / "images.log"
+        progress = [] if self.is_podman else ["--progress=plain"]
+        self.run("build", *progress, "--tag", tag, *options, context, timeout=1800, log=where)
+
+    def runtimes(self) -> set[str]:
+        if self.is_podman:
+            return set()
+        return set(json.loads(self.run("info", "--format", "{{json .Runtimes}}")))
+
+    def for_user(self) -> dict[str, str]:
+        """Variables with which programs started by hand find the same engine."""
+        host = os.environ.get("DOCKER_HOST")
+        provider = {"KIND_EXPERIMENTAL_PROVIDER": "podman"} if self.is_podman else {}
+        return provider | ({"DOCKER_HOST": host} if host else {})
+
+    def for_kind(self, cpus: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Variables that put our client before the engine's own, for kind; CPUs by node name."""
+        directory = paths.cache() / "engine" / "client"
+        directory.mkdir(parents=True, exist_ok=True)
+        name = Path(self.client).name
+        _install(paths.SOURCES / "node" / "engine-client", directory / name)
+        options = f"--runtime={RUNTIME}" if needs_runtime() and not self.is_podman else ""
+        return {
+            **self.environment,
+            **self.for_user(),
+            "DEVCLUSTER_CLIENT": self.client,
+            "DEVCLUSTER_RUN": options,
+            "DEVCLUSTER_CPUS": " ".join(f"{node}={chosen}" for node, chosen in (cpus or {}).items()),
+            "PATH": f"{directory}:{os.environ.get('PATH', os.defpath)}",
+        }
+
+
+def find() -> Engine | None:
+    """The engine that answers now."""
+    for client in _clients():
+        environment = {} if Path(client).name == "podman" else {"DOCKER_BUILDKIT": "1"}
+        if _answers(client):
+            return Engine(client, environment)
+    return None
+
+
+def ensure() -> Engine:
+    """The engine that is there, else Debian's docker.io, installed and started."""
+    with lock("engine"):
+        engine = find() or _start()
+        if needs_runtime() and RUNTIME not in engine.runtimes() and not engine.is_podman:
+            daemon.add_runtime(RUNTIME, _runtime())
+            _wait_for_runtime(engine)
+    return engine
+
+
+def stop() -> bool:
+    """Stop the engine if it is one that we started; say whether it was."""
+    with lock("engine"):
+        engine = find()
+        others = engine.run("ps", "--format", "{{.Names}}").split() if engine else []
+        if others and daemon.is_ours():
+            print(f"The docker daemon keeps running, because of these containers: {', '.join(others)}.")
+            return False
+        return daemon.stop()
+
+
+def needs_runtime() -> bool:
+    return not system.may_raise_limits()
+
+
+def _start() -> Engine:
+    if host := os.environ.get("DOCKER_HOST"):
+        raise RequirementMissing(
+            f"No docker engine answers at DOCKER_HOST={host}. Start it, or unset DOCKER_HOST."
+        )
+    system.ensure("dockerd", "iptables", "ip", "runc")
+    # Installing it may have started it, where there is a service manager.
+    if engine := find():
+        return engine
+    system.require_root("Starting the docker daemon")
+    daemon.start({RUNTIME: _runtime()} if needs_runtime() else {})
+    deadline = time.monotonic() + 60
+    while not (engine := find()):
+        daemon.check_alive()
+        if time.monotonic() > deadline:
+            raise RequirementMissing(f"The docker daemon did not answer within 60 s; see {daemon.log()}.")
+        time.sleep(0.2)
+    print("Started the docker daemon; `python -m devcluster down --all` stops it.", flush=True)
+    return engine
+
+
+def _clients() -> Iterator[str]:
+    """Clients that can use BuildKit come first: images are built with its secrets and caches."""
+    found = [shutil.which("docker"), "/usr/bin/docker"]
+    docker = [client for client in dict.fromkeys(found) if client and Path(client).exists()]
+    yield from sorted(docker, key=lambda client: not _has_buildkit(client))
+    if podman := shutil.which("podman"):
+        yield podman
+
+
+def _has_buildkit(client: str) -> bool:
+    """Until version 23 it is within the client; since then it is a plug-in, which may be absent."""
+    return _says(client, "--version").startswith("Docker version 2") and (
+        int(_says(client, "--version").split()[2].split(".")[0]) < 23
+        or bool(_says(client, "buildx", "version"))
+    )
+
+
+def _says(client: str, *words: str) -> str:
+    try:
+        result = subprocess.run([client, *words], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return result.stdout if result.returncode == 0 else ""
+
+
+def _answers(client: str) -> bool:
+    # `info` of a docker client succeeds without an engine: the server's version must be there.
+    template = "{{.Version.Version}}" if Path(client).name == "podman" else "{{.ServerVersion}}"
+    return bool(_says(client, "info", "--format", template).strip())
+
+
+def _runtime() -> Path:
+    target = paths.cache() / "engine" / "oci-runtime"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _install(paths.SOURCES / "node" / "oci-runtime", target)
+    return target
+
+
+def _install(source: Path, target: Path) -> None:
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copy(source, unfinished)
+    unfinished.chmod(0o755)
+    unfinished.replace(target)
+
+
+def _wait_for_runtime(engine: Engine) -> None:
+    deadline = time.monotonic() + 15
+    while RUNTIME not in engine.runtimes():
+        if time.monotonic() > deadline:
+            raise RequirementMissing(
+                f"This machine lacks CAP_SYS_RESOURCE, so privileged containers need the runtime {_runtime()},"
+                f" but the docker daemon did not take it up. Add it to the daemon's configuration as"
+                f' runtimes."{RUNTIME}".path and restart the daemon.'
+            )
+        time.sleep(0.2)

@@ -1,0 +1,80 @@
+"""A cluster of kind: created, filled with images, and removed to the last trace."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from devcluster import engine as engines
+from devcluster import kindconfig, nodeimage, upstream
+from devcluster.engine import Engine
+from devcluster.nodeimage import NodeImage
+from devcluster.process import Runner
+from devcluster.state import Cluster
+
+_LABEL = "io.x-k8s.kind.cluster"
+_NETWORK = "kind"
+
+
+def create(cluster: Cluster, engine: Engine, image: NodeImage) -> None:
+    processors = os.cpu_count() or 1
+    for name, text in kindconfig.files(cluster.wish, processors).items():
+        file = cluster.directory / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    wanted = kindconfig.configuration(
+        cluster.name, cluster.wish, cluster.directory, cluster.node_ports, processors
+    )
+    configuration = cluster.directory / "kind.json"
+    configuration.write_text(json.dumps(wanted, indent=2))
+    cpus = (
+        {f"{cluster.name}-worker": kindconfig.cpus_of_worker(processors)} if cluster.wish.nodes == 2 else {}
+    )
+    runner = Runner(cluster.owner, engine.for_kind(cpus), cluster.directory / "kind.log")
+    arguments: list[str | Path] = ["--name", cluster.name, "--image", image.name, "--config", configuration]
+    arguments += ["--kubeconfig", cluster.kubeconfig, "--wait", "180s"]
+    runner.run([cluster.binaries / "kind", "create", "cluster", *arguments], timeout=420)
+
+
+def add_services(cluster: Cluster, engine: Engine, image: NodeImage) -> None:
+    """What a cluster has beyond kind's own: metrics-server; it becomes ready by itself."""
+    if cluster.wish.nodes == 2:
+        # kind keeps pods off the first node of several; here both are to run them.
+        taint = "node-role.kubernetes.io/control-plane:NoSchedule-"
+        cluster.kubectl("taint", "nodes", f"{cluster.name}-control-plane", taint)
+    if not image.is_ours:
+        _load_metrics_server(cluster, engine)
+    cluster.kubectl("apply", "-f", str(upstream.metrics_server(cluster.binaries)))
+
+
+def load(cluster: Cluster, engine: Engine, images: tuple[str, ...]) -> None:
+    runner = Runner(cluster.owner, engine.for_kind())
+    runner.run(
+        [cluster.binaries / "kind", "load", "docker-image", "--name", cluster.name, *images], timeout=600
+    )
+
+
+def remove(name: str) -> None:
+    """Remove what an engine holds of a cluster; without an engine there is nothing that runs."""
+    engine = engines.find()
+    if engine is None:
+        return
+    nodes = engine.run("ps", "--all", "--quiet", "--filter", f"label={_LABEL}={name}").split()
+    if nodes:
+        engine.run("rm", "--force", "--volumes", *nodes)
+    if not engine.run("ps", "--all", "--quiet", "--filter", f"label={_LABEL}"):
+        networks = engine.run("network", "ls", "--format", "{{.Name}}").split()
+        if _NETWORK in networks:
+            engine.run("network", "rm", _NETWORK)
+
+
+def _load_metrics_server(cluster: Cluster, engine: Engine) -> None:
+    image = upstream.metrics_server_image()
+    if not engine.has(image):
+        with tempfile.TemporaryDirectory() as directory:
+            (Path(directory) / "programs").mkdir()
+            program = "metrics-server"
+            shutil.copy(cluster.binaries / program, Path(directory) / "programs" / program)
+            nodeimage.build_component(engine, Path(directory), program, image)
+    load(cluster, engine, (image,))

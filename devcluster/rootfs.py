@@ -1,0 +1,85 @@
+"""The base of every image here: Debian with Python, made by debootstrap where no registry answers."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from devcluster import paths, system
+from devcluster.engine import Engine
+from devcluster.lock import lock
+from devcluster.process import Runner, stop_all
+from devcluster.progress import Progress
+
+IMAGE = "modelserver-dev/debian:12"
+_SUITE = "bookworm"
+_PACKAGES = "python3,python3-pip,python3-venv,ca-certificates"
+_LABEL = "devcluster.fingerprint"
+_OWNER = "base"
+
+
+def fingerprint() -> str:
+    return paths.fingerprint((), "1", _SUITE, _PACKAGES)
+
+
+def archive() -> Path:
+    return paths.cache() / "base" / f"{fingerprint()}.tar"
+
+
+def base_image(engine: Engine, progress: Progress | None = None) -> str:
+    """The name of the base image, which the engine has afterwards."""
+    if not is_imported(engine):
+        progress = progress or Progress(2)
+        bootstrap(progress)
+        with progress.step("base image: import"):
+            changes = [
+                "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                'CMD ["bash"]',
+                f"LABEL {_LABEL}={fingerprint()}",
+            ]
+            options = [word for change in changes for word in ("--change", change)]
+            engine.run("import", *options, archive(), IMAGE)
+    return IMAGE
+
+
+def is_imported(engine: Engine) -> bool:
+    label = f'{{{{index .Config.Labels "{_LABEL}"}}}}'
+    return (
+        engine.has(IMAGE)
+        and engine.run("image", "inspect", "--format", label, IMAGE).strip() == fingerprint()
+    )
+
+
+def bootstrap(progress: Progress) -> None:
+    """Make the archive of the base system, once."""
+    with lock("base"):
+        if archive().exists():
+            return
+        stop_all(_OWNER)  # what a killed build left running
+        with progress.step("base image: debootstrap"):
+            system.ensure("debootstrap", "tar")
+            system.require_root("Making a base image with debootstrap")
+            paths.require_space(2, "the base image")
+            shutil.rmtree(archive().parent, ignore_errors=True)
+            archive().parent.mkdir(parents=True)
+            _make(archive())
+
+
+def _make(target: Path) -> None:
+    runner = Runner(_OWNER, log=paths.logs() / "debootstrap.log")
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as staging:
+        root = Path(staging) / "root"
+        # debootstrap leaves /proc mounted; in a mount namespace of its own that ends with it.
+        debootstrap = [system.find("debootstrap") or "debootstrap", "--variant=minbase"]
+        runner.run(["unshare", "--mount", *debootstrap, f"--include={_PACKAGES}", _SUITE, root], timeout=1200)
+        exclude = [
+            "./proc/*",
+            "./sys/*",
+            "./dev/*",
+            "./var/cache/apt/*.bin",
+            "./var/cache/apt/archives/*.deb",
+        ]
+        exclude += ["./var/lib/apt/lists/*_*", "./var/log/bootstrap.log"]
+        unfinished = Path(staging) / "archive.tar"
+        options = [f"--exclude={pattern}" for pattern in exclude]
+        runner.run(["tar", "-C", root, *options, "-cf", unfinished, "."], timeout=300)
+        unfinished.rename(target)

@@ -1,0 +1,97 @@
+"""Files that upstream's modules carry beside their code, prepared for use next to the programs."""
+
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from devcluster import gobuild
+from devcluster.process import Runner
+
+METRICS_SERVER_IMAGE = "modelserver-dev/metrics-server"
+_KIND = "sigs.k8s.io/kind"
+
+
+def metrics_server_image() -> str:
+    return f"{METRICS_SERVER_IMAGE}:{gobuild.module_version('sigs.k8s.io/metrics-server')}"
+
+
+def kwok_stages(programs: Path) -> Path:
+    """How kwok plays nodes and pods: at once ready, kept alive by leases."""
+    target = programs / "share" / "kwok-stages.yaml"
+    if not target.exists():
+        stages = gobuild.module_directory("sigs.k8s.io/kwok") / "kustomize" / "stage"
+        files = [
+            *(stages / "node" / "fast").glob("node-*.yaml"),
+            *(stages / "node" / "heartbeat-with-lease").glob("node-*.yaml"),
+            *(stages / "pod" / "fast").glob("pod-*.yaml"),
+        ]
+        _write(target, "\n---\n".join(file.read_text() for file in sorted(files)))
+    return target
+
+
+def metrics_server(programs: Path) -> Path:
+    """metrics-server's own manifests with our image, small requests and kubelets that sign for themselves."""
+    target = programs / "share" / "metrics-server.yaml"
+    if not target.exists():
+        base = gobuild.module_directory("sigs.k8s.io/metrics-server") / "manifests" / "base"
+        with tempfile.TemporaryDirectory() as directory:
+            shutil.copytree(base, Path(directory) / "base")
+            (Path(directory) / "kustomization.yaml").write_text(json.dumps(_metrics_kustomization()))
+            _write(target, Runner(gobuild.BUILD_OWNER).run([programs / "kubectl", "kustomize", directory]))
+    return target
+
+
+def _metrics_kustomization() -> dict[str, object]:
+    container = "/spec/template/spec/containers/0"
+    patch = [
+        {"op": "replace", "path": f"{container}/image", "value": metrics_server_image()},
+        {"op": "add", "path": f"{container}/args/-", "value": "--kubelet-insecure-tls"},
+        {
+            "op": "replace",
+            "path": f"{container}/resources/requests",
+            "value": {"cpu": "10m", "memory": "64Mi"},
+        },
+        {"op": "replace", "path": f"{container}/readinessProbe/initialDelaySeconds", "value": 1},
+    ]
+    return {
+        "resources": ["base"],
+        "patches": [{"target": {"kind": "Deployment"}, "patch": json.dumps(patch)}],
+    }
+
+
+def kind_files() -> Path:
+    """What kind's own base image adds to Debian."""
+    return gobuild.module_directory(_KIND) / "images" / "base" / "files"
+
+
+def kind_image_names() -> dict[str, str]:
+    """The images that kind's manifests name; they change with each release of kind."""
+    nodeimage = gobuild.module_directory(_KIND) / "pkg" / "build" / "nodeimage"
+    return {
+        "kindnetd": _constant(nodeimage / "const_cni.go", "kindnetdImage"),
+        "local-path-provisioner": _constant(nodeimage / "const_storage.go", "storageProvisionerImage"),
+        "local-path-helper": _constant(nodeimage / "const_storage.go", "storageHelperImage"),
+        "pause": _constant(kind_files() / "etc" / "containerd" / "config.toml", "sandbox_image"),
+    }
+
+
+def published_node_image() -> str:
+    """The node image that this release of kind uses by itself."""
+    defaults = gobuild.module_directory(_KIND) / "pkg" / "apis" / "config" / "defaults" / "image.go"
+    return _constant(defaults, "Image")
+
+
+def _constant(file: Path, name: str) -> str:
+    found = re.search(rf'\b{name}\s+=\s+"([^"]+)"', file.read_text())
+    if not found:
+        raise LookupError(f"{file} no longer sets {name}; see what this release of kind calls it")
+    return found[1]
+
+
+def _write(target: Path, text: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(".unfinished")
+    unfinished.write_text(text)
+    unfinished.replace(target)
