@@ -6,8 +6,8 @@ import sys
 # a home directory (its own code falls back to a stub).
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
-from modelserver import cli
-from modelserver.errors import UsageError
+from modelserver import cli  # noqa: E402
+from modelserver.errors import UsageError  # noqa: E402
 
 
 def main() -> int:

@@ -128,7 +128,7 @@ class Server:
         is_separate = settings.status_port not in (0, settings.rest_port)
         if settings.rest_port:
             shared = StatusApp(self._health, metrics=settings.metrics_enable, status=not is_separate)
-            rest = RestApp(self._plane, shared, settings.request_timeout_seconds)
+            rest = RestApp(self._plane, shared, self._health, settings.request_timeout_seconds)
             self._fronts.append(HttpServer(rest, bind(settings.rest_hosts, settings.rest_port)))
             await self._fronts[-1].start()
         if is_separate:

@@ -75,6 +75,7 @@ def parse(argv: list[str], cores: int | None = None) -> ServerSettings:
     arguments, unknown = _parser().parse_known_args([_underscored(item) for item in argv])
     if unknown:
         _refuse_unknown(unknown)
+    _check_addresses(arguments)
     _check_ports(arguments)
     _check_workers(arguments, cores or os.cpu_count() or 1)
     _check_models(arguments)
@@ -135,8 +136,8 @@ def _add_network(group: Any) -> None:
     group.add_argument(
         "--status_port", type=count, help="probes, /metrics and /status; default: the REST port"
     )
-    group.add_argument("--grpc_bind_address", default="0.0.0.0", help="addresses, separated by commas")  # noqa: S104
-    group.add_argument("--rest_bind_address", default="0.0.0.0", help="addresses, separated by commas")  # noqa: S104
+    group.add_argument("--grpc_bind_address", default="0.0.0.0", help="addresses, separated by commas")
+    group.add_argument("--rest_bind_address", default="0.0.0.0", help="addresses, separated by commas")
     group.add_argument(
         "--grpc_workers", type=int, default=1, help="front-end workers (threads that decode images)"
     )
@@ -173,7 +174,7 @@ def _add_models(group: Any) -> None:
                        help="how often model directories are looked at; 0 = never")  # fmt: skip
     helps = {"target_device": "CPU (default), GPU, NPU, AUTO:..., HETERO:..., MULTI:...",
              "hint": "LATENCY, THROUGHPUT or CUMULATIVE_THROUGHPUT", "streams": "a number, AUTO or NUMA",
-             "expected_clients": "parallel clients; sizes streams and nireq", "nireq": "infer requests in the pool",
+             "expected_clients": "parallel clients", "nireq": "infer requests in the pool",
              "plugin_config": "OpenVINO properties as a JSON object"}  # fmt: skip
     for name in _MODEL_OPTIONS:
         group.add_argument(f"--{name}", help=helps.get(name, "as in OpenVINO Model Server"))
@@ -187,11 +188,17 @@ def _add_logging(group: Any) -> None:
                        help="/metrics on the REST port (a separate status port always has it)")  # fmt: skip
 
 
-def _check_ports(given: argparse.Namespace) -> None:
+def _check_addresses(given: argparse.Namespace) -> None:
     for name in ("port", "rest_port", "status_port"):
         value = getattr(given, name)
         if value is not None and value > 65535:
             raise UsageError(f"{name} number out of range from 0 to 65535")
+    for name in ("grpc_bind_address", "rest_bind_address"):
+        if not all(_HOST.fullmatch(host) for host in getattr(given, name).split(",")):
+            raise UsageError(f"{name} has invalid format: proper hostname or IP address expected.")
+
+
+def _check_ports(given: argparse.Namespace) -> None:
     if not given.port and not given.rest_port:
         raise UsageError("port and rest_port cannot both be unset")
     if given.port == given.rest_port:
@@ -200,9 +207,6 @@ def _check_ports(given: argparse.Namespace) -> None:
         raise UsageError("port and status_port cannot have the same values")
     if given.metrics_enable and not given.rest_port and not given.status_port:
         raise UsageError("rest_port setting is missing, metrics are enabled on rest port")
-    for name in ("grpc_bind_address", "rest_bind_address"):
-        if not all(_HOST.fullmatch(host) for host in getattr(given, name).split(",")):
-            raise UsageError(f"{name} has invalid format: proper hostname or IP address expected.")
 
 
 def _check_workers(given: argparse.Namespace, cores: int) -> None:

@@ -145,9 +145,7 @@ def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
         name=name,
         base_path=_local_path(base, directory),
         policy=parse_policy(_json_or_value(raw.get("model_version_policy"), "model_version_policy")),
-        shaping=Shaping(
-            **{key: _text_or_map(raw[key], key) for key in _SHAPING_KEYS if raw.get(key) is not None}
-        ),
+        shaping=_parse_shaping(raw),
         wish=_parse_wish(raw),
     )
 
@@ -172,6 +170,13 @@ def _local_path(base: str, directory: Path) -> str:
     if ".." in path.parts:
         raise ConfigError(f"base_path {base} must not contain ..")
     return str(path)
+
+
+def _parse_shaping(raw: Mapping[str, Any]) -> Shaping:
+    given: dict[str, Any] = {
+        key: _text_or_map(raw[key], key) for key in _SHAPING_KEYS if raw.get(key) is not None
+    }
+    return Shaping(**given)
 
 
 def _parse_wish(raw: Mapping[str, Any]) -> Wish:

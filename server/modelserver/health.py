@@ -77,7 +77,8 @@ class Health:
         found = list(self.warnings)
         if self.config_error is not None:
             found.append(
-                f"the last change of the configuration was refused, the one before is in effect: {self.config_error}"
+                "the last change of the configuration was refused, the one before is in effect:"
+                f" {self.config_error}"
             )
         serving = self._serving()
         for version in serving:

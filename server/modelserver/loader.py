@@ -46,17 +46,17 @@ class Loader:
         free, need = self._free(), int(files.size * GROWTH) + FIXED_BYTES
         if free is not None and free < need:
             raise NoMemoryForSwap(
-                f"NoMemoryForSwap: the new model needs about {need >> 20} MiB next to the old one and the memory"
-                f" limit leaves {free >> 20} MiB; raise the limit or replace the process"
+                f"NoMemoryForSwap: the new model needs about {need >> 20} MiB next to the old one"
+                f" and the memory limit leaves {free >> 20} MiB; raise the limit or replace the process"
             )
 
     def announce(self, version: "Loaded") -> None:
         """The version serves from now on."""
         effect, told = version.serving.effect, _of(version)
         LOG.info(
-            "model %s version %d is served: devices %s, streams %s, nireq %d, threads %s, hint %s, pinning %s%s",
+            "model %s version %d serves: devices %s, streams %s, nireq %d, threads %s, hint %s, pinned %s %s",
             version.model, version.number, ",".join(effect.execution_devices), effect.streams, effect.nireq,
-            effect.threads, effect.hint, effect.pinning, ", inline" if version.serving.inline else "",
+            effect.threads, effect.hint, effect.pinning, "inline" if version.serving.inline else "",
         )  # fmt: skip
         for warning in version.plan.warnings if version.plan else ():
             LOG.warning("model %s: %s", version.model, warning)

@@ -273,6 +273,7 @@ class Registry:
 
     async def _finish(self, old: LoadedModel, version: Version | None) -> None:
         await old.drained()
+        await self._in_thread(old.close)
         if version is not None and version.state == "UNLOADING":
             version.state = "END"
             self._loader.forget(version)

@@ -37,20 +37,20 @@ class Policy:
 
 def parse_policy(raw: object) -> Policy:
     """OVMS's `{"latest": {"num_versions": 1}}`, `{"specific": {"versions": [1]}}`, `{"all": {}}`."""
+    if raw is None:
+        return Policy()
+    if not isinstance(raw, Mapping) or len(raw) != 1:
+        raise ConfigError(f"Model version policy is in wrong format: {raw}")
     match raw:
-        case None:
-            return Policy()
-        case {"latest": {"num_versions": int(count)}} if count >= 1 and len(raw) == 1:
+        case {"latest": {"num_versions": int(count)}} if count >= 1:
             return Policy(latest=count)
-        case {"specific": {"versions": [*numbers]}} if numbers and len(raw) == 1 and _are_versions(numbers):
+        case {"specific": {"versions": [*numbers]}} if numbers and _are_versions(numbers):
             return Policy(versions=frozenset(numbers))
-        case {"all": {}} if len(raw) == 1:
+        case {"all": {}}:
             return Policy(everything=True)
         case {"latest": _} | {"specific": _} | {"all": _}:
             raise ConfigError(f"Model version policy is in wrong format: {raw}")
-        case Mapping():
-            raise ConfigError(f"Model version policy contains unsupported key: {raw}")
-    raise ConfigError(f"Model version policy is in wrong format: {raw}")
+    raise ConfigError(f"Model version policy contains unsupported key: {raw}")
 
 
 def _are_versions(numbers: list[object]) -> bool:
@@ -108,12 +108,14 @@ def _is_version(path: Path) -> bool:
 
 def _look_into(number: int, directory: Path) -> VersionFiles | None:
     """The version in this directory; None while there is nothing that could be a model."""
-    files = [path for path in directory.rglob("*") if path.is_file()]
+    files = [path for path in directory.iterdir() if path.is_file()]
     for suffix in MODEL_SUFFIXES:
         for path in sorted(files):
-            if path.suffix == suffix and path.parent == directory:
-                is_saved_model = path.name == "saved_model.pb"
-                return VersionFiles(number, directory if is_saved_model else path, _fingerprint(files))
+            if path.suffix == suffix:
+                if path.name == "saved_model.pb":
+                    variables = [file for file in (directory / "variables").glob("*") if file.is_file()]
+                    return VersionFiles(number, directory, _fingerprint([*files, *variables]))
+                return VersionFiles(number, path, _fingerprint(files))
     return None
 
 

@@ -214,7 +214,7 @@ def _obey_nireq(draft: _Draft, nireq: int) -> None:
     if isinstance(draft.streams, int) and nireq < draft.streams:
         if explicit:
             raise ConfigError(
-                f"nireq {nireq} is below streams {draft.streams}: streams without an infer request would idle;"
+                f"nireq {nireq} is below streams {draft.streams}: streams without a request would idle;"
                 f" set nireq to {draft.streams} or more"
             )
         draft.warnings.append(
@@ -233,21 +233,25 @@ def _choose_pinning(draft: _Draft, machine: Machine, neighbours: Neighbours) -> 
         if wanted and neighbours.loaded > 1:
             draft.warnings.append("pinning is forced for more than one model: they will sit on the same CPUs")
         return wanted, "plugin_config says so"
-    exclusive = neighbours.exclusive_cpus
-    if families(draft.wish.device) != ("CPU",) or is_virtual(draft.wish.device):
-        return False, f"device {draft.wish.device} is not the CPU alone"
+    reason = _reason_against_pinning(draft.wish.device, machine, neighbours)
+    if reason is not None:
+        return False, reason
+    return True, f"one model runs alone on {neighbours.exclusive_cpus} exclusive CPUs"
+
+
+def _reason_against_pinning(device: str, machine: Machine, neighbours: Neighbours) -> str | None:
+    exclusive, allowed = neighbours.exclusive_cpus, len(machine.affinity)
+    if device != "CPU":
+        return f"device {device} is not the CPU alone"
     if exclusive is None:
-        return False, "nobody said that the CPUs are exclusive (--exclusive_cpus)"
-    if len(machine.affinity) != exclusive:
-        return (
-            False,
-            f"{exclusive} exclusive CPUs were announced but the kernel allows {len(machine.affinity)}",
-        )
+        return "nobody said that the CPUs are exclusive (--exclusive_cpus)"
+    if allowed != exclusive:
+        return f"{exclusive} exclusive CPUs were announced but the kernel allows {allowed}"
     if exclusive >= machine.online:
-        return False, "the CPUs are all there are on the machine, so they cannot be exclusive"
+        return "the CPUs are all there are on the machine, so they cannot be exclusive"
     if neighbours.loaded > 1:
-        return False, f"{neighbours.loaded} models share the CPUs and would be pinned to the same ones"
-    return True, f"one model runs alone on {exclusive} exclusive CPUs"
+        return f"{neighbours.loaded} models share the CPUs and would be pinned to the same ones"
+    return None
 
 
 def _warn_about_threads(draft: _Draft, machine: Machine) -> None:

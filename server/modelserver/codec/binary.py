@@ -82,4 +82,4 @@ def encode(datatype: str, array: NDArray[Any]) -> Buffer:
     """The array's own memory where it is contiguous; copied once by whoever joins the parts."""
     if datatype == "BYTES":
         return b"".join(_LENGTH.pack(len(element)) + element for element in array.ravel().tolist())
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

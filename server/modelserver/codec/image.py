@@ -23,10 +23,10 @@ MAX_PIXELS = 100_000_000
 def _cv2() -> ModuleType:
     """Loaded with the first image: most servers never see one. The limit is read while loading."""
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     import cv2  # noqa: PLC0415
 
     cv2.setNumThreads(1)
-    cv2.setLogLevel(0)
     return cv2
 
 
@@ -38,7 +38,8 @@ def decode(images: NDArray[Any], spec: Spec) -> NDArray[Any]:
     low, high = spec.dims[0]
     if not low <= images.size or (high >= 0 and images.size > high):
         raise InvalidRequest(
-            f"Invalid input batch size - Expected: {spec.shape[0]}; Actual: {images.size}; input name: {spec.name}"
+            f"Invalid input batch size - Expected: {spec.shape[0]}; Actual: {images.size};"
+            f" input name: {spec.name}"
         )
     pictures = [_decode_one(encoded, spec) for encoded in images.tolist()]
     if len({picture.shape for picture in pictures}) > 1:
@@ -51,11 +52,12 @@ def decode(images: NDArray[Any], spec: Spec) -> NDArray[Any]:
 
 def _check_layout(spec: Spec) -> None:
     """Images are NHWC; a layout nobody told is guessed from where the channels can be."""
+    layout = spec.layout or "NCHW"
     looks_nchw = not spec.layout and spec.shape[1] in (1, 3, 4) and spec.shape[3] not in (-1, 1, 3, 4)
     if looks_nchw or spec.layout not in ("", "NHWC", "N?HWC", "N..."):
         raise InvalidRequest(
-            f"Received binary image input but resource not configured to accept NHWC layout: input {spec.name} is"
-            f" {spec.layout or 'NCHW'}. Serve the model with layout NHWC:{spec.layout or 'NCHW'}."
+            "Received binary image input but resource not configured to accept NHWC layout:"
+            f" input {spec.name} is {layout}. Serve the model with layout NHWC:{layout}."
         )
 
 

@@ -3,7 +3,7 @@
 Numbers that JSON has no word for are the strings "NaN", "Infinity" and "-Infinity", both ways.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -208,7 +208,7 @@ def _as_numbers(item: _Input, values: list[Any]) -> NDArray[Any]:
         raise InvalidRequest(f"The data of input {item.name} does not fit its datatype: {error}") from error
 
 
-_ALLOWED = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float, str}}
+_ALLOWED: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float, str}}
 
 
 def _as_float(item: _Input, value: Any) -> float:
@@ -230,16 +230,15 @@ def _from_bf16(array: NDArray[np.uint16]) -> NDArray[np.float32]:
     return (array.astype(np.uint32) << 16).view(np.float32)
 
 
-def encoder(decoded: Callable[[], Decoded]) -> Callable[[Response], tuple[bytes, int | None]]:
-    """Encodes an answer to the request that `decoded` will have parsed by then."""
-    return lambda response: encode(response, decoded())
-
-
 def encode(response: Response, asked: Decoded) -> tuple[bytes, int | None]:
     """The body, and the JSON part's length when raw tensors follow it."""
     outputs, raw = [], []
     for tensor in response.outputs:
-        described = {"name": tensor.name, "shape": tensor.data.shape, "datatype": tensor.datatype}
+        described: dict[str, Any] = {
+            "name": tensor.name,
+            "shape": tensor.data.shape,
+            "datatype": tensor.datatype,
+        }
         if asked.wants_binary(tensor.name):
             raw.append(part := binary.encode(tensor.datatype, tensor.data))
             described["parameters"] = {"binary_data_size": len(part)}

@@ -114,7 +114,8 @@ def decode(parsed: Parsed) -> Request:
             )
         if len(parsed.raw) != len(inputs):
             raise InvalidRequest(
-                f"Size of raw_input_contents: {len(parsed.raw)} is different than number of inputs: {len(inputs)}"
+                f"Size of raw_input_contents: {len(parsed.raw)} is different than number of inputs:"
+                f" {len(inputs)}"
             )
     tensors = [
         _decode_input(item, parsed.raw[index] if parsed.raw else None) for index, item in enumerate(inputs)
@@ -137,7 +138,8 @@ def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     if wanted is None or filled - {wanted}:
         expected = wanted or "raw_input_contents"
         raise InvalidRequest(
-            f"Input {item.name} of datatype {item.datatype} must be in {expected}, not {', '.join(sorted(filled))}"
+            f"Input {item.name} of datatype {item.datatype} must be in {expected},"
+            f" not {', '.join(sorted(filled))}"
         )
     values = getattr(item.contents, wanted)
     if len(values) != prod(shape):

@@ -24,5 +24,5 @@ class Devices:
         if missing:
             raise LoadFailed(
                 f"Device {device} is not available: {', '.join(missing)} not found on this machine,"
-                f" which has {', '.join(self.names) or 'none'}. Check the image, the device files and the driver."
+                f" which has {', '.join(self.names) or 'none'}. Check the image, device files and driver."
             )

@@ -8,6 +8,7 @@ requests in flight from time to time. Everything else here runs on the event loo
 """
 
 import asyncio
+import ctypes
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -74,7 +75,7 @@ class LoadedModel:
         self.queue_limit = max(64, 16 * effect.nireq)
         self.inline = False
         self.in_flight = 0
-        self._compiled = compiled
+        self._compiled: ov.CompiledModel | None = compiled
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]
         self._free = deque(self._slots)
         self._queue: deque[asyncio.Future[_Slot]] = deque()
@@ -112,8 +113,18 @@ class LoadedModel:
 
     async def drained(self) -> None:
         """Wait until nobody is inside; nobody may enter any more."""
-        while self.in_flight or self.active:
+        while self.in_flight or self.active:  # noqa: ASYNC110 - two counters, and no hurry
             await asyncio.sleep(DRAIN_CHECK_SECONDS)
+
+    def close(self) -> None:
+        """Give the memory back; nobody is inside any more.
+
+        Requests hold this object through their callback, a cycle the collector cannot see.
+        """
+        self._free.clear()
+        self._slots.clear()
+        self._compiled = None
+        ctypes.CDLL(None).malloc_trim(0)
 
     async def infer(
         self, arrays: Sequence[NDArray[Any]], encode: Callable[[list[NDArray[Any]]], T], passage: Passage
@@ -137,7 +148,7 @@ class LoadedModel:
 
     def _make_slot(self, request: ov.InferRequest) -> _Slot:
         """The binding's own methods: the Python wrapper costs more than a small model."""
-        plain = super(ov.InferRequest, request)
+        plain: Any = super(ov.InferRequest, request)
         request.set_callback(self._called_back, None)
         return _Slot(
             request,
@@ -212,7 +223,7 @@ class LoadedModel:
             async with asyncio.timeout_at(deadline):
                 slot = await place
                 taken = True
-            return slot
+                return slot
         except TimeoutError:
             raise DeadlineExceeded(
                 "the time allowed ran out while waiting for a free infer request"

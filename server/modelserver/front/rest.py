@@ -14,8 +14,8 @@ from modelserver import __version__
 from modelserver.codec import v2_json
 from modelserver.dataplane import DataPlane
 from modelserver.errors import InvalidRequest, NotFound, NotReady, ServerError, TooLarge
-from modelserver.front.status import Receive, Scope, Send, StatusApp, respond, respond_error
-from modelserver.tensors import Call, Spec
+from modelserver.front.status import Health, Receive, Scope, Send, StatusApp, respond, respond_error
+from modelserver.tensors import Call, Request, Spec
 
 MAX_BODY_BYTES = 1 << 30
 EXTENSIONS = ("binary_tensor_data",)
@@ -25,9 +25,10 @@ _INFER = re.compile(rb"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer/?")
 class RestApp:
     """Picks the hot route by its raw path and leaves the rest to FastAPI."""
 
-    def __init__(self, plane: DataPlane, status: StatusApp, timeout: float | None) -> None:
+    def __init__(self, plane: DataPlane, status: StatusApp, health: Health, timeout: float | None) -> None:
         self._plane = plane
         self._status = status
+        self._health = health
         self._timeout = timeout
         self._cold = build_cold_app(plane)
 
@@ -47,17 +48,18 @@ class RestApp:
         if scope["method"] != "POST":
             await respond_error(send, 405, "infer answers POST only", ("allow", "POST"))
             return
+        headers = [("connection", "close")] if self._health.draining else []
         try:
             body, json_length = await self._answer(match, scope, receive)
         except ServerError as error:
-            headers = (("retry-after", "1"),) if error.http == 429 else ()
+            headers += [("retry-after", "1")] if error.http == 429 else []
             await respond_error(send, error.http, str(error), *headers)
             return
         if json_length is None:
-            await respond(send, 200, body)
+            await respond(send, 200, body, *headers)
         else:
-            header = (v2_json.HEADER, str(json_length))
-            await respond(send, 200, body, header, media="application/octet-stream")
+            headers.append((v2_json.HEADER, str(json_length)))
+            await respond(send, 200, body, *headers, media="application/octet-stream")
 
     async def _answer(
         self, match: re.Match[bytes], scope: Scope, receive: Receive
@@ -67,7 +69,7 @@ class RestApp:
         body = await read_body(headers, receive)
         decoded: list[v2_json.Decoded] = []
 
-        def decode() -> v2_json.Request:
+        def decode() -> Request:
             header = headers.get(v2_json.HEADER.encode())
             decoded.append(v2_json.decode(body, None if header is None else header.decode("latin-1")))
             return decoded[0].request
@@ -77,7 +79,8 @@ class RestApp:
     def _call(self, match: re.Match[bytes]) -> Call:
         name, version = match.groups()
         deadline = None if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
-        return Call("REST", unquote(name.decode()), _version(version and version.decode()), deadline)
+        number = _version(None if version is None else version.decode("latin-1"))
+        return Call("REST", unquote(name.decode("latin-1")), number, deadline)
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:

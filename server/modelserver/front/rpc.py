@@ -19,7 +19,8 @@ from modelserver.tensors import Call, Spec
 
 LOG = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 1 << 30
-Context = grpc.aio.ServicerContext
+Context = Any
+"""grpc.aio.ServicerContext; grpc ships no types."""
 
 
 class RpcServer:
@@ -164,7 +165,7 @@ def _known_files() -> set[str]:
         return set()
 
 
-class HealthServicer(health_pb2_grpc.HealthServicer):
+class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
     """grpc.health.v1: the empty name is the server, any other a model."""
 
     def __init__(self, plane: DataPlane, health: Health) -> None:

@@ -16,6 +16,8 @@ JSON = "application/json"
 class Health(Protocol):
     """What the server knows about itself."""
 
+    draining: bool
+
     def is_ready(self) -> bool:
         """What the readiness probe answers."""
 

@@ -5,6 +5,7 @@ the default pool (every Triton client does) can then be imported into the same p
 """
 
 from importlib.resources import files
+from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -17,7 +18,7 @@ for _file in FileDescriptorSet.FromString(files(__name__).joinpath("grpc_predict
     POOL.Add(_file)
 
 
-def _message(name: str) -> type:
+def _message(name: str) -> Any:
     return GetMessageClass(POOL.FindMessageTypeByName(f"inference.{name}"))
 
 
