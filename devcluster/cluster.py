@@ -101,7 +101,6 @@ def check(wish: Wish) -> None:
 def _engine_and_base(progress: Progress) -> Engine:
     engine = engines.ensure()
     if not nodeimage.is_made(engine) and not nodeimage.pull_published(engine):
-        progress.expect(2)
         rootfs.base_image(engine, progress)
     return engine
 

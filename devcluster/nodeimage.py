@@ -25,7 +25,7 @@ _BASE = "modelserver-dev/kind-base"
 _IPTABLES = "modelserver-dev/iptables"
 # Those that call iptables or ip.
 _ON_IPTABLES = ("kube-proxy", "kindnetd")
-_STEPS = 7
+_STEPS = 5
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,6 @@ class Progress:
         with self._lock:
             self._total += more
 
-    def skip(self, count: int) -> None:
-        """Steps that turned out not to be needed."""
-        self.expect(-count)
-
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
         begun = time.monotonic()

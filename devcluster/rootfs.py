@@ -28,8 +28,9 @@ def archive() -> Path:
 def base_image(engine: Engine, progress: Progress | None = None) -> str:
     """The name of the base image, which the engine has afterwards."""
     if not is_imported(engine):
-        progress = progress or Progress(2)
+        progress = progress or Progress(0)
         bootstrap(progress)
+        progress.expect(1)
         with progress.step("base image: import"):
             changes = [
                 "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -55,6 +56,7 @@ def bootstrap(progress: Progress) -> None:
         if archive().exists():
             return
         stop_all(_OWNER)  # what a killed build left running
+        progress.expect(1)
         with progress.step("base image: debootstrap"):
             system.ensure("debootstrap", "tar")
             system.require_root("Making a base image with debootstrap")
