@@ -1,0 +1,104 @@
+"""The API `modelserver.dev/v1alpha1`, kind ModelServer: parsed once, frozen afterwards.
+
+`parse` is the only place that touches an object's raw spec.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from modelserver_operator.api import rules
+from modelserver_operator.api.spec import Accelerator, Model, Pod, Resources, Spec
+from modelserver_operator.api.status import Condition, Status
+from modelserver_operator.errors import Invalid
+
+GROUP = "modelserver.dev"
+VERSION = "v1alpha1"
+KIND = "ModelServer"
+PLURAL = "modelservers"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+SUPPORTED_SCHEMES = ("pvc", "file")
+LATER_SCHEMES = ("s3", "gs", "az", "https", "oci")
+
+
+@dataclass(frozen=True)
+class ModelServer:
+    """One object: who it is and what it wishes."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: Spec
+
+
+def parse(body: Mapping[str, Any]) -> ModelServer:
+    """Read an object as the API server gives it; raises Invalid with every fault and its place."""
+    metadata = body.get("metadata") or {}
+    name = metadata.get("name") or ""
+    if not rules.NAME.holds(name):
+        raise Invalid(rules.NAME.message)
+    try:
+        spec = Spec.model_validate(body.get("spec") or {})
+    except ValidationError as error:
+        raise Invalid("; ".join(_fault(item) for item in error.errors()[:8])) from None
+    if faults := rules.broken(spec):
+        raise Invalid("; ".join(faults[:8]))
+    _check_sources(spec)
+    return ModelServer(
+        namespace=metadata.get("namespace") or "default",
+        name=name,
+        uid=metadata.get("uid") or "",
+        generation=metadata.get("generation") or 0,
+        spec=spec,
+    )
+
+
+def _fault(error: Any) -> str:
+    place = "spec"
+    for part in error["loc"]:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _check_sources(spec: Spec) -> None:
+    for index, model in enumerate(spec.models):
+        place = f"spec.models[{index}].uri"
+        scheme, _, rest = model.uri.partition("://")
+        if scheme in LATER_SCHEMES:
+            raise Invalid(
+                f"{place}: {scheme}:// comes in a later version of this operator; use pvc://CLAIM/PATH or file:///PATH",
+                "SourceNotSupported",
+            )
+        if scheme not in SUPPORTED_SCHEMES:
+            raise Invalid(
+                f"{place}: {scheme}:// is not known; use pvc://CLAIM/PATH or file:///PATH",
+                "SourceNotSupported",
+            )
+        if ".." in rest.split("/"):
+            raise Invalid(f"{place}: the path must not contain ..")
+        if scheme == "file" and not rest.startswith("/"):
+            raise Invalid(f"{place}: a file URI has three slashes: file:///{rest}")
+        if scheme == "pvc" and not rest.split("/")[0]:
+            raise Invalid(f"{place}: the claim is missing; write pvc://CLAIM/PATH")
+
+
+__all__ = [
+    "API_VERSION",
+    "GROUP",
+    "KIND",
+    "PLURAL",
+    "VERSION",
+    "Accelerator",
+    "Condition",
+    "Model",
+    "ModelServer",
+    "Pod",
+    "Resources",
+    "Spec",
+    "Status",
+    "parse",
+]

@@ -1,0 +1,257 @@
+"""Rules over several fields: each once, as CEL for the API server and as Python for objects that bypassed it.
+
+CEL has no local variables: `[x].all(name, …)` binds one. Quantities are compared as floats, because
+`isInteger()` is false for 2000m.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+
+from modelserver_operator.api.fields import BANNED_KEYS, LEGACY_STREAM_KEYS, TYPED_KEYS, quantity
+from modelserver_operator.api.spec import Resources, Spec, Tuning, VersionPolicy
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Rule(Generic[T]):
+    """One claim that must hold; the message says what to do when it does not."""
+
+    cel: str
+    message: str
+    holds: Callable[[T], bool]
+
+    def schema(self) -> dict[str, str]:
+        """The entry of x-kubernetes-validations."""
+        return {"rule": " ".join(self.cel.split()), "message": self.message}
+
+
+def _has_key(keys: tuple[str, ...]) -> str:
+    return " || ".join(f"has(self.pluginConfig.{key})" for key in keys)
+
+
+def _free_of(tuning: Tuning, keys: tuple[str, ...]) -> bool:
+    return not set(keys) & set(tuning.plugin_config or {})
+
+
+LEVEL: tuple[Rule[Tuning], ...] = (
+    Rule(
+        "!(has(self.hint) && has(self.streams))",
+        "hint and streams exclude each other: keep hint to let OpenVINO choose the number of streams, or "
+        "streams to choose it yourself, and remove the other",
+        lambda t: t.hint is None or t.streams is None,
+    ),
+    Rule(
+        "!has(self.nireq) || !has(self.streams) || type(self.streams) != int || self.nireq >= self.streams",
+        "nireq must be at least streams, or streams stay idle: raise nireq or lower streams",
+        lambda t: t.nireq is None or not isinstance(t.streams, int) or t.nireq >= t.streams,
+    ),
+    Rule(
+        f"!has(self.pluginConfig) || !({_has_key(TYPED_KEYS)})",
+        "pluginConfig must not set PERFORMANCE_HINT, NUM_STREAMS or PERFORMANCE_HINT_NUM_REQUESTS: use the "
+        "fields hint, streams and expectedClients instead",
+        lambda t: _free_of(t, TYPED_KEYS),
+    ),
+    Rule(
+        f"!has(self.pluginConfig) || !({_has_key(LEGACY_STREAM_KEYS)}) || "
+        "!(has(self.hint) || has(self.streams) || has(self.expectedClients))",
+        "pluginConfig sets *_THROUGHPUT_STREAMS beside hint, streams or expectedClients: use the field streams "
+        "and remove the key",
+        lambda t: (
+            _free_of(t, LEGACY_STREAM_KEYS)
+            or (t.hint is None and t.streams is None and t.expected_clients is None)
+        ),
+    ),
+    Rule(
+        f"!has(self.pluginConfig) || !({_has_key(BANNED_KEYS)})",
+        "pluginConfig must not set ENABLE_CPU_RESERVATION, it makes every later model fail to load: use "
+        "cpuManagerPolicy static instead",
+        lambda t: _free_of(t, BANNED_KEYS),
+    ),
+)
+
+VERSION_POLICY: tuple[Rule[VersionPolicy], ...] = (
+    Rule(
+        "[has(self.latest), has(self.versions), has(self.all)].filter(given, given).size() == 1",
+        "versionPolicy takes exactly one of latest, versions and all: remove the others",
+        lambda p: sum(item is not None for item in (p.latest, p.versions, p.all)) == 1,
+    ),
+)
+
+_CPU = (
+    "[has(self.resources) && has(self.resources.limits) && 'cpu' in self.resources.limits"
+    " ? quantity(string(self.resources.limits['cpu'])).asApproximateFloat()"
+    " : has(self.resources) && has(self.resources.requests) && 'cpu' in self.resources.requests"
+    " ? quantity(string(self.resources.requests['cpu'])).asApproximateFloat() : 1.0]"
+)
+
+
+def cpu_limit(resources: Resources) -> Decimal:
+    """The limit in effect: a request without its limit becomes the limit, and neither is one CPU."""
+    for amounts in (resources.limits, resources.requests):
+        if amounts and "cpu" in amounts:
+            return quantity(amounts["cpu"])
+    return Decimal(1)
+
+
+def _both(resources: Resources) -> list[tuple[Decimal, Decimal]]:
+    limits, requests = resources.limits or {}, resources.requests or {}
+    return [(quantity(limits[key]), quantity(requests[key])) for key in limits.keys() & requests.keys()]
+
+
+RESOURCES: tuple[Rule[Resources], ...] = (
+    Rule(
+        "!has(self.limits) || !has(self.requests) || self.requests.all(key, !(key in self.limits) || "
+        "quantity(string(self.requests[key])).compareTo(quantity(string(self.limits[key]))) <= 0)",
+        "resources: a request is above its limit: raise the limit or lower the request",
+        lambda r: all(request <= limit for limit, request in _both(r)),
+    ),
+)
+
+
+def effective_streams(spec: Spec, model: Tuning) -> int | str | None:
+    """The streams of a model: its own choice of hint, streams, expectedClients replaces the object's whole."""
+    chooses = any(item is not None for item in (model.hint, model.streams, model.expected_clients))
+    return model.streams if chooses else spec.streams
+
+
+def _model_streams_fit(spec: Spec) -> bool:
+    cores = max(Decimal(1), cpu_limit(spec.resources))
+    return all(
+        (model.device or spec.device) != "CPU"
+        or not isinstance(streams := effective_streams(spec, model), int)
+        or streams <= cores
+        for model in spec.models
+    )
+
+
+def _model_nireq_fits(spec: Spec) -> bool:
+    for model in spec.models:
+        streams, nireq = effective_streams(spec, model), model.nireq or spec.nireq
+        if isinstance(streams, int) and nireq is not None and nireq < streams:
+            return False
+    return True
+
+
+_DEVICE = "(has(m.device) ? m.device : self.device)"
+_CHOOSES = "(has(m.hint) || has(m.streams) || has(m.expectedClients))"
+_STREAMS_FIT = f"""
+{_CPU}.all(cpu, self.models.all(m, {_DEVICE} != 'CPU' ||
+({_CHOOSES}
+ ? !has(m.streams) || type(m.streams) != int || m.streams <= 1 || double(m.streams) <= cpu
+ : !has(self.streams) || type(self.streams) != int || self.streams <= 1 || double(self.streams) <= cpu)))
+"""
+_NIREQ_FITS = f"""
+self.models.all(m, {_CHOOSES}
+ ? !has(m.streams) || type(m.streams) != int || (has(m.nireq) ? m.nireq >= m.streams
+   : !has(self.nireq) || self.nireq >= m.streams)
+ : !has(self.streams) || type(self.streams) != int || !has(m.nireq) || m.nireq >= self.streams)
+"""
+
+
+def _accelerates(device: str | None) -> bool:
+    return device is not None and ("GPU" in device or "NPU" in device or device == "AUTO")
+
+
+SPEC: tuple[Rule[Spec], ...] = (
+    Rule(
+        _STREAMS_FIT,
+        "streams is above the CPU limit, and OpenVINO would clamp it silently: raise resources.limits.cpu (1 when "
+        "unset) or lower streams",
+        _model_streams_fit,
+    ),
+    Rule(
+        _NIREQ_FITS,
+        "a model's nireq is below its streams (its own or the object's): raise nireq or lower streams",
+        _model_nireq_fits,
+    ),
+    Rule(
+        f"self.workers <= 1 || {_CPU}.all(cpu, double(self.workers) <= cpu)",
+        "workers is above the CPU limit: raise resources.limits.cpu (1 when unset) or lower workers",
+        lambda s: s.workers <= max(Decimal(1), cpu_limit(s.resources)),
+    ),
+    Rule(
+        f"self.cpuManagerPolicy != 'static' || {_CPU}.all(cpu, cpu >= 1.0 && double(int(cpu)) == cpu)",
+        "cpuManagerPolicy static needs whole CPUs: make resources.limits.cpu a whole number, or set "
+        "cpuManagerPolicy: none",
+        lambda s: (
+            s.cpu_manager_policy != "static"
+            or (cpu_limit(s.resources) >= 1 and cpu_limit(s.resources) % 1 == 0)
+        ),
+    ),
+    Rule(
+        "self.cpuManagerPolicy != 'static' || !has(self.resources) || !has(self.resources.limits) || !has(self.resources.requests) || "
+        "self.resources.requests.all(key, !(key in self.resources.limits) || "
+        "quantity(string(self.resources.requests[key])).asApproximateFloat() == "
+        "quantity(string(self.resources.limits[key])).asApproximateFloat())",
+        "cpuManagerPolicy static needs requests equal to limits: remove resources.requests, or set "
+        "cpuManagerPolicy: none",
+        lambda s: s.cpu_manager_policy != "static" or all(a == b for a, b in _both(s.resources)),
+    ),
+    Rule(
+        "!has(self.accelerator) || ([self.device] + self.models.filter(m, has(m.device)).map(m, m.device))"
+        ".exists(d, d.contains('GPU') || d.contains('NPU') || d == 'AUTO')",
+        "accelerator is set, but no device uses one: set device to GPU, NPU or AUTO, or remove accelerator",
+        lambda s: (
+            s.accelerator is None or any(_accelerates(d) for d in (s.device, *(m.device for m in s.models)))
+        ),
+    ),
+    Rule(
+        "[self.ports.grpc, self.ports.rest, self.ports.status].all(p, "
+        "[self.ports.grpc, self.ports.rest, self.ports.status].filter(q, q == p).size() == 1)",
+        "ports: grpc, rest and status must differ",
+        lambda s: len({s.ports.grpc, s.ports.rest, s.ports.status}) == 3,
+    ),
+    Rule(
+        "!has(self.rollout.maxSurge) || !has(self.rollout.maxUnavailable) || "
+        "!(string(self.rollout.maxSurge) in ['0', '0%'] && string(self.rollout.maxUnavailable) in ['0', '0%'])",
+        "rollout: maxSurge and maxUnavailable are both 0, no pod could ever be replaced: raise one of them",
+        lambda s: (
+            not (str(s.rollout.max_surge) in {"0", "0%"} and str(s.rollout.max_unavailable) in {"0", "0%"})
+        ),
+    ),
+)
+
+NAME = Rule[str](
+    "size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    "metadata.name becomes the name of a Service: it begins with a letter, holds a-z, 0-9 and -, and has at most 52 "
+    "characters",
+    lambda name: len(name) <= 52 and name[:1].isalpha() and all(c.isalnum() or c == "-" for c in name),
+)
+
+
+def broken(spec: Spec) -> list[str]:
+    """The messages of all rules that do not hold, each with its place."""
+    found = [f"spec: {rule.message}" for rule in (*LEVEL, *SPEC) if not rule.holds(spec)]
+    found += [f"spec.resources: {rule.message}" for rule in RESOURCES if not rule.holds(spec.resources)]
+    for index, model in enumerate(spec.models):
+        place = f"spec.models[{index}]"
+        found += [f"{place}: {rule.message}" for rule in LEVEL if not rule.holds(model)]
+        found += [
+            f"{place}.versionPolicy: {rule.message}"
+            for rule in VERSION_POLICY
+            if not rule.holds(model.version_policy)
+        ]
+    return found + _twice(spec)
+
+
+def _twice(spec: Spec) -> list[str]:
+    names = [model.name for model in spec.models]
+    return [
+        f"spec.models: the name {name} is used twice"
+        for name in sorted({n for n in names if names.count(n) > 1})
+    ]
+
+
+def validations() -> dict[str, list[dict[str, Any]]]:
+    """x-kubernetes-validations of the schema's records, by class name."""
+    level = [rule.schema() for rule in LEVEL]
+    return {
+        "ModelServer": [NAME.schema()],
+        "Spec": level + [rule.schema() for rule in SPEC],
+        "Model": level,
+        "VersionPolicy": [rule.schema() for rule in VERSION_POLICY],
+        "Resources": [rule.schema() for rule in RESOURCES],
+    }

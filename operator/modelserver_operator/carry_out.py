@@ -1,0 +1,85 @@
+"""Do what a plan says, and say what became of it."""
+
+import logging
+from dataclasses import replace
+
+from modelserver_operator.cluster import Cluster, Event
+from modelserver_operator.errors import ApiError, Conflict
+from modelserver_operator.facts import Child, Outcome, read_child
+from modelserver_operator.plan import Change, Plan, Why
+from modelserver_operator.store import Store
+
+_logger = logging.getLogger(__name__)
+# The request or the object is at fault: trying the same again at once is useless.
+_REFUSALS = {400, 403, 404, 409, 413, 422}
+
+
+class Work:
+    """One object's writes in one pass."""
+
+    def __init__(self, cluster: Cluster, store: Store, owner_uid: str) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._owner_uid = owner_uid
+        self.events: list[Event] = []
+
+    async def carry_out(self, plan: Plan, *, paused: bool) -> Outcome:
+        """In the plan's order; what is refused ends it, what is taken does not."""
+        for child in plan.settled:
+            self._store.settle(child)
+        taken = [f"{child.kind} {child.name}" for child in plan.taken]
+        if paused:
+            return Outcome(taken=tuple(taken), held_back=tuple(_name(change) for change in plan.changes))
+        outcome = Outcome()
+        for change in plan.changes:
+            try:
+                if not await self._change(change):
+                    taken.append(_name(change))
+            except ApiError as error:
+                if error.status not in _REFUSALS:
+                    raise
+                outcome = Outcome(refused=str(error))
+                break
+        else:
+            for child in plan.prune:
+                await self._cluster.delete(child)
+        return replace(outcome, taken=tuple(taken))
+
+    async def _change(self, change: Change) -> bool:
+        """Whether the child is ours now."""
+        observed = change.observed or await self._look(change)
+        if observed is not None and observed.owner_uid != self._owner_uid:
+            return False
+        try:
+            if observed is None:
+                reply = await self._cluster.create(change.desired)
+            else:
+                reply = await self._cluster.apply(change.desired, observed)
+        except Conflict:
+            if observed is None:
+                return False
+            # Another object has the name by now: look again in the next pass.
+            self._store.forget(observed.kind, observed.namespace, observed.name, observed.uid)
+            raise
+        self._store.put(change.desired.kind, reply)
+        self._store.settle(read_child(change.desired.kind, reply))
+        self._note(change, observed)
+        return True
+
+    async def _look(self, change: Change) -> Child | None:
+        """Watches show only what bears our label; a stranger's object of that name does not."""
+        namespace = change.desired.manifest["metadata"]["namespace"]
+        body = await self._cluster.get(change.desired.kind, namespace, change.desired.name)
+        return None if body is None else read_child(change.desired.kind, body)
+
+    def _note(self, change: Change, observed: Child | None) -> None:
+        _logger.info("%s applied: %s", _name(change), change.why)
+        if change.why is Why.DRIFTED and observed is not None:
+            editor = observed.last_editor or "somebody"
+            message = f"{_name(change)} was changed by {editor} and is as desired again"
+            _logger.warning("%s", message)
+            self.events.append(Event("DriftCorrected", message, is_warning=True))
+
+
+def _name(change: Change) -> str:
+    return f"{change.desired.kind} {change.desired.name}"

@@ -1,0 +1,185 @@
+"""The only module that talks to the Kubernetes API to write, and to list what the store is built from.
+
+Paths are given explicitly: discovery would cost requests, and its cache is a file of a predictable name.
+"""
+
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from modelserver_operator import naming
+from modelserver_operator.api import API_VERSION, KIND, PLURAL
+from modelserver_operator.desired import Desired
+from modelserver_operator.errors import ApiError, Conflict, Forbidden, NotFound
+from modelserver_operator.facts import Child, Pod
+
+Raw = Mapping[str, Any]
+_PAGE = 500
+_TIMEOUT = 30
+_KINDS = {**naming.CHILD_KINDS, "Pod": ("v1", "pods"), KIND: (API_VERSION, PLURAL)}
+_ERRORS = {403: Forbidden, 404: NotFound, 409: Conflict}
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something worth telling about an object."""
+
+    reason: str
+    message: str
+    is_warning: bool = False
+
+
+async def connect() -> "Cluster":
+    """With the pod's ServiceAccount, or with KUBECONFIG outside a cluster."""
+    configuration = client.Configuration()
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
+        config.load_incluster_config(client_configuration=configuration)
+    else:
+        await config.load_kube_config(client_configuration=configuration)
+    return Cluster(client.ApiClient(configuration))
+
+
+class Cluster:
+    """A few verbs; every write is a server-side apply under one field manager, or a merge of one annotation."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def get(self, kind: str, namespace: str, name: str) -> Raw | None:
+        """The object, or None."""
+        try:
+            return await self._request("GET", _path(kind, namespace, name))
+        except NotFound:
+            return None
+
+    async def pages(self, kind: str, namespace: str | None) -> AsyncIterator[tuple[list[Raw], int]]:
+        """All objects of a kind that concern us, in pages, each with the list's version."""
+        query = {"limit": str(_PAGE)}
+        if kind != KIND:
+            query["labelSelector"] = naming.OWN_SELECTOR
+        while True:
+            page = await self._request("GET", _path(kind, namespace), query)
+            yield page["items"], int(page["metadata"]["resourceVersion"])
+            if not page["metadata"].get("continue"):
+                return
+            query["continue"] = page["metadata"]["continue"]
+
+    async def create(self, desired: Desired) -> Raw:
+        """Without force: a Conflict says that somebody was faster with an object of that name."""
+        return await self._apply(desired.manifest, force=False)
+
+    async def apply(self, desired: Desired, observed: Child) -> Raw:
+        """Bring back what is desired; a Conflict says that it is another object by now."""
+        manifest = {**desired.manifest, "metadata": {**desired.manifest["metadata"], "uid": observed.uid}}
+        return await self._apply(manifest, force=True)
+
+    async def delete(self, child: Child) -> None:
+        """Exactly this one."""
+        body = {"preconditions": {"uid": child.uid}, "propagationPolicy": "Background"}
+        try:
+            await self._request("DELETE", _path(child.kind, child.namespace, child.name), body=body)
+        except NotFound:
+            return
+
+    async def apply_status(self, metadata: Raw, status: Raw) -> Raw:
+        """The status subresource of one object, and of no successor of the same name."""
+        identity = {name: metadata[name] for name in ("name", "namespace", "uid")}
+        body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": identity, "status": status}
+        path = f"{_path(KIND, metadata['namespace'], metadata['name'])}/status"
+        return await self._request("PATCH", path, _APPLY | {"force": "true"}, body)
+
+    async def nudge(self, pod: Pod, revision: str) -> None:
+        """Annotate the pod, so that the kubelet brings the new ConfigMap at once and not within 90 s."""
+        body = {"metadata": {"uid": pod.uid, "annotations": {naming.REVISION_ANNOTATION: revision}}}
+        try:
+            await self._request(
+                "PATCH", _path("Pod", pod.namespace, pod.name), {"fieldManager": naming.MANAGER}, body
+            )
+        except (NotFound, Conflict):
+            return
+
+    async def tell(self, metadata: Raw, event: Event, now: str) -> None:
+        """Post an Event; one that cannot be posted is a line in the log."""
+        namespace, name = metadata["namespace"], metadata["name"]
+        about = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "namespace": namespace,
+            "name": name,
+            "uid": metadata["uid"],
+        }
+        body = {
+            "metadata": {"generateName": f"{name}.", "namespace": namespace},
+            "involvedObject": about,
+            "reason": event.reason,
+            "message": event.message[:1024],
+            "type": "Warning" if event.is_warning else "Normal",
+            "source": {"component": naming.MANAGER},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+        try:
+            await self._request("POST", f"/api/v1/namespaces/{namespace}/events", body=body)
+        except ApiError as error:
+            _logger.warning("event %s of %s/%s was not posted: %s", event.reason, namespace, name, error)
+
+    async def _apply(self, manifest: Raw, *, force: bool) -> Raw:
+        metadata = manifest["metadata"]
+        path = _path(manifest["kind"], metadata["namespace"], metadata["name"])
+        return await self._request("PATCH", path, _APPLY | {"force": str(force).lower()}, manifest)
+
+    async def _request(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Raw | None = None
+    ) -> Raw:
+        url = f"{path}?{urlencode(query)}" if query else path
+        headers = {"Accept": "application/json", "Content-Type": _content_type(method, query or {})}
+        try:
+            request = await self._api.param_serialize(
+                method, url, header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            answer = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
+            if not 200 <= answer.status <= 299:
+                raise await _error(answer, method, path)
+            found: Raw = await answer.response.json()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise ApiError(
+                0, f"{method} {path}: no answer from the API server ({error or 'timed out'})"
+            ) from error
+        return found
+
+
+_APPLY = {"fieldManager": naming.MANAGER}
+
+
+def _content_type(method: str, query: Mapping[str, str]) -> str:
+    if method != "PATCH":
+        return "application/json"
+    return "application/apply-patch+yaml" if "force" in query else "application/merge-patch+json"
+
+
+async def _error(answer: Any, method: str, path: str) -> ApiError:
+    try:
+        message = (await answer.response.json()).get("message", "")
+    except ValueError:
+        message = ""
+    status: int = answer.status
+    return _ERRORS.get(status, ApiError)(status, f"{method} {path}: {status} {message or answer.reason}")
+
+
+def _path(kind: str, namespace: str | None, name: str = "") -> str:
+    version, plural = _KINDS[kind]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    place = f"/namespaces/{namespace}" if namespace else ""
+    return f"{root}{place}/{plural}{f'/{name}' if name else ''}"

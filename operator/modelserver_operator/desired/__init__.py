@@ -1,0 +1,74 @@
+"""Which children a ModelServer wants, as manifests, in the order of their application.
+
+Pure: the same object and images give the same bytes. The operator's version is in none of them, so that
+upgrading the operator restarts nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelserver_operator import naming
+from modelserver_operator.api import API_VERSION, KIND, ModelServer
+from modelserver_operator.desired.config import config_map, revision
+from modelserver_operator.desired.deployment import deployment
+from modelserver_operator.desired.images import Images
+from modelserver_operator.desired.service import headless_service, service
+from modelserver_operator.desired.service_account import service_account
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Desired:
+    """One child as it should be."""
+
+    kind: str
+    name: str
+    manifest: Manifest
+    hash: str
+
+
+def render(server: ModelServer, images: Images) -> list[Desired]:
+    """All children; a builder that answers None does not want its child."""
+    manifests = (
+        service_account(server),
+        config_map(server),
+        service(server),
+        headless_service(server),
+        deployment(server, images),
+    )
+    return [_desired(server, manifest) for manifest in manifests if manifest is not None]
+
+
+def _desired(server: ModelServer, manifest: Manifest) -> Desired:
+    metadata: Mapping[str, Any] = manifest["metadata"]
+    whole = {
+        **manifest,
+        "metadata": {
+            **metadata,
+            "namespace": server.namespace,
+            "labels": {**metadata.get("labels", {}), **naming.labels(server)},
+            "ownerReferences": [_owner(server)],
+        },
+    }
+    digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+    annotations = {**metadata.get("annotations", {}), naming.HASH_ANNOTATION: digest}
+    whole["metadata"] = {**whole["metadata"], "annotations": annotations}
+    return Desired(manifest["kind"], metadata["name"], whole, digest)
+
+
+def _owner(server: ModelServer) -> Manifest:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": server.name,
+        "uid": server.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+__all__ = ["Desired", "Images", "Manifest", "render", "revision"]

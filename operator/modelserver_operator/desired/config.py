@@ -1,0 +1,77 @@
+"""The server's config.json: models with their tuning resolved, and the revision of its content.
+
+Levels: {hint, streams, expectedClients} is one choice, a model that sets any of them replaces the object's
+whole; device and nireq fall back field by field; pluginConfig merges by key and the model wins.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from modelserver_operator import naming
+from modelserver_operator.api import Model, ModelServer, Spec
+
+DEFAULT_POLL_SECONDS = 1
+
+
+def config_map(server: ModelServer) -> dict[str, Any]:
+    """The ConfigMap. It is mounted as a directory, so that a change reaches the running server."""
+    content = {"revision": revision(server), **_content(server)}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": naming.config_map(server.name)},
+        "data": {naming.CONFIG_FILE: json.dumps(content, indent=2, sort_keys=True) + "\n"},
+    }
+
+
+def revision(server: ModelServer) -> str:
+    """A hash of the content; the servers report the one they serve."""
+    return hashlib.sha256(json.dumps(_content(server), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _content(server: ModelServer) -> dict[str, Any]:
+    poll = server.spec.poll_interval_seconds
+    return {
+        "server": {"file_system_poll_wait_seconds": DEFAULT_POLL_SECONDS if poll is None else poll},
+        "model_config_list": [{"config": _model(server.spec, model)} for model in server.spec.models],
+    }
+
+
+def _model(spec: Spec, model: Model) -> dict[str, Any]:
+    config = {
+        "name": model.name,
+        "base_path": base_path(model.uri),
+        "target_device": model.device or spec.device,
+        "model_version_policy": _policy(model),
+        **_choice(spec, model),
+        "nireq": model.nireq or spec.nireq,
+        "plugin_config": {**(spec.plugin_config or {}), **(model.plugin_config or {})} or None,
+        "batch_size": model.batch_size,
+        "shape": model.shape,
+        "layout": model.layout,
+        "precision": model.precision,
+        "color_format": model.color_format,
+        "mean": model.mean,
+        "scale": model.scale,
+    }
+    return {key: value for key, value in config.items() if value is not None}
+
+
+def base_path(uri: str) -> str:
+    """Where the server finds the model: pvc://CLAIM/PATH is mounted at /models/CLAIM."""
+    scheme, _, rest = uri.partition("://")
+    return f"{naming.MODELS_DIRECTORY}/{rest}".rstrip("/") if scheme == "pvc" else rest
+
+
+def _policy(model: Model) -> dict[str, Any]:
+    policy = model.version_policy
+    if policy.versions is not None:
+        return {"specific": {"versions": policy.versions}}
+    return {"all": {}} if policy.all else {"latest": {"num_versions": policy.latest or 1}}
+
+
+def _choice(spec: Spec, model: Model) -> dict[str, Any]:
+    own = any(item is not None for item in (model.hint, model.streams, model.expected_clients))
+    level = model if own else spec
+    return {"hint": level.hint, "streams": level.streams, "expected_clients": level.expected_clients}

@@ -1,0 +1,44 @@
+"""The Deployment: replicas, how pods are replaced, and the pod template."""
+
+from typing import Any
+
+from modelserver_operator import naming
+from modelserver_operator.api import ModelServer, Spec
+from modelserver_operator.desired.images import Images
+from modelserver_operator.desired.pod import pod_spec
+
+
+def deployment(server: ModelServer, images: Images) -> dict[str, Any]:
+    """What may change without new pods (models, tuning, polling) is in the ConfigMap, not here."""
+    pod = server.spec.pod
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": server.name},
+        "spec": {
+            "replicas": server.spec.replicas,
+            "revisionHistoryLimit": 3,
+            # Loading may take the whole start-up budget before a rollout is called stuck.
+            "progressDeadlineSeconds": server.spec.rollout.startup_timeout_seconds + 60,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy(server.spec)},
+            "selector": {"matchLabels": naming.selector(server.name)},
+            "template": {
+                "metadata": {
+                    "labels": {**pod.labels, **naming.labels(server)},
+                    **({"annotations": dict(pod.annotations)} if pod.annotations else {}),
+                },
+                "spec": pod_spec(server, images.choose(server)),
+            },
+        },
+    }
+
+
+def strategy(spec: Spec) -> dict[str, int | str]:
+    """With a device there is no room for one pod more: the old one goes first."""
+    scarce = spec.accelerator is not None
+    surge, unavailable = spec.rollout.max_surge, spec.rollout.max_unavailable
+    if surge is None:
+        surge = 0 if scarce and unavailable not in {0, "0%"} else 1
+    if unavailable is None:
+        unavailable = 1 if surge in {0, "0%"} else 0
+    return {"maxSurge": surge, "maxUnavailable": unavailable}

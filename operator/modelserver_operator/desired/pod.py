@@ -1,0 +1,177 @@
+"""The pod: one container, no init container and no sidecar, so that nothing spoils its Guaranteed QoS."""
+
+from decimal import Decimal
+from typing import Any
+
+from modelserver_operator import naming
+from modelserver_operator.api import ModelServer, Spec
+from modelserver_operator.api.fields import quantity
+
+DEFAULT_CPU = "1"
+DEFAULT_MEMORY = "2Gi"
+DEFAULT_REQUEST_TIMEOUT = 60
+_STARTUP_PERIOD = 2
+_SPARE_SECONDS = 5
+
+
+def pod_spec(server: ModelServer, image: str) -> dict[str, Any]:
+    """The template's spec."""
+    spec = server.spec
+    return {
+        "serviceAccountName": spec.pod.service_account_name or server.name,
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": spec.rollout.drain_seconds + _request_timeout(spec) + _SPARE_SECONDS,
+        "securityContext": _pod_security(spec),
+        "containers": [_container(spec, image)],
+        "volumes": _volumes(server),
+        **_scheduling(spec),
+    }
+
+
+def resources(spec: Spec) -> dict[str, dict[str, str]]:
+    """Limits and requests in effect; a request without its limit becomes the limit."""
+    limits = {**(spec.resources.requests or {}), **(spec.resources.limits or {})}
+    limits = {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY, **limits}
+    if spec.accelerator:
+        limits[spec.accelerator.resource_name] = str(spec.accelerator.count)
+    requests = {**limits, **(spec.resources.requests or {})}
+    return {"limits": limits, "requests": requests}
+
+
+def exclusive_cpus(spec: Spec) -> int | None:
+    """How many CPUs the server is to own; None when it is to share."""
+    if spec.cpu_manager_policy != "static":
+        return None
+    return int(quantity(resources(spec)["limits"]["cpu"]))
+
+
+def cpu_request(spec: Spec) -> Decimal:
+    """CPUs requested."""
+    return quantity(resources(spec)["requests"]["cpu"])
+
+
+def _request_timeout(spec: Spec) -> int:
+    return spec.server.request_timeout_seconds or DEFAULT_REQUEST_TIMEOUT
+
+
+def arguments(spec: Spec) -> list[str]:
+    """The server's command line: what cannot change while it runs."""
+    channel = ",".join(f"{key}={value}" for key, value in sorted(spec.server.grpc_channel_arguments.items()))
+    exclusive = exclusive_cpus(spec)
+    return [
+        f"--config_path={naming.CONFIG_DIRECTORY}/{naming.CONFIG_FILE}",
+        f"--port={spec.ports.grpc}",
+        f"--rest_port={spec.ports.rest}",
+        f"--status_port={spec.ports.status}",
+        f"--grpc_workers={spec.workers}",
+        *([f"--exclusive_cpus={exclusive}"] if exclusive else []),
+        f"--log_level={spec.server.log_level}",
+        f"--request_timeout_seconds={_request_timeout(spec)}",
+        *([] if spec.server.queue_size is None else [f"--queue_size={spec.server.queue_size}"]),
+        *([f"--grpc_channel_arguments={channel}"] if channel else []),
+    ]
+
+
+def _container(spec: Spec, image: str) -> dict[str, Any]:
+    drain = spec.rollout.drain_seconds
+    return {
+        "name": naming.CONTAINER,
+        "image": image,
+        "imagePullPolicy": spec.image_pull_policy,
+        "args": arguments(spec),
+        **({"env": spec.pod.env} if spec.pod.env else {}),
+        **({"envFrom": spec.pod.env_from} if spec.pod.env_from else {}),
+        "ports": [
+            {"name": "grpc", "containerPort": spec.ports.grpc, "protocol": "TCP"},
+            {"name": "rest", "containerPort": spec.ports.rest, "protocol": "TCP"},
+            {"name": "status", "containerPort": spec.ports.status, "protocol": "TCP"},
+        ],
+        "resources": resources(spec),
+        **_probes(spec),
+        # The field needs no shell in the image, unlike `exec: sleep`.
+        **({"lifecycle": {"preStop": {"sleep": {"seconds": drain}}}} if drain else {}),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": _mounts(spec),
+    }
+
+
+def _probes(spec: Spec) -> dict[str, Any]:
+    tries = -(-spec.rollout.startup_timeout_seconds // _STARTUP_PERIOD)
+    ready, live = (
+        {"httpGet": {"path": f"/v2/health/{word}", "port": "status", "scheme": "HTTP"}}
+        for word in ("ready", "live")
+    )
+    return {
+        "startupProbe": {
+            **ready,
+            "periodSeconds": _STARTUP_PERIOD,
+            "timeoutSeconds": 2,
+            "failureThreshold": tries,
+        },
+        "readinessProbe": {**ready, "periodSeconds": 5, "timeoutSeconds": 2, "failureThreshold": 3},
+        "livenessProbe": {**live, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3},
+    }
+
+
+def _pod_security(spec: Spec) -> dict[str, Any]:
+    group = spec.accelerator.render_group if spec.accelerator else None
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": naming.USER_ID,
+        "runAsGroup": naming.USER_ID,
+        **({"supplementalGroups": [group]} if group else {}),
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def claims(spec: Spec) -> list[str]:
+    """The PersistentVolumeClaims the models lie on, each once."""
+    uris = (model.uri.partition("://") for model in spec.models)
+    return sorted({rest.split("/")[0] for scheme, _, rest in uris if scheme == "pvc"})
+
+
+def _volume_name(index: int) -> str:
+    # A claim's name may have 253 characters, a volume's 63.
+    return f"{naming.CLAIM_VOLUME_PREFIX}{index}"
+
+
+def _volumes(server: ModelServer) -> list[Any]:
+    return [
+        {"name": naming.CONFIG_VOLUME, "configMap": {"name": naming.config_map(server.name)}},
+        *(
+            {"name": _volume_name(index), "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+            for index, claim in enumerate(claims(server.spec))
+        ),
+        *server.spec.pod.volumes,
+    ]
+
+
+def _mounts(spec: Spec) -> list[Any]:
+    return [
+        {"name": naming.CONFIG_VOLUME, "mountPath": naming.CONFIG_DIRECTORY, "readOnly": True},
+        *(
+            {"name": _volume_name(index), "mountPath": f"{naming.MODELS_DIRECTORY}/{claim}", "readOnly": True}
+            for index, claim in enumerate(claims(spec))
+        ),
+        *spec.pod.volume_mounts,
+    ]
+
+
+def _scheduling(spec: Spec) -> dict[str, Any]:
+    pod = spec.pod
+    given = {
+        "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
+        "nodeSelector": dict(pod.node_selector),
+        "tolerations": pod.tolerations,
+        "affinity": pod.affinity,
+        "topologySpreadConstraints": pod.topology_spread_constraints,
+        "priorityClassName": pod.priority_class_name,
+        "schedulerName": pod.scheduler_name,
+        "runtimeClassName": pod.runtime_class_name,
+    }
+    return {key: value for key, value in given.items() if value}

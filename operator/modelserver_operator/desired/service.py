@@ -1,0 +1,43 @@
+"""The two Services: one with an address, one that resolves to the pods for clients that balance themselves."""
+
+from typing import Any
+
+from modelserver_operator import naming
+from modelserver_operator.api import ModelServer
+
+
+def service(server: ModelServer) -> dict[str, Any]:
+    """The Service clients use."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": server.name, "annotations": dict(server.spec.service.annotations)},
+        "spec": {
+            "type": server.spec.service.type,
+            "selector": naming.selector(server.name),
+            "ports": _ports(server),
+        },
+    }
+
+
+def headless_service(server: ModelServer) -> dict[str, Any]:
+    """kube-proxy balances connections, and gRPC keeps one: `dns:///NAME` with round_robin needs the pods."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": naming.headless(server.name)},
+        "spec": {"clusterIP": "None", "selector": naming.selector(server.name), "ports": _ports(server)},
+    }
+
+
+def _ports(server: ModelServer) -> list[dict[str, Any]]:
+    ports = server.spec.ports
+    return [
+        _port("grpc", ports.grpc, "kubernetes.io/h2c"),
+        _port("rest", ports.rest, "http"),
+        _port("status", ports.status, "http"),
+    ]
+
+
+def _port(name: str, number: int, protocol: str) -> dict[str, Any]:
+    return {"name": name, "port": number, "targetPort": name, "protocol": "TCP", "appProtocol": protocol}

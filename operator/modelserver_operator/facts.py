@@ -1,0 +1,333 @@
+"""What was observed, frozen: children, pods and what the servers say of themselves.
+
+Everything here is read once from raw objects; past this module nobody looks into a dictionary.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from modelserver_operator import naming
+from modelserver_operator.api import KIND
+from modelserver_operator.api.fields import quantity
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A Deployment's own account."""
+
+    generation: int
+    observed_generation: int
+    replicas: int
+    updated: int
+    ready: int
+    stuck: str
+    """Why the rollout makes no progress; empty while it does."""
+    refused: str
+    """Why pods cannot be created, e.g. a quota; empty when they can."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """One child as it is. `body` is kept only until it was once compared with what is desired."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    owner_uid: str
+    owner_name: str
+    desired_hash: str
+    fingerprint: str
+    """A hash of everything but status and bookkeeping: it changes when anybody edits the child."""
+    last_editor: str
+    rollout: Rollout | None
+    body: Raw | None
+
+
+def read_child(kind: str, body: Raw) -> Child:
+    """From a raw object; items of a list lack `kind`."""
+    metadata = body["metadata"]
+    owner = controller(metadata)
+    content = _content(body)
+    return Child(
+        kind=kind,
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        owner_uid=owner.get("uid", "") if owner.get("kind") == KIND else "",
+        owner_name=owner.get("name", "") if owner.get("kind") == KIND else "",
+        desired_hash=(metadata.get("annotations") or {}).get(naming.HASH_ANNOTATION, ""),
+        fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16],
+        last_editor=_last_editor(metadata),
+        rollout=_rollout(body) if kind == "Deployment" else None,
+        body=content,
+    )
+
+
+def controller(metadata: Raw) -> Raw:
+    """The owner that controls the object, or nothing."""
+    return next((owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")), {})
+
+
+def _content(body: Raw) -> dict[str, Any]:
+    metadata = body["metadata"]
+    kept = {key: metadata[key] for key in ("labels", "ownerReferences") if metadata.get(key)}
+    annotations = metadata.get("annotations") or {}
+    # The Deployment controller counts its rollouts there; that is no edit.
+    kept["annotations"] = {
+        k: v for k, v in annotations.items() if not k.startswith("deployment.kubernetes.io/")
+    }
+    rest = {
+        key: value for key, value in body.items() if key not in {"metadata", "status", "apiVersion", "kind"}
+    }
+    return {"metadata": kept, **rest}
+
+
+def _last_editor(metadata: Raw) -> str:
+    """Who changed it last, ourselves and controllers' status reports left out."""
+    entries = [
+        entry
+        for entry in metadata.get("managedFields") or []
+        if not entry.get("subresource") == "status" and entry.get("manager") != naming.MANAGER
+    ]
+    newest = max(entries, key=lambda entry: entry.get("time", ""), default={})
+    return str(newest.get("manager", ""))
+
+
+def _rollout(body: Raw) -> Rollout:
+    status = body.get("status") or {}
+    conditions = {item["type"]: item for item in status.get("conditions") or []}
+    progressing, failure = conditions.get("Progressing", {}), conditions.get("ReplicaFailure", {})
+    return Rollout(
+        generation=body["metadata"].get("generation", 0),
+        observed_generation=status.get("observedGeneration", 0),
+        replicas=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        stuck=progressing.get("message", "") if progressing.get("status") == "False" else "",
+        refused=failure.get("message", "") if failure.get("status") == "True" else "",
+    )
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A container or pod that ended with an error."""
+
+    time: str
+    pod: str
+    reason: str
+    exit_code: int | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One of the object's pods."""
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    address: str
+    is_running: bool
+    is_ready: bool
+    is_leaving: bool
+    qos_class: str
+    cpu_request: Decimal
+    containers: tuple[str, ...]
+    revision_annotation: str
+    waiting: str
+    """Why its container waits or why it is not scheduled; empty when neither."""
+    crash: Crash | None
+
+
+def read_pod(body: Raw) -> Pod:
+    """From a raw Pod."""
+    metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    conditions = {item["type"]: item for item in status.get("conditions") or []}
+    states = _container_states(status)
+    return Pod(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        address=status.get("podIP", ""),
+        is_running=status.get("phase") == "Running",
+        is_ready=conditions.get("Ready", {}).get("status") == "True",
+        is_leaving=bool(metadata.get("deletionTimestamp")) or status.get("phase") in {"Failed", "Succeeded"},
+        qos_class=status.get("qosClass", ""),
+        cpu_request=_cpu_request(spec),
+        containers=tuple(item["name"] for item in _containers(spec)),
+        revision_annotation=(metadata.get("annotations") or {}).get(naming.REVISION_ANNOTATION, ""),
+        waiting=_waiting(conditions.get("PodScheduled", {}), states),
+        crash=_crash(metadata["name"], status, states),
+    )
+
+
+def _containers(spec: Raw) -> list[Raw]:
+    return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+
+
+def _cpu_request(spec: Raw) -> Decimal:
+    for container in spec.get("containers") or []:
+        if container["name"] == naming.CONTAINER:
+            return quantity(((container.get("resources") or {}).get("requests") or {}).get("cpu", "0"))
+    return Decimal(0)
+
+
+def _container_states(status: Raw) -> list[tuple[str, Raw]]:
+    return [
+        (moment, item[moment])
+        for item in status.get("containerStatuses") or []
+        if item.get("name") == naming.CONTAINER
+        for moment in ("state", "lastState")
+        if item.get(moment)
+    ]
+
+
+def _waiting(scheduled: Raw, states: list[tuple[str, Raw]]) -> str:
+    if scheduled.get("status") == "False":
+        return f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}"
+    for moment, state in states:
+        waiting = state.get("waiting") if moment == "state" else None
+        if waiting and waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
+            return f"{waiting['reason']}: {waiting.get('message', '')}"
+    return ""
+
+
+def _crash(pod: str, status: Raw, states: list[tuple[str, Raw]]) -> Crash | None:
+    for _, state in states:
+        ended = state.get("terminated")
+        if ended and ended.get("exitCode"):
+            return Crash(
+                time=ended.get("finishedAt") or "",
+                pod=pod,
+                reason=ended.get("reason") or "Error",
+                exit_code=ended["exitCode"],
+                message=(ended.get("message") or "").strip(),
+            )
+    if status.get("phase") == "Failed":
+        return Crash(
+            status.get("startTime") or "",
+            pod,
+            status.get("reason") or "Failed",
+            None,
+            status.get("message") or "",
+        )
+    return None
+
+
+class _Said(BaseModel):
+    """A part of GET /status; fields this reader does not know are ignored, as the contract says."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
+
+
+class SaidVersion(_Said):
+    """One version of a model."""
+
+    version: int
+    state: str
+    wanted: bool
+    error: str | None
+
+
+class SaidModel(_Said):
+    """One model."""
+
+    name: str
+    device: str
+    execution_devices: tuple[str, ...]
+    streams: int | None
+    nireq: int | None
+    hint: str | None
+    threads: int | None
+    versions: tuple[SaidVersion, ...]
+    revision: str | None
+    error: str | None
+
+
+class Said(_Said):
+    """What a server says of itself."""
+
+    schema_version: int
+    revision: str | None
+    ready: bool
+    draining: bool
+    affinity: tuple[int, ...]
+    cpus_online: int
+    quota: float | None
+    threads: int
+    pinning: bool
+    pinning_reason: str
+    workers: int
+    warnings: tuple[str, ...] = ()
+    models: tuple[SaidModel, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A pod's answer, or why there is none."""
+
+    said: Said | None
+    problem: str = ""
+
+
+def read_report(document: bytes) -> Report:
+    """Parse GET /status; the contract is tests/contract/status.schema.json."""
+    try:
+        said = Said.model_validate_json(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return Report(
+            None, f"its /status is not understood ({place}: {first['msg']}): is the image a modelserver?"
+        )
+    if said.schema_version != 1:
+        return Report(
+            None,
+            f"its /status has schemaVersion {said.schema_version}, 1 is understood: upgrade the operator",
+        )
+    return Report(said)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the writes of this pass."""
+
+    taken: tuple[str, ...] = ()
+    """Children whose name belongs to somebody else."""
+    refused: str = ""
+    """What the API server would not have."""
+    held_back: tuple[str, ...] = ()
+    """Children left alone because the object is paused."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All a judgement needs."""
+
+    rollout: Rollout | None
+    pods: tuple[Pod, ...]
+    reports: Mapping[str, Report] = field(default_factory=dict)
+    """By the pod's uid."""
+    outcome: Outcome = Outcome()
+
+    def ready_pods(self) -> list[Pod]:
+        """Pods that take requests."""
+        return [pod for pod in self.pods if pod.is_ready and not pod.is_leaving]
+
+    def newest_crash(self) -> Crash | None:
+        """The newest failure of a pod that is still there."""
+        return max((pod.crash for pod in self.pods if pod.crash), key=lambda crash: crash.time, default=None)

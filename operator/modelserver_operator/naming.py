@@ -1,0 +1,62 @@
+"""Every name, label, annotation and path: a rename is one line here."""
+
+from modelserver_operator.api import GROUP, ModelServer
+
+MANAGER = "modelserver-operator"
+"""Field manager, and the value of app.kubernetes.io/managed-by."""
+
+NAME_LABEL = "app.kubernetes.io/name"
+INSTANCE_LABEL = "app.kubernetes.io/instance"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+HASH_ANNOTATION = f"{GROUP}/desired-hash"
+REVISION_ANNOTATION = f"{GROUP}/revision"
+
+OWN_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
+"""What kopf and the relist ask the API server for: nothing but our own children."""
+
+CONTAINER = "modelserver"
+CONFIG_VOLUME = "modelserver-config"
+CONFIG_DIRECTORY = "/etc/modelserver"
+CONFIG_FILE = "config.json"
+MODELS_DIRECTORY = "/models"
+CLAIM_VOLUME_PREFIX = "modelserver-claim-"
+OWN_VOLUME_PREFIX = "modelserver-"
+USER_ID = 65532
+
+CHILD_KINDS = {
+    "ServiceAccount": ("v1", "serviceaccounts"),
+    "ConfigMap": ("v1", "configmaps"),
+    "Service": ("v1", "services"),
+    "Deployment": ("apps/v1", "deployments"),
+}
+"""Kinds of children: apiVersion and plural."""
+
+
+def selector(name: str) -> dict[str, str]:
+    """The labels by which a Deployment and a Service find the pods; they never change."""
+    return {NAME_LABEL: "modelserver", INSTANCE_LABEL: name, MANAGED_BY_LABEL: MANAGER}
+
+
+def selector_text(name: str) -> str:
+    """The same for the scale subresource."""
+    return ",".join(f"{key}={value}" for key, value in selector(name).items())
+
+
+def labels(server: ModelServer) -> dict[str, str]:
+    """The labels of every child."""
+    return selector(server.name)
+
+
+def config_map(name: str) -> str:
+    """The ConfigMap that holds config.json."""
+    return f"{name}-config"
+
+
+def headless(name: str) -> str:
+    """The Service that resolves to the pods themselves."""
+    return f"{name}-headless"
+
+
+def host(name: str, namespace: str) -> str:
+    """A Service's name inside the cluster, without the cluster's own domain."""
+    return f"{name}.{namespace}.svc"
