@@ -72,6 +72,7 @@ class _Draft:
     nodes: int
     streams: int | str | None = None
     hint: str | None = None
+    is_hint_given: bool = False
     nireq: int | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -165,6 +166,7 @@ def _choose_streams(draft: _Draft) -> None:
     wish = draft.wish
     wanted = wish.streams if wish.streams is not None else draft.config.pop("NUM_STREAMS", None)
     draft.hint = wish.hint or draft.config.pop("PERFORMANCE_HINT", None)
+    draft.is_hint_given = draft.hint is not None
     if wanted is not None:
         draft.streams = _resolve_streams(draft, wanted)
     elif draft.hint is None and wish.expected_clients is not None:
@@ -198,11 +200,11 @@ def _choose_requests(draft: _Draft) -> None:
     wish, clients = draft.wish, draft.wish.expected_clients
     if wish.nireq is not None:
         _obey_nireq(draft, wish.nireq)
-    elif clients is not None and draft.hint is not None:
+    elif clients is not None and draft.is_hint_given:
         draft.nireq = clients
     elif clients is not None and isinstance(draft.streams, int):
         draft.nireq = max(draft.streams, clients)
-    if clients is not None and draft.hint is not None:
+    if clients is not None and draft.is_hint_given:
         draft.config.setdefault("PERFORMANCE_HINT_NUM_REQUESTS", clients)
 
 

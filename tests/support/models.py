@@ -32,8 +32,60 @@ def dummy(plus: float = 1.0, shape=(1, 10)) -> ov.Model:
 
 
 def passthrough(dtype, shape=(-1,)) -> ov.Model:
-    """x -> y, unchanged."""
+    """x -> x, unchanged: nothing computes, so no datatype is narrowed on the way."""
     x = _parameter(list(shape), dtype, "x")
-    copy = ops.result(x)
-    copy.output(0).set_names({"y"})
-    return ov.Model([copy], [x], "passthrough")
+    return ov.Model([ops.result(x)], [x], "passthrough")
+
+
+DTYPES = {
+    "BOOL": np.bool_,
+    "UINT8": np.uint8,
+    "UINT16": np.uint16,
+    "UINT32": np.uint32,
+    "UINT64": np.uint64,
+    "INT8": np.int8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FP16": np.float16,
+    "BF16": ov.Type.bf16,
+    "FP32": np.float32,
+    "FP64": np.float64,
+    "BYTES": ov.Type.string,
+}
+
+
+def two() -> ov.Model:
+    """Two inputs and two outputs of different types: sum = x + n, copy = n."""
+    x = _parameter([-1, 2], np.float32, "x")
+    n = _parameter([-1, 2], np.int32, "n")
+    total = _result(ops.add(x, ops.convert(n, np.float32)), "sum")
+    copy = _result(ops.add(n, ops.constant(np.int32(0))), "copy")
+    return ov.Model([total, copy], [x, n], "two")
+
+
+def picture(size=(8, 6), *, channels_first: bool = False) -> ov.Model:
+    """An image as it came: U8 [1,H,W,3], or [1,3,H,W]."""
+    shape = [1, 3, *size] if channels_first else [1, *size, 3]
+    image = _parameter(shape, np.uint8, "image")
+    model = ov.Model([ops.result(image)], [image], "picture")
+    if not channels_first:
+        image.set_layout(ov.Layout("NHWC"))
+    return model
+
+
+def slow(width: int = 1024, layers: int = 24) -> ov.Model:
+    """Tens of milliseconds of matrix products."""
+    x = _parameter([64, width], np.float32, "x")
+    weights = ops.constant(np.random.default_rng(1).random((width, width), np.float32) / width)
+    node = x
+    for _ in range(layers):
+        node = ops.matmul(node, weights, False, False)
+    return ov.Model([_result(node, "y")], [x], "slow")
+
+
+def reshaped() -> ov.Model:
+    """x of any length as 2 x 3: every length but six fails inside OpenVINO."""
+    x = _parameter([-1], np.float32, "x")
+    node = ops.reshape(x, ops.constant(np.array([2, 3], np.int64)), False)
+    return ov.Model([_result(node, "y")], [x], "reshaped")

@@ -1,0 +1,90 @@
+"""Versions on disk and the policies that choose among them."""
+
+import pytest
+
+from modelserver.errors import ConfigError, LoadFailed
+from modelserver.repository import LocalStorage, parse_policy
+
+AVAILABLE = [3, 4, 5, 18, 25, 100]
+
+
+@pytest.mark.parametrize(
+    ("raw", "want"),
+    [
+        (None, {100}),
+        ({"latest": {"num_versions": 2}}, {100, 25}),
+        ({"latest": {"num_versions": 10}}, set(AVAILABLE)),
+        ({"specific": {"versions": [4, 25]}}, {4, 25}),
+        ({"specific": {"versions": [1, 8, 28]}}, set()),
+        ({"specific": {"versions": [4, 5, 6, 7]}}, {4, 5}),
+        ({"all": {}}, set(AVAILABLE)),
+    ],
+)
+def test_a_policy_selects_what_ovms_selects(raw, want):
+    assert parse_policy(raw).select(AVAILABLE) == want
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"latest": {"num_versions": 0}}, "wrong format"),
+        ({"latest": 1}, "wrong format"),
+        ({"specific": {"versions": []}}, "wrong format"),
+        ({"specific": {"versions": [0]}}, "wrong format"),
+        ({"latest": {"num_versions": 1}, "all": {}}, "wrong format"),
+        ({"newest": {}}, "unsupported key"),
+        ("all", "wrong format"),
+    ],
+)
+def test_a_wrong_policy_is_refused(raw, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_policy(raw)
+
+
+def write(path, text="x"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_only_positive_numbers_with_a_model_inside_are_versions(tmp_path):
+    write(tmp_path / "1" / "model.xml")
+    write(tmp_path / "12" / "model.onnx")
+    write(tmp_path / "0" / "model.xml")
+    write(tmp_path / "-1" / "model.xml")
+    write(tmp_path / "v2" / "model.xml")
+    write(tmp_path / "7" / "README")
+    (tmp_path / "9").mkdir()
+    write(tmp_path / "5")
+    assert set(LocalStorage().scan(str(tmp_path))) == {1, 12}
+
+
+def test_a_single_file_or_an_unversioned_directory_is_version_one(tmp_path):
+    write(tmp_path / "model.xml")
+    write(tmp_path / "model.bin")
+    for path in (tmp_path, tmp_path / "model.xml"):
+        found = LocalStorage().scan(str(path))
+        assert set(found) == {1}
+        assert found[1].model == tmp_path / "model.xml"
+        assert len(found[1].fingerprint) == 2
+
+
+def test_a_saved_model_is_its_directory(tmp_path):
+    write(tmp_path / "1" / "saved_model.pb")
+    write(tmp_path / "1" / "variables" / "variables.index")
+    found = LocalStorage().scan(str(tmp_path))[1]
+    assert found.model == tmp_path / "1"
+    assert len(found.fingerprint) == 2
+
+
+def test_a_fingerprint_changes_with_the_content_and_only_then(tmp_path):
+    write(tmp_path / "1" / "model.xml")
+    first = LocalStorage().scan(str(tmp_path))
+    assert LocalStorage().scan(str(tmp_path)) == first
+    write(tmp_path / "1" / "model.xml", "longer")
+    assert LocalStorage().scan(str(tmp_path)) != first
+
+
+def test_an_empty_directory_has_no_versions_and_a_missing_one_is_an_error(tmp_path):
+    assert LocalStorage().scan(str(tmp_path)) == {}
+    with pytest.raises(LoadFailed, match="cannot be read"):
+        LocalStorage().scan(str(tmp_path / "missing"))

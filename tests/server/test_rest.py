@@ -1,0 +1,307 @@
+"""KServe v2 over REST on a real socket, with a bare client and with Triton's."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+from tritonclient.utils import triton_to_np_dtype
+
+from tests.support.server_process import fetch
+
+INFER = "/v2/models/{}/infer"
+HEADER = "Inference-Header-Content-Length"
+
+
+def one_input(name, shape, datatype, data, **more):
+    return {"inputs": [{"name": name, "shape": shape, "datatype": datatype, "data": data}], **more}
+
+
+def infer(server, model, body, **headers):
+    status, raw, _ = server.post(INFER.format(model), body, **headers)
+    return status, json.loads(raw)
+
+
+def test_flat_and_nested_data_give_the_same_answer_and_the_id_comes_back(server):
+    flat = one_input("b", [1, 10], "FP32", list(range(10)), id="seven")
+    nested = one_input("b", [1, 10], "FP32", [list(range(10))], id="seven")
+    status, answer = infer(server, "dummy", flat)
+    assert status == 200
+    assert answer == infer(server, "dummy", nested)[1]
+    assert answer["id"] == "seven"
+    assert answer["model_version"] == "1"
+    assert answer["outputs"] == [
+        {"name": "a", "shape": [1, 10], "datatype": "FP32", "data": [float(n + 1) for n in range(10)]}
+    ]
+
+
+def test_an_answer_without_a_request_id_has_none(server):
+    assert "id" not in infer(server, "dummy", one_input("b", [1, 10], "FP32", [0] * 10))[1]
+
+
+@pytest.mark.parametrize("shape", [[0, 10], [1, 0], [2, 3]])
+def test_zero_and_free_dimensions_are_served(server, shape):
+    count = shape[0] * shape[1]
+    answer = infer(server, "dynamic", one_input("b", shape, "FP32", [1.5] * count))[1]
+    assert answer["outputs"][0]["shape"] == shape
+    assert answer["outputs"][0]["data"] == [2.5] * count
+
+
+def test_a_scalar_has_no_dimensions(server):
+    assert infer(server, "scalar", one_input("x", [], "FP32", [3.5]))[1]["outputs"][0]["data"] == [3.5]
+
+
+@pytest.mark.parametrize(
+    ("model", "datatype", "values"),
+    [
+        ("int64", "INT64", [2**53 + 1, -(2**63), 2**63 - 1]),
+        ("uint64", "UINT64", [2**64 - 1, 2**53 + 1, 0]),
+        ("fp64", "FP64", [1 / 3, 1e300, -0.0]),
+        ("bool", "BOOL", [True, False]),
+        ("fp16", "FP16", [0.5, -2.0]),
+        ("bf16", "BF16", [0.5, -2.0, 3.140625]),
+        ("bytes", "BYTES", ["", "größer", "nul\x00inside"]),
+        ("int8", "INT8", [-128, 127]),
+        ("fp32", "FP32", ["NaN", "Infinity", "-Infinity", 1.0]),
+    ],
+)
+def test_values_pass_json_exactly(server, model, datatype, values):
+    status, answer = infer(server, model, one_input("x", [len(values)], datatype, values))
+    assert status == 200, answer
+    assert answer["outputs"][0]["data"] == values
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "message"),
+    [
+        ("dummy", one_input("c", [1, 10], "FP32", [0] * 10), "Missing input with specific name"),
+        ("dummy", {"inputs": []}, "Invalid number of inputs - Expected: 1; Actual: 0"),
+        ("dummy", {}, "missing inputs"),
+        ("dummy", [], "Request body should be JSON object"),
+        ("dummy", one_input("b", [1, 10], "INT64", [0] * 10), "Expected: FP32; Actual: INT64"),
+        ("dummy", one_input("b", [10], "FP32", [0] * 10), "Invalid number of shape dimensions"),
+        ("dummy", one_input("b", [1, 9], "FP32", [0] * 9), "Invalid input shape - Expected: (1,10)"),
+        (
+            "dummy",
+            one_input("b", [2, 10], "FP32", [0] * 20),
+            "Invalid input batch size - Expected: 1; Actual: 2",
+        ),
+        ("dummy", one_input("b", [1, 10], "FP32", [0] * 9), "Invalid number of values"),
+        ("dummy", one_input("b", [1, -10], "FP32", []), "negative dimension"),
+        ("dummy", one_input("b", [1 << 40, 1 << 40], "FP32", []), "too big"),
+        ("dummy", one_input("b", [1, 10], "FP31", [0] * 10), "FP31"),
+        ("dummy", one_input("b", [1, 10], "FP32", ["a"] * 10), "no number"),
+        ("dummy", one_input("b", [1, 10], "FP32", [[0], 1] * 5), "Not valid ndarray"),
+        ("dummy", one_input("b", [1, 10], "FP32", 5), "Not valid ndarray"),
+        ("dummy", one_input("b", [1, 10], "FP32", [0] * 10, outputs=[{"name": "z"}]), "Unknown output z"),
+        ("bool", one_input("x", [2], "BOOL", [0, 1]), "does not fit"),
+        ("uint8", one_input("x", [1], "UINT8", [256]), "does not fit"),
+        ("int32", one_input("x", [1], "INT32", [1.5]), "does not fit"),
+        ("int64", one_input("x", [1], "INT64", [2**63]), "does not fit"),
+        ("bytes", one_input("x", [1], "BYTES", [1]), "strings"),
+    ],
+)
+def test_a_wrong_request_is_a_400_that_says_why(server, model, body, message):
+    status, answer = infer(server, model, body)
+    assert (status, message in answer["error"]) == (400, True), answer
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b"[" * 5000, b"\xff\xfe"])
+def test_a_body_that_is_no_json_is_a_400(server, body):
+    assert infer(server, "dummy", body)[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "want"),
+    [
+        ("GET", "/v2/models/none", 404),
+        ("GET", "/v2/models/dummy/versions/7", 404),
+        ("GET", "/v2/models/dummy/versions/99999999999999999999", 404),
+        ("GET", "/v2/models/dummy/versions/abc", 400),
+        ("POST", "/v2/models/none/infer", 404),
+        ("POST", "/v2/models/dummy/versions/abc/infer", 400),
+        ("GET", "/v2/models/dummy/infer", 405),
+        ("PUT", "/v2/models/dummy/infer", 405),
+        ("POST", "/v2/health/ready", 405),
+        ("POST", "/v2/models/dummy/ready", 405),
+        ("GET", "/nowhere", 404),
+        ("GET", "/v2/../etc/passwd", 404),
+    ],
+)
+def test_unknown_things_are_404_and_wrong_methods_405(server, method, path, want):
+    status, raw, headers = fetch(server.url(path), b"{}" if method != "GET" else None, method)
+    assert (status, list(json.loads(raw))) == (want, ["error"])
+    assert want != 405 or headers["Allow"]
+
+
+def test_metadata_tells_names_types_and_free_dimensions(server):
+    for path in ("/v2/models/dynamic", "/v2/models/dynamic/", "/v2/models/dynamic/versions/1"):
+        status, raw, _ = server.get(path)
+        assert status == 200
+        assert json.loads(raw) == {
+            "name": "dynamic",
+            "versions": ["1"],
+            "platform": "OpenVINO",
+            "inputs": [{"name": "b", "datatype": "FP32", "shape": [-1, -1]}],
+            "outputs": [{"name": "a", "datatype": "FP32", "shape": [-1, -1]}],
+        }
+
+
+def test_outputs_are_filtered_in_the_order_asked(server):
+    body = {
+        "inputs": [
+            {"name": "n", "shape": [1, 2], "datatype": "INT32", "data": [1, 2]},
+            {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [0.5, 0.25]},
+        ]
+    }
+    everything = infer(server, "two", body)[1]["outputs"]
+    assert [output["name"] for output in everything] == ["sum", "copy"]
+    swapped = infer(server, "two", body | {"outputs": [{"name": "copy"}, {"name": "sum"}]})[1]["outputs"]
+    assert swapped == everything[::-1]
+    assert infer(server, "two", body | {"outputs": [{"name": "sum"}]})[1]["outputs"] == everything[:1]
+
+
+def binary(head, *tails):
+    raw = json.dumps(head).encode()
+    return b"".join([raw, *tails]), {HEADER: str(len(raw))}
+
+
+def split(raw, headers):
+    length = int(headers[HEADER])
+    return json.loads(raw[:length]), raw[length:]
+
+
+def test_binary_inputs_mix_with_json_and_binary_outputs_are_chosen_one_by_one(server):
+    n = np.array([[1, 2]], np.int32)
+    body, headers = binary(
+        {
+            "inputs": [
+                {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [0.5, 0.25]},
+                {"name": "n", "shape": [1, 2], "datatype": "INT32", "parameters": {"binary_data_size": 8}},
+            ],
+            "outputs": [{"name": "sum", "parameters": {"binary_data": True}}, {"name": "copy"}],
+        },
+        n.tobytes(),
+    )
+    status, raw, answered = server.post(INFER.format("two"), body, **headers)
+    assert status == 200, raw
+    head, tail = split(raw, answered)
+    assert head["outputs"][0]["parameters"] == {"binary_data_size": 8}
+    assert head["outputs"][1]["data"] == [1, 2]
+    assert np.frombuffer(tail, np.float32).tolist() == [1.5, 2.25]
+
+
+def test_binary_answers_are_given_without_an_outputs_list_too(server):
+    asked = one_input("b", [1, 10], "FP32", [0] * 10, parameters={"binary_data_output": True})
+    status, raw, headers = server.post(INFER.format("dummy"), asked)
+    assert status == 200
+    assert split(raw, headers)[1] == np.ones(10, np.float32).tobytes()
+
+
+def test_the_size_of_a_binary_input_follows_from_its_shape(server):
+    body, headers = binary(
+        {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32"}]}, np.zeros(10, np.float32).tobytes()
+    )
+    assert server.post(INFER.format("dummy"), body, **headers)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("size", "tail", "length"),
+    [
+        pytest.param(40, 39, None, id="tail too short"),
+        pytest.param(40, 41, None, id="tail too long"),
+        pytest.param(39, 39, None, id="size does not fit the shape"),
+        pytest.param(-1, 40, None, id="negative"),
+        pytest.param("40", 40, None, id="no number"),
+        pytest.param(1 << 31, 40, None, id="too big"),
+        pytest.param(40, 40, "9999", id="header beyond the body"),
+        pytest.param(40, 40, "12", id="header inside the JSON"),
+        pytest.param(40, 40, "-5", id="negative header"),
+        pytest.param(40, 40, "many", id="header is no number"),
+    ],
+)
+def test_a_wrong_binary_size_is_a_400(server, size, tail, length):
+    body, headers = binary(
+        {
+            "inputs": [
+                {"name": "b", "shape": [1, 10], "datatype": "FP32", "parameters": {"binary_data_size": size}}
+            ]
+        },
+        bytes(tail),
+    )
+    status, raw, _ = server.post(
+        INFER.format("dummy"), body, **(headers if length is None else {HEADER: length})
+    )
+    assert (status, list(json.loads(raw))) == (400, ["error"])
+
+
+def test_data_and_a_binary_size_together_are_refused(server):
+    asked = one_input("b", [1, 10], "FP32", [0] * 10)
+    asked["inputs"][0]["parameters"] = {"binary_data_size": 40}
+    assert infer(server, "dummy", asked)[0] == 400
+
+
+def test_byte_strings_pass_the_binary_extension_exactly(server):
+    elements = [b"", b"\x00\xff", b"text"]
+    tail = b"".join(struct.pack("<I", len(element)) + element for element in elements)
+    body, headers = binary(
+        {
+            "inputs": [
+                {
+                    "name": "x",
+                    "shape": [3],
+                    "datatype": "BYTES",
+                    "parameters": {"binary_data_size": len(tail)},
+                }
+            ],
+            "parameters": {"binary_data_output": True},
+        },
+        tail,
+    )
+    status, raw, answered = server.post(INFER.format("bytes"), body, **headers)
+    assert status == 200, raw
+    assert split(raw, answered)[1] == tail
+
+
+@pytest.mark.parametrize("model", ["int8", "uint16", "int64", "fp16", "fp64", "bool"])
+def test_tritons_client_round_trips_every_kind_of_number(server, model):
+    dtype = triton_to_np_dtype(model.upper())
+    data = np.array([0, 1, 1, 0, 1], dtype)
+    with triton.InferenceServerClient(server.rest) as client:
+        assert client.is_server_live()
+        assert client.is_model_ready(model)
+        for is_binary in (True, False):
+            if model == "fp16" and not is_binary:
+                continue  # Triton's client itself refuses FP16 in JSON
+            given = triton.InferInput("x", list(data.shape), model.upper())
+            given.set_data_from_numpy(data, binary_data=is_binary)
+            wanted = triton.InferRequestedOutput("x", binary_data=is_binary)
+            assert np.array_equal(client.infer(model, [given], outputs=[wanted]).as_numpy("x"), data)
+
+
+def test_a_failing_inference_is_a_500_and_the_server_goes_on(server):
+    bad = one_input("x", [5], "FP32", [0] * 5)
+    good = one_input("x", [6], "FP32", [0] * 6)
+    for _ in range(3):
+        status, answer = infer(server, "reshaped", bad)
+        assert (status, "Internal inference error" in answer["error"]) == (500, True)
+        assert infer(server, "reshaped", good)[0] == 200
+
+
+def test_a_name_is_percent_decoded(server):
+    assert server.get("/v2/models/d%75mmy")[0] == 200
+
+
+def test_the_server_tells_its_name_and_extensions(server):
+    told = json.loads(server.get("/v2")[1])
+    assert told["name"]
+    assert told["version"]
+    assert "binary_tensor_data" in told["extensions"]
+
+
+def test_the_state_of_every_model_is_under_v1_config(server):
+    told = json.loads(server.get("/v1/config")[1])["dummy"]["model_version_status"]
+    assert told == [
+        {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": "OK"}}
+    ]
