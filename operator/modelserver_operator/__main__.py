@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OperatorError as error:
         sys.stderr.write(f"modelserver-operator: {error}\n")
         return 1
+    except BrokenPipeError:
+        # `render FILE | head`: the reader has enough, and the exit must not try to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return code
 
 

@@ -3,9 +3,10 @@
 import logging
 from dataclasses import replace
 
+from modelserver_operator.children import Child, read_child
 from modelserver_operator.cluster import Cluster, Event
 from modelserver_operator.errors import ApiError, Conflict
-from modelserver_operator.facts import Child, Outcome, read_child
+from modelserver_operator.facts import Outcome
 from modelserver_operator.plan import Change, Plan, Why
 from modelserver_operator.store import Store
 

@@ -15,9 +15,9 @@ from kubernetes.aio import client, config
 
 from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND, PLURAL
-from modelserver_operator.desired import Desired
+from modelserver_operator.children import Child, Desired
 from modelserver_operator.errors import ApiError, Conflict, Forbidden, NotFound
-from modelserver_operator.facts import Child, Pod
+from modelserver_operator.facts import Pod
 
 Raw = Mapping[str, Any]
 _PAGE = 500
@@ -40,21 +40,21 @@ async def connect() -> "Cluster":
     """With the pod's ServiceAccount, or with KUBECONFIG outside a cluster."""
     configuration = client.Configuration()
     if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
-        config.load_incluster_config(client_configuration=configuration)
+        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     else:
-        await config.load_kube_config(client_configuration=configuration)
+        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     return Cluster(client.ApiClient(configuration))
 
 
 class Cluster:
-    """A few verbs; every write is a server-side apply under one field manager, or a merge of one annotation."""
+    """A few verbs; every write is a server-side apply under one field manager, or merges one annotation."""
 
     def __init__(self, api: client.ApiClient) -> None:
         self._api = api
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._api.close()
+        await self._api.close()  # type: ignore[no-untyped-call]
 
     async def get(self, kind: str, namespace: str, name: str) -> Raw | None:
         """The object, or None."""

@@ -8,7 +8,6 @@ from modelserver_operator.api.rules import validations
 from modelserver_operator.api.spec import Spec
 from modelserver_operator.api.status import Status
 
-_DROPPED = {"title", "additionalProperties"}
 _COLUMNS = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', 0),
     ("Device", "string", ".status.tuning.device", 0),
@@ -69,7 +68,7 @@ def _schema() -> dict[str, Any]:
     rules = validations()
     return {
         "type": "object",
-        "description": "OpenVINO models served on Kubernetes: tuned, on CPUs or devices of their own, and verified.",
+        "description": "OpenVINO models served on Kubernetes: tuned, on CPUs of their own, and verified.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string", "description": "modelserver.dev/v1alpha1."},
@@ -100,9 +99,9 @@ def _structural(document: Mapping[str, Any]) -> dict[str, Any]:
     return converted
 
 
-def _inlined(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+def _inlined(given: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
     """Follow a reference, and take the one branch of an `anyOf` with null; what stands beside wins."""
-    node = dict(node)
+    node = dict(given)
     if "anyOf" in node:
         (only,) = [branch for branch in node.pop("anyOf") if branch.get("type") != "null"]
         node = only | node
@@ -114,23 +113,25 @@ def _inlined(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[st
 def _node(node: Mapping[str, Any], convert: Any) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in node.items():
-        if key == "properties":
-            result[key] = {name: convert(child) for name, child in value.items()}
-        elif key == "additionalProperties" and isinstance(value, dict):
-            result[key] = convert(value)
-        elif key == "patternProperties":
-            # A CRD cannot check the keys of a map; `parse` does.
-            (result["additionalProperties"],) = [convert(child) for child in value.values()]
-        elif key == "const":
-            result["enum"] = [value]
-        elif key == "default":
-            default = _without_empty(value)
-            result |= {} if default in (None, {}, []) else {"default": default}
-        elif key == "description":
-            result[key] = " ".join(value.split())
-        elif key not in _DROPPED and key != "propertyNames":
-            result[key] = convert(value)
+        result |= _entry(key, value, convert)
     return result
+
+
+def _entry(key: str, value: Any, convert: Any) -> dict[str, Any]:
+    match key, value:
+        case "properties", _:
+            return {key: {name: convert(child) for name, child in value.items()}}
+        case "patternProperties", _:
+            # A CRD cannot check the keys of a map; `parse` does.
+            return {"additionalProperties": convert(next(iter(value.values())))}
+        case "default", _:
+            default = _without_empty(value)
+            return {} if default in (None, {}, []) else {"default": default}
+        case "description", _:
+            return {key: " ".join(value.split())}
+        case ("title" | "propertyNames", _) | ("additionalProperties", bool()):
+            return {}
+    return {"enum": [value]} if key == "const" else {key: convert(value)}
 
 
 def _without_empty(value: Any) -> Any:

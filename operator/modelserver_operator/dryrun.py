@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from modelserver_operator.api import KIND, ModelServer
+from modelserver_operator.children import Child, read_child
 from modelserver_operator.cluster import Cluster, connect
 from modelserver_operator.desired import Images, render
-from modelserver_operator.facts import Child, read_child
 from modelserver_operator.plan import Why, covers, plan
 
 

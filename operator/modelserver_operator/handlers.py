@@ -1,11 +1,11 @@
-"""The shell around it all: kopf watches and lives; events feed the store and wake the queue. No decision here.
+"""The shell around it all: kopf watches, events feed the store and wake the queue. No decision here.
 
 `on.event` alone leaves no annotation and no finalizer on any object.
 """
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import logging
 from collections.abc import Coroutine
 from typing import Any
@@ -22,10 +22,10 @@ from modelserver_operator.settings import Settings
 from modelserver_operator.store import Key, Store
 from modelserver_operator.workqueue import WorkQueue
 
-_WATCHED = {
+_WATCHED: dict[str, tuple[str, str, str]] = {
     KIND: (GROUP, VERSION, PLURAL),
     **{
-        kind: (*(version.split("/") if "/" in version else ["", version]), plural)
+        kind: (version.rpartition("/")[0], version.rpartition("/")[2], plural)
         for kind, (version, plural) in {**naming.CHILD_KINDS, "Pod": ("v1", "pods")}.items()
     },
 }
@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Application:
@@ -86,11 +86,7 @@ class Application:
         """An object was there, came, changed or went."""
         raw = dict(body)
         key = self._store.drop(kind, raw) if change == "DELETED" else self._store.put(kind, raw)
-        if key is None:
-            return
-        if kind == KIND and change == "DELETED":
-            self._queue.forget(key)
-        self._queue.wake(key)
+        self._wake(key)
 
     def health(self) -> int:
         """How many keys wait; fails when a task has ended that should run for ever."""
@@ -122,7 +118,8 @@ class Application:
         for namespace in self._settings.namespaces or (None,):
             seen: set[str] = set()
             version = 0
-            async for items, version in self._cluster.pages(kind, namespace):
+            async for items, listed in self._cluster.pages(kind, namespace):
+                version = listed
                 for item in items:
                     seen.add(item["metadata"]["uid"])
                     self._wake(self._store.put(kind, item))
@@ -183,7 +180,8 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     settings.scanning.disabled = True
     for kind, resource in _WATCHED.items():
         if kind != KIND:
-            settings.watching.label_selectors[resource] = naming.OWN_SELECTOR
+            group, version, plural = resource
+            settings.watching.label_selectors[group, version, plural] = naming.OWN_SELECTOR
 
 
 class _NoProgress(kopf.ProgressStorage):

@@ -17,8 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from modelserver_operator.api.fields import quantity
-from modelserver_operator.desired import Desired
-from modelserver_operator.facts import Child
+from modelserver_operator.children import Child, Desired
 
 
 class Why(StrEnum):

@@ -1,4 +1,4 @@
-"""Ask the servers: GET /status on the pods' status ports. No request of this module reaches the API server."""
+"""Ask the servers: GET /status on the pods' status ports. Nothing here reaches the API server."""
 
 import asyncio
 from collections.abc import Iterable

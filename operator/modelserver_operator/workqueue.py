@@ -1,6 +1,7 @@
 """A keyed queue: each key is worked on by one worker at a time, again when it was woken meanwhile."""
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import logging
@@ -14,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 
 class WorkQueue(Generic[Key]):
-    """`process` answers after how many seconds it wants the key again, or None; an exception means back-off."""
+    """`process` answers in how many seconds it wants the key again, or None; an exception means back-off."""
 
     def __init__(self, process: Callable[[Key], Awaitable[float | None]]) -> None:
         self._process = process
@@ -32,11 +33,6 @@ class WorkQueue(Generic[Key]):
             self._dirty[key] = due
             heapq.heappush(self._heap, (due, next(self._count), key))
             self._changed.set()
-
-    def forget(self, key: Key) -> None:
-        """Drop a wish that lies in the future: its object is gone."""
-        self._dirty.pop(key, None)
-        self._failures.pop(key, None)
 
     def depth(self) -> int:
         """Keys that wait."""
@@ -74,10 +70,8 @@ class WorkQueue(Generic[Key]):
                 del self._dirty[key]
                 return key
             self._changed.clear()
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), None if due is None else due - now)
-            except TimeoutError:
-                continue
 
     def _first(self, now: float) -> tuple[Key | None, float | None]:
         """The first due key that nobody works on, or when the next one is due."""

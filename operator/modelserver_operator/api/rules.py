@@ -57,8 +57,8 @@ LEVEL: tuple[Rule[Tuning], ...] = (
     Rule(
         f"!has(self.pluginConfig) || !({_has_key(LEGACY_STREAM_KEYS)}) || "
         "!(has(self.hint) || has(self.streams) || has(self.expectedClients))",
-        "pluginConfig sets *_THROUGHPUT_STREAMS beside hint, streams or expectedClients: use the field streams "
-        "and remove the key",
+        "pluginConfig sets *_THROUGHPUT_STREAMS beside hint, streams or expectedClients: use the field "
+        "streams and remove the key",
         lambda t: (
             _free_of(t, LEGACY_STREAM_KEYS)
             or (t.hint is None and t.streams is None and t.expected_clients is None)
@@ -112,7 +112,7 @@ RESOURCES: tuple[Rule[Resources], ...] = (
 
 
 def effective_streams(spec: Spec, model: Tuning) -> int | str | None:
-    """The streams of a model: its own choice of hint, streams, expectedClients replaces the object's whole."""
+    """The streams of a model: its own hint, streams or expectedClients replaces the object's whole choice."""
     chooses = any(item is not None for item in (model.hint, model.streams, model.expected_clients))
     return model.streams if chooses else spec.streams
 
@@ -158,8 +158,8 @@ def _accelerates(device: str | None) -> bool:
 SPEC: tuple[Rule[Spec], ...] = (
     Rule(
         _STREAMS_FIT,
-        "streams is above the CPU limit, and OpenVINO would clamp it silently: raise resources.limits.cpu (1 when "
-        "unset) or lower streams",
+        "streams is above the CPU limit, and OpenVINO would clamp it silently: raise resources.limits.cpu "
+        "(1 when unset) or lower streams",
         _model_streams_fit,
     ),
     Rule(
@@ -182,7 +182,8 @@ SPEC: tuple[Rule[Spec], ...] = (
         ),
     ),
     Rule(
-        "self.cpuManagerPolicy != 'static' || !has(self.resources) || !has(self.resources.limits) || !has(self.resources.requests) || "
+        "self.cpuManagerPolicy != 'static' || !has(self.resources) || !has(self.resources.limits) || "
+        "!has(self.resources.requests) || "
         "self.resources.requests.all(key, !(key in self.resources.limits) || "
         "quantity(string(self.resources.requests[key])).asApproximateFloat() == "
         "quantity(string(self.resources.limits[key])).asApproximateFloat())",
@@ -206,7 +207,8 @@ SPEC: tuple[Rule[Spec], ...] = (
     ),
     Rule(
         "!has(self.rollout.maxSurge) || !has(self.rollout.maxUnavailable) || "
-        "!(string(self.rollout.maxSurge) in ['0', '0%'] && string(self.rollout.maxUnavailable) in ['0', '0%'])",
+        "!(string(self.rollout.maxSurge) in ['0', '0%'] && "
+        "string(self.rollout.maxUnavailable) in ['0', '0%'])",
         "rollout: maxSurge and maxUnavailable are both 0, no pod could ever be replaced: raise one of them",
         lambda s: (
             not (str(s.rollout.max_surge) in {"0", "0%"} and str(s.rollout.max_unavailable) in {"0", "0%"})
@@ -216,15 +218,16 @@ SPEC: tuple[Rule[Spec], ...] = (
 
 NAME = Rule[str](
     "size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "metadata.name becomes the name of a Service: it begins with a letter, holds a-z, 0-9 and -, and has at most 52 "
-    "characters",
+    "metadata.name becomes the name of a Service: it begins with a letter, holds a-z, 0-9 and -, and has "
+    "at most 52 characters",
     lambda name: len(name) <= 52 and name[:1].isalpha() and all(c.isalnum() or c == "-" for c in name),
 )
 
 
 def broken(spec: Spec) -> list[str]:
     """The messages of all rules that do not hold, each with its place."""
-    found = [f"spec: {rule.message}" for rule in (*LEVEL, *SPEC) if not rule.holds(spec)]
+    found = [f"spec: {rule.message}" for rule in LEVEL if not rule.holds(spec)]
+    found += [f"spec: {rule.message}" for rule in SPEC if not rule.holds(spec)]
     found += [f"spec.resources: {rule.message}" for rule in RESOURCES if not rule.holds(spec.resources)]
     for index, model in enumerate(spec.models):
         place = f"spec.models[{index}]"

@@ -127,7 +127,8 @@ class Server(Record):
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """How much the server logs."""
     queue_size: Annotated[int, Field(ge=0, le=1000000)] | None = None
-    """Requests that may wait per model before one is refused (429, RESOURCE_EXHAUSTED). Default: 16 x nireq."""
+    """Requests that may wait per model before one is refused (429, RESOURCE_EXHAUSTED).
+    Default: 16 x nireq."""
     request_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
     """How long a request may wait for its turn. Default: 60. A pod gets this long to finish when it ends."""
     grpc_channel_arguments: Annotated[

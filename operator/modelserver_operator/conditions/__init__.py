@@ -1,4 +1,4 @@
-"""Status from facts. Pure: the clock is an argument, and lastTransitionTime moves only when a status flips."""
+"""Status from facts. Pure: the clock is an argument; lastTransitionTime moves only when a status flips."""
 
 from collections.abc import Mapping
 

@@ -42,8 +42,9 @@ def _could_not(pod: Pod) -> Verdict | None:
         if injected:
             return fails(
                 Reason.INJECTED_CONTAINER,
-                f"pod {pod.name} is {pod.qos_class}, not Guaranteed, because {', '.join(injected)} was injected with "
-                "requests other than its limits: exclude these pods from the injection, or give it equal ones",
+                f"pod {pod.name} is {pod.qos_class}, not Guaranteed, because {', '.join(injected)} was "
+                "injected with requests other than limits: keep these pods out of it, or make them "
+                "equal",
             )
         return fails(Reason.NOT_GUARANTEED, f"pod {pod.name} is {pod.qos_class}: requests and limits differ")
     if pod.cpu_request % 1 or pod.cpu_request < 1:
@@ -60,12 +61,12 @@ def _does_not(pod: Pod, said: Said) -> Verdict | None:
     if len(said.affinity) == pod.cpu_request:
         return fails(
             Reason.NODE_POLICY_NONE,
-            f"pod {pod.name} runs on all {said.cpus_online} CPUs of its node, so they cannot be its own: the kubelet "
-            "keeps some for the shared pool under cpuManagerPolicy static",
+            f"pod {pod.name} runs on all {said.cpus_online} CPUs of its node, so they cannot be its own: the "
+            "kubelet keeps some for the shared pool under cpuManagerPolicy static",
         )
     return fails(
         Reason.NODE_POLICY_NONE,
         f"pod {pod.name} is Guaranteed and requests {_count(pod)}, but may run on {len(said.affinity)} of "
-        f"{said.cpus_online}: the node's kubelet has CPU manager policy none. Set cpuManagerPolicy: static there, or "
-        "cpuManagerPolicy: none here",
+        f"{said.cpus_online}: the node's kubelet has CPU manager policy none. Set cpuManagerPolicy: static "
+        "there, or cpuManagerPolicy: none here",
     )

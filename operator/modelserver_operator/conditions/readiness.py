@@ -1,4 +1,4 @@
-"""Applied and Ready: Ready is the sum, its checks stand in order of severity and the first that fails tells why."""
+"""Applied and Ready: Ready is the sum, its checks stand in order of severity."""
 
 from collections.abc import Callable, Mapping
 
@@ -39,7 +39,7 @@ def _is_stuck(_server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | 
     return None
 
 
-def _is_rolling(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
+def _is_rolling(_server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
     rollout = facts.rollout
     if rollout is None or rollout.observed_generation < rollout.generation:
         return fails(Reason.ROLLING_OUT, "the Deployment was just changed")
@@ -83,7 +83,7 @@ CHECKS: tuple[Check, ...] = (_is_applied, _is_stuck, _is_rolling, _is_short, _is
 
 
 def ready(server: ModelServer, facts: Facts, judged: Judged) -> Verdict:
-    """This generation runs on every replica, and every one serves every model as wanted."""
+    """The newest generation runs on every replica, and every one serves every model as wanted."""
     for check in CHECKS:
         if verdict := check(server, facts, judged):
             return verdict

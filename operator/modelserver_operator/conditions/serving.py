@@ -63,11 +63,11 @@ def models_served(server: ModelServer, facts: Facts, revision: str) -> Verdict:
     if not ready:
         verdict = available(server, facts)
         return fails(verdict.reason, verdict.message)
-    if verdict := unreachable(server, facts):
-        return verdict
+    if silent := unreachable(server, facts):
+        return silent
     for pod, said in _answers(facts, ready):
-        if verdict := _pod_serves(server, pod, said, revision):
-            return verdict
+        if problem := _pod_serves(server, pod, said, revision):
+            return problem
     names = ", ".join(model.name for model in server.spec.models)
     return holds(Reason.SERVED, f"every ready pod serves {names}")
 
@@ -81,7 +81,8 @@ def _pod_serves(server: ModelServer, pod: Pod, said: Said, revision: str) -> Ver
         if said.revision != revision or model is None or model.revision != revision:
             return fails(
                 Reason.OLD_CONFIGURATION,
-                f'pod {pod.name} still serves model "{wanted.name}" as configured before; it loads the new next to it',
+                f'pod {pod.name} still serves model "{wanted.name}" as configured before; '
+                "the new one is loaded next to it",
             )
         versions = [version for version in model.versions if version.wanted]
         if late := [version for version in versions if version.state != "AVAILABLE"]:
@@ -92,7 +93,8 @@ def _pod_serves(server: ModelServer, pod: Pod, said: Said, revision: str) -> Ver
         if not versions:
             return fails(
                 Reason.MODEL_NOT_SERVED,
-                f'pod {pod.name}: model "{wanted.name}" has no version at {wanted.uri}: it needs directories 1, 2, …',
+                f'pod {pod.name}: model "{wanted.name}" has no version at {wanted.uri}: '
+                "it needs directories 1, 2, …",
             )
     return None
 

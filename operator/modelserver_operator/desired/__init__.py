@@ -7,11 +7,11 @@ upgrading the operator restarts nothing.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND, ModelServer
+from modelserver_operator.children import Desired
 from modelserver_operator.desired.config import config_map, revision
 from modelserver_operator.desired.deployment import deployment
 from modelserver_operator.desired.images import Images
@@ -19,16 +19,6 @@ from modelserver_operator.desired.service import headless_service, service
 from modelserver_operator.desired.service_account import service_account
 
 Manifest = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Desired:
-    """One child as it should be."""
-
-    kind: str
-    name: str
-    manifest: Manifest
-    hash: str
 
 
 def render(server: ModelServer, images: Images) -> list[Desired]:

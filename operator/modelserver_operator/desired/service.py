@@ -1,4 +1,4 @@
-"""The two Services: one with an address, one that resolves to the pods for clients that balance themselves."""
+"""The two Services: one with an address, one that resolves to the pods for clients that balance."""
 
 from typing import Any
 

@@ -1,0 +1,125 @@
+"""A child of a ModelServer: as it should be, and as it is.
+
+Raw objects are read once, here; past this module nobody looks into a dictionary.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelserver_operator import naming
+from modelserver_operator.api import KIND
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Desired:
+    """One child as it should be."""
+
+    kind: str
+    name: str
+    manifest: dict[str, Any]
+    hash: str
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A Deployment's own account."""
+
+    generation: int
+    observed_generation: int
+    replicas: int
+    updated: int
+    ready: int
+    stuck: str
+    """Why the rollout makes no progress; empty while it does."""
+    refused: str
+    """Why pods cannot be created, e.g. a quota; empty when they can."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """One child as it is. `body` is kept only until it was once compared with what is desired."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    owner_uid: str
+    owner_name: str
+    desired_hash: str
+    fingerprint: str
+    """A hash of everything but status and bookkeeping: it changes when anybody edits the child."""
+    last_editor: str
+    rollout: Rollout | None
+    body: Raw | None
+
+
+def read_child(kind: str, body: Raw) -> Child:
+    """From a raw object; items of a list lack `kind`."""
+    metadata = body["metadata"]
+    owner = controller(metadata)
+    content = _content(body)
+    return Child(
+        kind=kind,
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        owner_uid=owner.get("uid", "") if owner.get("kind") == KIND else "",
+        owner_name=owner.get("name", "") if owner.get("kind") == KIND else "",
+        desired_hash=(metadata.get("annotations") or {}).get(naming.HASH_ANNOTATION, ""),
+        fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16],
+        last_editor=_last_editor(metadata),
+        rollout=_rollout(body) if kind == "Deployment" else None,
+        body=content,
+    )
+
+
+def controller(metadata: Raw) -> Raw:
+    """The owner that controls the object, or nothing."""
+    return next((owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")), {})
+
+
+def _content(body: Raw) -> dict[str, Any]:
+    metadata = body["metadata"]
+    kept = {key: metadata[key] for key in ("labels", "ownerReferences") if metadata.get(key)}
+    annotations = metadata.get("annotations") or {}
+    # The Deployment controller counts its rollouts there; that is no edit.
+    kept["annotations"] = {
+        k: v for k, v in annotations.items() if not k.startswith("deployment.kubernetes.io/")
+    }
+    rest = {
+        key: value for key, value in body.items() if key not in {"metadata", "status", "apiVersion", "kind"}
+    }
+    return {"metadata": kept, **rest}
+
+
+def _last_editor(metadata: Raw) -> str:
+    """Who changed it last, ourselves and controllers' status reports left out."""
+    entries = [
+        entry
+        for entry in metadata.get("managedFields") or []
+        if entry.get("subresource") != "status" and entry.get("manager") != naming.MANAGER
+    ]
+    newest: Raw = max(entries, key=lambda entry: entry.get("time", ""), default={})
+    return str(newest.get("manager", ""))
+
+
+def _rollout(body: Raw) -> Rollout:
+    status = body.get("status") or {}
+    conditions = {item["type"]: item for item in status.get("conditions") or []}
+    progressing, failure = conditions.get("Progressing", {}), conditions.get("ReplicaFailure", {})
+    return Rollout(
+        generation=body["metadata"].get("generation", 0),
+        observed_generation=status.get("observedGeneration", 0),
+        replicas=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        stuck=progressing.get("message", "") if progressing.get("status") == "False" else "",
+        refused=failure.get("message", "") if failure.get("status") == "True" else "",
+    )
