@@ -1,0 +1,100 @@
+"""Every datatype, shape and encoding survives the round trip."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from modelserver import proto
+from modelserver.codec import binary, v2_json, v2_proto
+from modelserver.tensors import NUMPY, Request, Response, Tensor
+
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
+NUMERIC = sorted(NUMPY.keys() - {"BYTES", "BF16"})
+
+
+def strings(shape):
+    count = int(np.prod(shape, dtype=int))
+    elements = st.lists(st.binary(max_size=9), min_size=count, max_size=count)
+    return elements.map(lambda values: binary.as_objects("x", shape, values))
+
+
+@st.composite
+def tensors(draw, datatypes=(*NUMERIC, "BYTES")):
+    datatype, shape = draw(st.sampled_from(datatypes)), draw(SHAPES)
+    if datatype == "BYTES":
+        return Tensor("x", datatype, draw(strings(shape)))
+    return Tensor("x", datatype, draw(hnp.arrays(NUMPY[datatype], shape)))
+
+
+def same(first, second):
+    if first.dtype == object:
+        return first.tolist() == second.tolist()
+    return first.dtype == second.dtype and first.shape == second.shape and first.tobytes() == second.tobytes()
+
+
+@given(tensors())
+def test_raw_bytes_round_trip(tensor):
+    raw = bytes(binary.encode(tensor.datatype, tensor.data))
+    assert same(binary.decode("x", tensor.datatype, tensor.data.shape, raw), tensor.data)
+
+
+@given(st.lists(tensors(), min_size=1, max_size=3), st.text(max_size=8))
+def test_a_grpc_answer_is_what_protobuf_itself_would_write(outputs, request_id):
+    message = v2_proto.encode(Response("m", 3, outputs), request_id)
+    answer = proto.ModelInferResponse.FromString(message)
+    assert (answer.model_name, answer.model_version, answer.id) == ("m", "3", request_id)
+    for tensor, told, raw in zip(outputs, answer.outputs, answer.raw_output_contents, strict=True):
+        assert (told.name, told.datatype, tuple(told.shape)) == ("x", tensor.datatype, tensor.data.shape)
+        assert raw == bytes(binary.encode(tensor.datatype, tensor.data))
+
+
+@given(st.lists(tensors(), min_size=1, max_size=3), st.booleans())
+def test_a_grpc_request_is_read_whatever_the_order_of_its_fields(inputs, raw_first):
+    head = proto.ModelInferRequest(model_name="m", id="7")
+    raws = proto.ModelInferRequest()
+    for tensor in inputs:
+        head.inputs.add(name="x", datatype=tensor.datatype, shape=tensor.data.shape)
+        raws.raw_input_contents.append(bytes(binary.encode(tensor.datatype, tensor.data)))
+    parts = [head.SerializeToString(), raws.SerializeToString()]
+    parsed = v2_proto.parse(b"".join(reversed(parts) if raw_first else parts))
+    assert (parsed.head.model_name, parsed.head.id) == ("m", "7")
+    for tensor, read in zip(inputs, v2_proto.decode(parsed).inputs, strict=True):
+        assert same(read.data, tensor.data)
+
+
+@given(tensors(), st.booleans())
+def test_a_rest_answer_can_be_sent_back_as_a_request(tensor, is_binary):
+    if tensor.datatype == "BYTES" and not is_binary:
+        tensor.data = binary.as_objects(
+            "x", tensor.data.shape, [element.hex().encode() for element in tensor.data.ravel()]
+        )
+    asked = v2_json.Decoded(Request([]), "", is_binary, {})
+    body, length = v2_json.encode(Response("m", 1, [tensor]), asked)
+    sent = body.replace(b'"outputs":', b'"inputs":', 1)
+    read = v2_json.decode(sent, None if length is None else str(length - 1)).request.inputs[0]
+    if tensor.data.dtype.kind == "f" and not is_binary:
+        assert np.array_equal(read.data, tensor.data, equal_nan=True)
+    else:
+        assert same(read.data, tensor.data)
+
+
+@given(hnp.arrays(np.float32, SHAPES))
+def test_bf16_is_rounded_to_the_nearest_and_read_back_the_same(array):
+    bits = v2_json._to_bf16(array)
+    back = v2_json._from_bf16(bits)
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert np.array_equal(v2_json._to_bf16(back), bits)
+        finite = np.isfinite(array) & np.isfinite(back)
+        assert (np.abs(back[finite] - array[finite]) <= np.abs(array[finite]) * 2**-8 + 1e-40).all()
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused_or_read_but_never_break_the_parsers(raw):
+    from modelserver.errors import InvalidRequest
+
+    for parse in (v2_proto.parse, lambda body: v2_json.decode(body, None), lambda body: v2_json.decode(body, "7")):
+        try:
+            parse(raw)
+        except InvalidRequest as error:
+            assert str(error)

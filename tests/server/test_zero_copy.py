@@ -1,0 +1,51 @@
+"""The tensor that OpenVINO sees lies inside the request's own buffer."""
+
+import json
+
+import numpy as np
+import pytest
+
+from modelserver import proto
+from modelserver.codec import v2_json, v2_proto
+from modelserver.config import Shaping
+from modelserver.engine import Devices, load
+from modelserver.cpus import read_machine
+from modelserver.tuning import Neighbours, Wish, plan
+
+
+@pytest.fixture(scope="module")
+def loaded(repository):
+    chosen = plan(Wish(), read_machine(), Neighbours())
+    model = load(Devices(None), repository / "dynamic" / "1" / "model.xml", Shaping(), chosen)
+    yield model
+    model.close()
+
+
+def address_seen_by_openvino(loaded, tensor):
+    slot = loaded._slots[0]
+    loaded._bind(slot, [tensor.data])
+    return slot.request.get_input_tensor(0).data.ctypes.data
+
+
+def span(buffer):
+    start = np.frombuffer(buffer, np.uint8).ctypes.data
+    return range(start, start + len(buffer))
+
+
+@pytest.mark.parametrize("pad", range(4), ids=lambda pad: f"shifted by {pad}")
+def test_a_binary_rest_body_is_the_tensors_memory(loaded, pad):
+    tensor = {"name": "b", "shape": [4, 25], "datatype": "FP32", "parameters": {"binary_data_size": 400}}
+    head = json.dumps({"inputs": [tensor], "id": "x" * pad}).encode()
+    body = head + np.arange(100, dtype=np.float32).tobytes()
+    decoded = v2_json.decode(body, str(len(head)))
+    assert address_seen_by_openvino(loaded, decoded.request.inputs[0]) == span(body).start + len(head)
+
+
+def test_a_raw_grpc_message_is_the_tensors_memory(loaded):
+    request = proto.ModelInferRequest(model_name="dynamic")
+    request.inputs.add(name="b", datatype="FP32", shape=[4, 25])
+    request.raw_input_contents.append(np.arange(100, dtype=np.float32).tobytes())
+    message = request.SerializeToString()
+    tensor = v2_proto.decode(v2_proto.parse(message)).inputs[0]
+    assert address_seen_by_openvino(loaded, tensor) in span(message)
+    assert tensor.data.tolist() == np.arange(100).reshape(4, 25).tolist()
