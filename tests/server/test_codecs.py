@@ -93,7 +93,11 @@ def test_bf16_is_rounded_to_the_nearest_and_read_back_the_same(array):
 def test_random_bytes_are_refused_or_read_but_never_break_the_parsers(raw):
     from modelserver.errors import InvalidRequest
 
-    for parse in (v2_proto.parse, lambda body: v2_json.decode(body, None), lambda body: v2_json.decode(body, "7")):
+    for parse in (
+        v2_proto.parse,
+        lambda body: v2_json.decode(body, None),
+        lambda body: v2_json.decode(body, "7"),
+    ):
         try:
             parse(raw)
         except InvalidRequest as error:
