@@ -99,9 +99,8 @@ def _down(chosen: argparse.Namespace) -> None:
 def _status(chosen: argparse.Namespace) -> None:
     cluster = state.get(chosen.name)
     answering = cluster.is_answering()
-    print(
-        f'Cluster "{cluster.name}": {"answering" if answering else "NOT answering"}, options: {cluster.wish.options()}'
-    )
+    condition = "answering" if answering else "NOT answering"
+    print(f'Cluster "{cluster.name}": {condition}, options: {cluster.wish.options()}')
     print(f"kubeconfig: {cluster.kubeconfig}")
     if answering:
         print(cluster.kubectl("get", "nodes", "-o", "wide"), end="")

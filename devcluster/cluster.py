@@ -9,6 +9,7 @@ from devcluster import engine as engines
 from devcluster import gobuild, kindcluster, kindconfig, nodeimage, plain, ports, rootfs, state
 from devcluster.engine import Engine
 from devcluster.errors import DevclusterError, NotReady
+from devcluster.lock import is_free as lock_is_free
 from devcluster.lock import lock
 from devcluster.nodeimage import NodeImage
 from devcluster.process import stop_all
@@ -43,6 +44,7 @@ def down(name: str = DEFAULT_NAME) -> None:
     """Remove everything of a cluster, complete or not; one that is not there is no error."""
     with lock(state.check_name(name), remove=True):
         _remove(name)
+    _clean_up_builds()
 
 
 def down_all() -> None:
@@ -76,10 +78,12 @@ def base_image() -> str:
 
 def prepare(progress: Progress) -> tuple[Engine, NodeImage]:
     """Everything a cluster with a node needs, beside each other what waits for different things."""
+    engine = engines.ensure()  # first: what is missing here should not be told after minutes of compiling
     with ThreadPoolExecutor(1) as pool:
-        engine = pool.submit(_engine_and_base, progress)
+        base = pool.submit(_base, engine, progress)
         gobuild.build(gobuild.FOR_USE, progress)
-        return engine.result(), nodeimage.ensure(engine.result(), progress)
+        base.result()
+    return engine, nodeimage.ensure(engine, progress)
 
 
 def new_progress() -> Progress:
@@ -98,11 +102,9 @@ def check(wish: Wish) -> None:
         raise DevclusterError(f'The CPU policy is static or none, not "{wish.cpu_policy}".')
 
 
-def _engine_and_base(progress: Progress) -> Engine:
-    engine = engines.ensure()
+def _base(engine: Engine, progress: Progress) -> None:
     if not nodeimage.is_made(engine) and not nodeimage.pull_published(engine):
         rootfs.base_image(engine, progress)
-    return engine
 
 
 def _create(name: str, wish: Wish) -> Cluster:
@@ -127,6 +129,19 @@ def _create(name: str, wish: Wish) -> Cluster:
     progress.expect(2)
     _or_nothing(cluster, lambda: _create_kind(cluster, engine, image, progress))
     return cluster
+
+
+def _clean_up_builds() -> None:
+    """End builds whose `up` was killed; one that still runs holds its lock."""
+    if lock_is_free(gobuild.LOCK):
+        with lock(gobuild.LOCK):
+            gobuild.clean_up()
+    if lock_is_free(rootfs.LOCK):
+        with lock(rootfs.LOCK):
+            rootfs.clean_up()
+    if lock_is_free(nodeimage.LOCK):
+        with lock(nodeimage.LOCK):
+            nodeimage.clean_up(engines.find())
 
 
 def _create_kind(cluster: Cluster, engine: Engine, image: NodeImage, progress: Progress) -> None:

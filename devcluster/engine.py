@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from devcluster import daemon, paths, system
@@ -14,7 +14,7 @@ from devcluster.errors import CommandFailed, RequirementMissing
 from devcluster.lock import lock
 from devcluster.process import Runner
 
-OWNER = "build"
+_CLIENT = "engine-client"
 RUNTIME = "devcluster"
 
 
@@ -24,18 +24,21 @@ class Engine:
 
     client: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    owner: str = _CLIENT
 
     @property
     def is_podman(self) -> bool:
         return Path(self.client).name == "podman"
 
-    def run(
-        self, *arguments: str | Path, timeout: float = 300, owner: str = OWNER, log: Path | None = None
-    ) -> str:
-        return Runner(owner, self.environment, log).run([self.client, *arguments], timeout=timeout)
+    def run(self, *arguments: str | Path, timeout: float = 300, log: Path | None = None) -> str:
+        return Runner(self.owner, self.environment, log).run([self.client, *arguments], timeout=timeout)
+
+    def owned_by(self, owner: str) -> "Engine":
+        """The same engine, with its client's runs found again as this owner's."""
+        return replace(self, owner=owner)
 
     def has(self, image: str) -> bool:
-        return Runner(OWNER, self.environment).succeeds([self.client, "image", "inspect", image])
+        return Runner(self.owner, self.environment).succeeds([self.client, "image", "inspect", image])
 
     def can_pull(self, image: str, *, patience: float = 60) -> bool:
         """Pull an image if a registry answers; where none does, that is known within seconds."""
@@ -184,7 +187,7 @@ def _wait_for_runtime(engine: Engine) -> None:
     while RUNTIME not in engine.runtimes():
         if time.monotonic() > deadline:
             raise RequirementMissing(
-                f"This machine lacks CAP_SYS_RESOURCE, so privileged containers need the runtime {_runtime()},"
+                f"CAP_SYS_RESOURCE is missing here, so privileged containers need the runtime {_runtime()},"
                 f" but the docker daemon did not take it up. Add it to the daemon's configuration as"
                 f' runtimes."{RUNTIME}".path and restart the daemon.'
             )

@@ -15,7 +15,8 @@ from devcluster.progress import Progress
 
 MODULES = paths.SOURCES / "gotools"
 KUBERNETES_MODULE = "k8s.io/kubernetes"
-BUILD_OWNER = "build"
+OWNER = LOCK = "go-build"
+_QUESTION = "go"
 
 
 @dataclass(frozen=True)
@@ -105,18 +106,26 @@ def build(groups: tuple[Group, ...], progress: Progress) -> Path:
         return target
     go = _go()
     paths.require_space(12, "the Go programs")
-    with lock("go-build"):
-        stop_all(BUILD_OWNER)  # what a killed builder left running
+    with lock(LOCK):
+        clean_up()
         target.mkdir(parents=True, exist_ok=True)
         for group in missing(groups):
             with progress.step(f"Go: {group.title}"):
                 _build(go, group, target)
+        paths.forget_unused(target.parent, target)
     return target
+
+
+def clean_up() -> None:
+    """Remove what a killed build left; call it under the lock only."""
+    stop_all(OWNER)
+    for left in (paths.cache() / "bin").glob("*/.building-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def module_directory(module: str) -> Path:
     """The sources of a module as Go downloaded them."""
-    runner = Runner(BUILD_OWNER, _environment())
+    runner = Runner(_QUESTION, _environment())
     found = runner.run(
         [_go(), "list", "-m", "-f", "{{.Dir}}", module], directory=MODULES / "cluster", timeout=600
     )
@@ -124,7 +133,7 @@ def module_directory(module: str) -> Path:
 
 
 def _build(go: str, group: Group, target: Path) -> None:
-    runner = Runner(BUILD_OWNER, _environment(), paths.logs() / "go-build.log")
+    runner = Runner(OWNER, _environment(), paths.logs() / "go-build.log")
     with tempfile.TemporaryDirectory(dir=target, prefix=".building-") as staging:
         command = [go, "build", *_flags(group.module), "-o", f"{staging}/", *group.packages.values()]
         runner.run(command, directory=MODULES / group.module, timeout=3600)
@@ -158,13 +167,13 @@ def _sources() -> Iterator[Path]:
 def _go() -> str:
     wanted = re.search(r"^go (\S+)$", (MODULES / "cluster" / "go.mod").read_text(), re.MULTILINE)
     version = wanted[1] if wanted else "?"
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+    go = shutil.which("go")
     if not go:
         raise RequirementMissing(
-            f"Go {version} or newer is needed to build the cluster's programs, but there is no `go` on PATH.\n"
+            f"Go {version} or newer is needed to build the cluster's programs, but no `go` is on PATH.\n"
             f"Install it from go.dev/dl (Debian's own is too old) and put its bin directory on PATH."
         )
-    have = Runner(BUILD_OWNER).run([go, "env", "GOVERSION"]).strip().removeprefix("go")
+    have = Runner(_QUESTION).run([go, "env", "GOVERSION"]).strip().removeprefix("go")
     if _numbers(have) < _numbers(version):
         raise RequirementMissing(f"Go {version} or newer is needed, but {go} is {have}. Install a newer one.")
     return go

@@ -9,6 +9,7 @@ from pathlib import Path
 from devcluster import engine as engines
 from devcluster import kindconfig, nodeimage, upstream
 from devcluster.engine import Engine
+from devcluster.errors import CommandFailed, PortTaken
 from devcluster.nodeimage import NodeImage
 from devcluster.process import Runner
 from devcluster.state import Cluster
@@ -34,7 +35,13 @@ def create(cluster: Cluster, engine: Engine, image: NodeImage) -> None:
     runner = Runner(cluster.owner, engine.for_kind(cpus), cluster.directory / "kind.log")
     arguments: list[str | Path] = ["--name", cluster.name, "--image", image.name, "--config", configuration]
     arguments += ["--kubeconfig", cluster.kubeconfig, "--wait", "180s"]
-    runner.run([cluster.binaries / "kind", "create", "cluster", *arguments], timeout=420)
+    try:
+        runner.run([cluster.binaries / "kind", "create", "cluster", *arguments], timeout=420)
+    except CommandFailed as failure:
+        if "address already in use" in failure.output or "port is already allocated" in failure.output:
+            taken = f"Another program took a port of cluster {cluster.name} while it started. Run `up` again:"
+            raise PortTaken(f"{taken} other ports are chosen then.\n{failure}") from failure
+        raise
 
 
 def add_services(cluster: Cluster, engine: Engine, image: NodeImage) -> None:

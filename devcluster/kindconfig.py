@@ -20,7 +20,7 @@ _CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler",
 def configuration(
     name: str, wish: Wish, directory: Path, node_ports: Mapping[int, int], processors: int
 ) -> Document:
-    """kind's configuration. `directory` holds the files of `files`; node_ports maps a NodePort to loopback."""
+    """Tell kind everything; `directory` holds what `files` names, node_ports maps NodePorts to loopback."""
     mappings = [
         {"containerPort": port, "hostPort": host, "listenAddress": "127.0.0.1"}
         for port, host in node_ports.items()

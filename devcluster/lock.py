@@ -9,6 +9,19 @@ from contextlib import contextmanager
 from devcluster import paths
 
 
+def is_free(name: str) -> bool:
+    """Whether nobody holds the lock now."""
+    file = paths.locks() / f"{name}.lock"
+    if not file.exists():
+        return True
+    with file.open("rb") as descriptor:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 @contextmanager
 def lock(name: str, *, remove: bool = False) -> Iterator[None]:
     """Hold the lock `name`; with `remove` its file goes away afterwards."""

@@ -4,6 +4,7 @@ Made by kind's own `build node-image` from a base image and a release archive th
 here, and kept as an archive, so that a machine that lost its engine's data needs no build.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -15,11 +16,12 @@ from pathlib import Path
 
 from devcluster import archives, gobuild, paths, rootfs, system, upstream
 from devcluster.engine import Engine
+from devcluster.errors import CommandFailed
 from devcluster.lock import lock
 from devcluster.process import Runner, stop_all
 from devcluster.progress import Progress
 
-OWNER = "node-image"
+OWNER = LOCK = "node-image"
 _REPOSITORY = "modelserver-dev/node"
 _BASE = "modelserver-dev/kind-base"
 _IPTABLES = "modelserver-dev/iptables"
@@ -79,13 +81,13 @@ def ensure(engine: Engine, progress: Progress) -> NodeImage:
     if archive().exists():
         progress.expect(1)
         with progress.step("node image: load from the cache"):
-            engine.run("load", "--input", archive(), timeout=600, owner=OWNER)
+            engine.run("load", "--input", archive(), timeout=600)
         return NodeImage(name())
     if published := pull_published(engine):
         return published
-    with lock("node-image"):
+    with lock(LOCK):
         if not engine.has(name()):  # another `up` may have built it while we waited
-            stop_all(OWNER)
+            clean_up(engine)
             progress.expect(_STEPS + len(gobuild.missing(gobuild.FOR_NODES)))
             _build(engine, progress)
     return NodeImage(name())
@@ -102,6 +104,18 @@ def pull_published(engine: Engine) -> NodeImage | None:
     if engine.has(published) or engine.can_pull(published, patience=600):
         return NodeImage(published, is_ours=False)
     return None
+
+
+def clean_up(engine: Engine | None) -> None:
+    """Remove what a killed build left; call it under the lock only."""
+    stop_all(OWNER)
+    for left in archive().parent.glob(".building-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    if engine:
+        lines = engine.run("ps", "--all", "--format", "{{.ID}} {{.Image}}").splitlines()
+        containers = [line.split()[0] for line in lines if line.split()[1].startswith(f"{_BASE}:")]
+        if containers:
+            engine.run("rm", "--force", "--volumes", *containers)
 
 
 def _build(engine: Engine, progress: Progress) -> None:
@@ -127,10 +141,8 @@ def _build(engine: Engine, progress: Progress) -> None:
 def _workspace(engine: Engine) -> Iterator[_Build]:
     root = archive().parent
     root.mkdir(parents=True, exist_ok=True)
-    for left in root.glob(".building-*"):
-        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".building-") as directory:
-        yield _Build(engine, gobuild.directory(), Path(directory))
+        yield _Build(engine.owned_by(OWNER), gobuild.directory(), Path(directory))
 
 
 def _prepare_system(build: _Build, progress: Progress) -> None:
@@ -196,9 +208,9 @@ def _release(build: _Build) -> Path:
     files = {name: build.programs / name for name in ("kubeadm", "kubelet", "kubectl")}
     for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
         files[f"{program}.tar"] = build.directory / f"{program}.tar"
-        build.engine.run("save", "--output", files[f"{program}.tar"], names.pop(program), owner=OWNER)
+        build.engine.run("save", "--output", files[f"{program}.tar"], names.pop(program))
     rest = [*names.values(), helper]
-    build.engine.run("save", "--output", build.directory / "rest.tar", *rest, owner=OWNER)
+    build.engine.run("save", "--output", build.directory / "rest.tar", *rest)
     files["kube-proxy.tar"] = build.directory / "kube-proxy.tar"
     archives.rewrite_for_kind(build.directory / "rest.tar", files["kube-proxy.tar"], rest)
     target = build.directory / "release.tar.gz"
@@ -243,7 +255,16 @@ def _kind_build(build: _Build, release: Path) -> None:
 
 def _save(build: _Build) -> None:
     unfinished = build.directory / "node-image.tar"
-    build.engine.run("save", "--output", unfinished, name(), timeout=600, owner=OWNER)
-    for older in archive().parent.glob("*.tar"):
-        older.unlink()
+    build.engine.run("save", "--output", unfinished, name(), timeout=600)
     unfinished.rename(archive())
+    paths.forget_unused(archive().parent, archive())
+    _forget_older(build.engine)
+
+
+def _forget_older(engine: Engine) -> None:
+    """Images of earlier sources that no cluster uses."""
+    for image in engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split():
+        repository, _, tag = image.rpartition(":")
+        if repository in (_REPOSITORY, _BASE, _IPTABLES) and not tag.endswith(fingerprint()):
+            with contextlib.suppress(CommandFailed):
+                engine.run("image", "rm", image)

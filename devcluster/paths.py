@@ -1,8 +1,9 @@
-"""Where the local cluster keeps its files: one cache directory, entries named after a hash of what made them."""
+"""Where the local cluster keeps its files: one cache, entries named by a hash of their sources."""
 
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def logs() -> Path:
     directory = cache() / "logs"
     directory.mkdir(parents=True, exist_ok=True)
     return directory
+
+
+def forget_unused(directory: Path, in_use: Path, days: float = 7) -> None:
+    """Mark an entry of a directory as used now, and remove those that nothing used for a week."""
+    os.utime(in_use)
+    for entry in directory.iterdir():
+        if entry != in_use and time.time() - entry.stat().st_mtime > days * 86400:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def fingerprint(files: Iterable[Path], *texts: str) -> str:

@@ -69,8 +69,9 @@ class Progress:
             left = max(self._total - self._done, 0)
             outcome = "failed after" if failed else "done in"
             clear = "\r\033[K" if self._live else ""
+            count = f"[{self._done}/{max(self._total, self._done)}]"
             self._stream.write(
-                f"{clear}[{self._done}/{max(self._total, self._done)}] {title}: {outcome} {duration(now - begun)}"
+                f"{clear}{count} {title}: {outcome} {duration(now - begun)}"
                 f" (elapsed {duration(now - self._started)}, {left} left)\n"
             )
             self._stream.flush()

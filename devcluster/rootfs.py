@@ -14,7 +14,7 @@ IMAGE = "modelserver-dev/debian:12"
 _SUITE = "bookworm"
 _PACKAGES = "python3,python3-pip,python3-venv,ca-certificates"
 _LABEL = "devcluster.fingerprint"
-_OWNER = "base"
+OWNER = LOCK = "base"
 
 
 def fingerprint() -> str:
@@ -52,22 +52,28 @@ def is_imported(engine: Engine) -> bool:
 
 def bootstrap(progress: Progress) -> None:
     """Make the archive of the base system, once."""
-    with lock("base"):
+    with lock(LOCK):
         if archive().exists():
             return
-        stop_all(_OWNER)  # what a killed build left running
+        clean_up()
         progress.expect(1)
         with progress.step("base image: debootstrap"):
             system.ensure("debootstrap", "tar")
             system.require_root("Making a base image with debootstrap")
             paths.require_space(2, "the base image")
-            shutil.rmtree(archive().parent, ignore_errors=True)
-            archive().parent.mkdir(parents=True)
+            archive().parent.mkdir(parents=True, exist_ok=True)
             _make(archive())
 
 
+def clean_up() -> None:
+    """Remove what a killed build left; call it under the lock only."""
+    stop_all(OWNER)
+    for left in archive().parent.glob(".building-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
 def _make(target: Path) -> None:
-    runner = Runner(_OWNER, log=paths.logs() / "debootstrap.log")
+    runner = Runner(OWNER, log=paths.logs() / "debootstrap.log")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as staging:
         root = Path(staging) / "root"
         # debootstrap leaves /proc mounted; in a mount namespace of its own that ends with it.

@@ -58,7 +58,7 @@ class Cluster:
         if port not in self.node_ports:
             known = ", ".join(map(str, sorted(self.node_ports))) or "none"
             raise DevclusterError(
-                f"NodePort {port} of cluster {self.name} is not reachable from this machine; these are: {known}."
+                f"NodePort {port} of cluster {self.name} is not on this machine's loopback; these are: {known}."
             )
         return self.node_ports[port]
 
@@ -130,7 +130,8 @@ def get(name: str) -> Cluster:
     if cluster is None:
         known = ", ".join(names()) or "none"
         raise UnknownCluster(
-            f'There is no cluster "{name}" (clusters here: {known}). Start it: python -m devcluster up --name {name}'
+            f'There is no cluster "{name}" (clusters here: {known}).'
+            f" Start it: python -m devcluster up --name {name}"
         )
     return cluster
 

@@ -42,12 +42,12 @@ def ensure(*programs: str) -> None:
         return
     if not shutil.which("apt-get"):
         raise RequirementMissing(
-            f"These packages are missing: {', '.join(absent)}. They can be installed by this command on Debian"
+            f"These packages are missing: {', '.join(absent)}. This command can install them on Debian"
             f" only; install what your system calls them (a running docker engine is enough for most)."
         )
     require_root(f"Installing {', '.join(absent)}")
     print(f"Installing system packages: {', '.join(absent)}", flush=True)
-    apt = Runner("build", {"DEBIAN_FRONTEND": "noninteractive"}, paths.logs() / "apt.log")
+    apt = Runner("apt", {"DEBIAN_FRONTEND": "noninteractive"}, paths.logs() / "apt.log")
     apt.run(["apt-get", "update"], timeout=300)
     apt.run(["apt-get", "install", "--yes", "--no-install-recommends", *absent], timeout=900)
 

@@ -39,7 +39,7 @@ def metrics_server(programs: Path) -> Path:
         with tempfile.TemporaryDirectory() as directory:
             shutil.copytree(base, Path(directory) / "base")
             (Path(directory) / "kustomization.yaml").write_text(json.dumps(_metrics_kustomization()))
-            _write(target, Runner(gobuild.BUILD_OWNER).run([programs / "kubectl", "kustomize", directory]))
+            _write(target, Runner("kustomize").run([programs / "kubectl", "kustomize", directory]))
     return target
 
 
