@@ -58,7 +58,7 @@ class Cluster:
         if port not in self.node_ports:
             known = ", ".join(map(str, sorted(self.node_ports))) or "none"
             raise DevclusterError(
-                f"NodePort {port} of cluster {self.name} is not on this machine's loopback; these are: {known}."
+                f"NodePort {port} of cluster {self.name} is not on loopback here; these are: {known}."
             )
         return self.node_ports[port]
 

@@ -1,0 +1,182 @@
+"""A cluster with a real kubelet: exclusive CPUs, storage, names, Services, images, figures, and a clean end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import devcluster
+from devcluster import Cluster, engine, kindconfig
+from tests.support import traces
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVE = ["python3", "-u", "-m", "http.server", "8000"]
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "runAsUser": 5000,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+pytestmark = pytest.mark.kind
+
+
+def pod(name, image, *, cpu=None, node=None, volumes=()):
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "Never",
+        "command": SERVE,
+        "workingDir": "/tmp",
+        "securityContext": RESTRICTED,
+        "volumeMounts": [{"name": volume, "mountPath": f"/{volume}"} for volume in volumes],
+        **({"resources": {"limits": {"cpu": cpu, "memory": "100Mi"}}} if cpu else {}),
+    }
+    claims = [{"name": volume, "persistentVolumeClaim": {"claimName": volume}} for volume in volumes]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": "probe"}},
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+            "volumes": claims,
+            **({"nodeName": node} if node else {}),
+        },
+    }
+
+
+def claim(name):
+    resources = {"requests": {"storage": "10Mi"}}
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": resources}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+
+
+def service(node_port):
+    ports = [{"port": 80, "targetPort": 8000, **({"nodePort": node_port} if node_port else {})}]
+    spec = {"type": "NodePort", "selector": {"app": "probe"}, "ports": ports}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "probe"}, "spec": spec}
+
+
+def apply(cluster, namespace, *objects):
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+    cluster.kubectl("apply", "-n", namespace, "-f", "-", text=text)
+    names = [f"pod/{one['metadata']['name']}" for one in objects if one["kind"] == "Pod"]
+    cluster.kubectl("wait", "-n", namespace, "--for=condition=Ready", *names, "--timeout=60s", timeout=90)
+
+
+def inside(cluster, namespace, name, code):
+    return cluster.kubectl("exec", "-n", namespace, name, "--", "python3", "-c", code).strip()
+
+
+def cpus(cluster, namespace, name):
+    """The CPUs a pod's processes may run on, as the kernel says in /proc."""
+    code = "import os; print(*sorted(os.sched_getaffinity(0)))"
+    return set(inside(cluster, namespace, name, code).split())
+
+
+@pytest.fixture(scope="module")
+def image(kind_cluster) -> str:
+    name = devcluster.base_image()
+    devcluster.load(kind_cluster.name, name)
+    return name
+
+
+@pytest.fixture(scope="module")
+def probes(kind_cluster: Cluster, image: str) -> Callable[[str, str], str]:
+    """Two pods behind a Service, one of them with a whole CPU, the other with a volume."""
+    kind_cluster.kubectl("create", "namespace", "probe")
+    node_port = kindconfig.NODE_PORTS[-1] if kind_cluster.node_ports else None
+    pods = [pod("guaranteed", image, cpu="1"), pod("shared", image, volumes=["data"])]
+    apply(kind_cluster, "probe", claim("data"), service(node_port), *pods)
+    yield lambda name, code: inside(kind_cluster, "probe", name, code)
+    kind_cluster.kubectl("delete", "namespace", "probe", "--wait=true", timeout=90)
+
+
+def test_a_guaranteed_pod_owns_its_cpu(kind_cluster, probes):
+    own = cpus(kind_cluster, "probe", "guaranteed")
+    assert len(own) == 1
+    # Pods that were there before leave the CPU at the kubelet's next reconciliation.
+    alone = lambda: not own & cpus(kind_cluster, "probe", "shared")  # noqa: E731
+    traces.until(alone, "the other pod leaves the exclusive CPU")
+
+
+def test_a_claim_is_bound_and_keeps_a_file(kind_cluster, probes):
+    assert probes("shared", "open('/data/x', 'w').write('kept'); print(open('/data/x').read())") == "kept"
+    phase = kind_cluster.kubectl("get", "pvc", "data", "-n", "probe", "--output=jsonpath={.status.phase}")
+    assert phase == "Bound"
+
+
+def test_a_service_with_two_endpoints_is_found_by_name_and_answers_from_both(kind_cluster, probes):
+    ask = "import urllib.request as u; [u.urlopen('http://probe.probe.svc/', timeout=5).read() for _ in range(20)]"
+    probes("shared", ask)
+    for name in ("guaranteed", "shared"):
+        assert "GET / HTTP/1.1" in kind_cluster.kubectl("logs", "-n", "probe", name)
+
+
+def test_a_node_port_is_reached_on_loopback(kind_cluster, probes):
+    port = kind_cluster.node_port(kindconfig.NODE_PORTS[-1])
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
+        assert response.status == 200
+
+
+def test_metrics_server_gives_the_nodes_figures(kind_cluster):
+    def figures():
+        try:
+            return kind_cluster.kubectl("top", "nodes")
+        except devcluster.errors.CommandFailed:
+            return ""
+
+    traces.until(lambda: "%" in figures(), "figures of the nodes", seconds=120)
+
+
+def test_an_image_that_is_not_there_is_named(kind_cluster):
+    with pytest.raises(devcluster.errors.DevclusterError, match="no image absent:1"):
+        devcluster.load(kind_cluster.name, "absent:1")
+
+
+def test_two_nodes_never_share_an_exclusive_cpu_and_leave_nothing(run_name, image):
+    name = f"{run_name}-two"
+    cluster = devcluster.up(name, nodes=2)
+    try:
+        devcluster.load(name, image)
+        first, second = f"{name}-control-plane", f"{name}-worker"
+        pods = [pod("guaranteed", image, cpu="1", node=first), pod("shared", image, node=second)]
+        apply(cluster, "default", *pods)
+        own = cpus(cluster, "default", "guaranteed")
+        assert len(own) == 1
+        assert not own & cpus(cluster, "default", "shared")
+        address = cluster.kubectl("get", "pod", "guaranteed", "--output=jsonpath={.status.podIP}")
+        code = f"import urllib.request as u; print(u.urlopen('http://{address}:8000/', timeout=5).status)"
+        assert inside(cluster, "default", "shared", code) == "200"
+    finally:
+        devcluster.down(name)
+    assert traces.of(name) == {}
+
+
+def test_a_node_without_the_static_policy_gives_no_exclusive_cpu_and_a_killed_up_is_cleaned(run_name, image):
+    name = f"{run_name}-none"
+    command = [sys.executable, "-m", "devcluster", "up", "--name", name, "--cpu-policy", "none"]
+    up = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        traces.until(lambda: "containers" in traces.of(name), "the node's container", seconds=60)
+        os.kill(up.pid, signal.SIGKILL)
+        up.wait()
+        cluster = devcluster.up(name, cpu_policy="none")
+        devcluster.load(name, image)
+        apply(cluster, "default", pod("guaranteed", image, cpu="1"))
+        assert len(cpus(cluster, "default", "guaranteed")) == os.cpu_count()
+    finally:
+        up.kill()
+        up.wait()
+        devcluster.down(name)
+    assert traces.of(name) == {}
+    networks = engine.ensure().run("network", "ls", "--format", "{{.Name}}").split()
+    others = engine.ensure().run("ps", "--all", "--quiet", "--filter", "label=io.x-k8s.kind.cluster")
+    assert ("kind" in networks) == bool(others)

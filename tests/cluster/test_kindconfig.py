@@ -1,0 +1,68 @@
+"""What kind is told, as data."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from devcluster import kindconfig, state
+from devcluster.errors import DevclusterError
+from devcluster.state import Wish
+
+DIRECTORY = Path("/state/x")
+
+
+def patches_of(wish: Wish, processors: int = 2) -> dict[str, dict]:
+    wanted = kindconfig.configuration("x", wish, DIRECTORY, {}, processors)
+    return {patch["kind"]: patch for patch in map(json.loads, wanted["kubeadmConfigPatches"])}
+
+
+def test_one_node_has_the_static_policy_and_a_cpu_for_the_shared_pool():
+    kubelet = patches_of(Wish())["KubeletConfiguration"]
+    assert kubelet["cpuManagerPolicy"] == "static"
+    assert kubelet["kubeReserved"]["cpu"] == "500m"
+
+
+def test_a_node_without_the_policy_names_none():
+    assert "cpuManagerPolicy" not in patches_of(Wish(cpu_policy="none"))["KubeletConfiguration"]
+
+
+def test_node_ports_are_mapped_on_loopback_only():
+    wanted = kindconfig.configuration("x", Wish(), DIRECTORY, {30080: 41000}, 2)
+    assert wanted["nodes"][0]["extraPortMappings"] == [
+        {"containerPort": 30080, "hostPort": 41000, "listenAddress": "127.0.0.1"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("processors", "worker", "reserved"),
+    [
+        pytest.param(2, "0", "500m", id="two CPUs"),
+        pytest.param(4, "0-1", "1500m", id="four CPUs"),
+        pytest.param(64, "0-31", "31500m", id="many CPUs"),
+    ],
+)
+def test_two_nodes_share_no_cpu_that_can_be_exclusive(processors, worker, reserved):
+    assert kindconfig.cpus_of_worker(processors) == worker
+    kubelet = patches_of(Wish(nodes=2), processors)["KubeletConfiguration"]
+    assert kubelet["kubeReserved"]["cpu"] == reserved
+
+
+def test_every_mounted_file_is_written():
+    wish = Wish(nodes=2)
+    wanted = kindconfig.configuration("x", wish, DIRECTORY, {}, 2)
+    written = {DIRECTORY / name for name in kindconfig.files(wish, 2)}
+    for mount in (mount for node in wanted["nodes"] for mount in node["extraMounts"]):
+        source = Path(mount["hostPath"])
+        assert any(file == source or file.is_relative_to(source) for file in written), source
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "-a", "a-", "a/b", "../x", "a" * 41])
+def test_a_name_that_cannot_be_a_cluster_is_refused(name):
+    with pytest.raises(DevclusterError, match="cannot be the name of a cluster"):
+        state.check_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "dev", "a-1", "a" * 40])
+def test_a_usual_name_is_accepted(name):
+    assert state.check_name(name) == name

@@ -1,0 +1,52 @@
+"""The two clusters that tests share, each started once per run and only if a test asks for it."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import devcluster
+from devcluster import Cluster
+from devcluster.state import Wish, names
+
+
+@pytest.fixture(scope="session")
+def run_name() -> str:
+    """A prefix for the clusters of this run; those of runs that were killed are removed."""
+    for name in names():
+        left = re.fullmatch(r"test-(\d+)(-.*)?", name)
+        if left and not Path(f"/proc/{left[1]}").exists():
+            devcluster.down(name)
+    return f"test-{os.getpid()}"
+
+
+@pytest.fixture(scope="session")
+def api_cluster(run_name: str) -> Iterator[Cluster]:
+    """A real API server with RBAC, etcd and the controller manager; no pod runs."""
+    yield devcluster.up(f"{run_name}-api", no_node=True, extras=("controller-manager",))
+    devcluster.down(f"{run_name}-api")
+
+
+@pytest.fixture(scope="session")
+def kind_cluster(run_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A kind cluster with one node, or the cluster of KUBECONFIG_TARGET.
+
+    TEST_KEEP_CLUSTER=1 uses the cluster "test" and leaves it running, so that the next run finds it at once.
+    """
+    if target := os.environ.get("KUBECONFIG_TARGET"):
+        yield _given(Path(target).resolve(strict=True), tmp_path_factory.mktemp("target"))
+        return
+    if os.environ.get("TEST_KEEP_CLUSTER"):
+        yield devcluster.up("test")
+        return
+    yield devcluster.up(run_name)
+    devcluster.down(run_name)
+
+
+def _given(kubeconfig: Path, directory: Path) -> Cluster:
+    (directory / "kubeconfig").symlink_to(kubeconfig)
+    cluster = Cluster("target", Wish(), directory, devcluster.binaries())
+    context = cluster.kubectl("config", "current-context").strip()
+    return Cluster(context.removeprefix("kind-"), cluster.wish, directory, cluster.binaries)

@@ -1,0 +1,48 @@
+"""What a cluster could leave on this machine, read from the kernel and from the engine."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from devcluster import engine, process, state
+
+
+def of(name: str) -> dict[str, list[str]]:
+    """All traces of a cluster by kind; empty when nothing is left."""
+    directory = str(state.directory_of(name))
+    found = {
+        "processes": [one.program for one in process.owned_by(state.owner_of(name))],
+        "command lines": [line for line in _command_lines() if directory in line],
+        "mounts": [
+            line for line in Path("/proc/self/mountinfo").read_text().splitlines() if directory in line
+        ],
+        "files": [directory] if Path(directory).exists() else [],
+        "containers": _containers(name),
+    }
+    return {kind: traces for kind, traces in found.items() if traces}
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Wait for a condition, with a bound."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.05)
+
+
+def _command_lines() -> list[str]:
+    lines = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:  # it ended meanwhile
+            continue
+    return lines
+
+
+def _containers(name: str) -> list[str]:
+    running = engine.find()
+    if running is None:
+        return []
+    label = f"label=io.x-k8s.kind.cluster={name}"
+    return running.run("ps", "--all", "--filter", label, "--format", "{{.Names}}").split()
