@@ -1,0 +1,45 @@
+"""A real API server with the chart's CRD and RBAC, and the operator as a process under that account."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from devcluster.demo.kubernetes import Kubernetes, until
+from tests.support.operator_process import OperatorProcess, Requests, install, kubeconfig
+
+
+@pytest.fixture(scope="session")
+def cluster(api_cluster) -> Kubernetes:
+    """The API server, as its administrator."""
+    kubernetes = Kubernetes(api_cluster.environment())
+    install(kubernetes)
+    return kubernetes
+
+
+@pytest.fixture(scope="session")
+def requests(cluster: Kubernetes) -> Requests:
+    counted = Requests(cluster)
+    counted.install()
+    return counted
+
+
+@pytest.fixture(scope="session")
+def operator(cluster: Kubernetes, requests: Requests, tmp_path_factory) -> Iterator[OperatorProcess]:
+    """One operator for all tests; a test that stops it starts it again."""
+    directory = tmp_path_factory.mktemp("operator")
+    process = OperatorProcess(kubeconfig(cluster, directory), directory / "operator.log")
+    process.start("--cpu-image=modelserver:test")
+    yield process
+    assert process.stop() == 0, process.log()[-3000:]
+
+
+@pytest.fixture
+def kubernetes(cluster: Kubernetes) -> Iterator[Kubernetes]:
+    """A namespace of its own for each test."""
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    mine = Kubernetes(cluster.environment, name)
+    until("the default ServiceAccount", lambda: mine.items("serviceaccounts"), timeout=30)
+    yield mine
+    cluster.kubectl("delete", "namespace", name, "--wait=false")

@@ -1,0 +1,129 @@
+"""ModelServer objects for tests: a minimal one, and a table of objects that must be refused."""
+
+from copy import deepcopy
+from typing import Any
+
+MODEL = {"name": "m", "uri": "pvc://models/m"}
+
+
+def model_server(name: str = "server", **spec: Any) -> dict[str, Any]:
+    """The minimal object, with fields of the spec on top."""
+    return {
+        "apiVersion": "modelserver.dev/v1alpha1",
+        "kind": "ModelServer",
+        "metadata": {"name": name},
+        "spec": deepcopy({"models": [MODEL], **spec}),
+    }
+
+
+def with_model(**fields: Any) -> dict[str, Any]:
+    """Spec fields: one model with these on top."""
+    return {"models": [{**MODEL, **fields}]}
+
+
+def cpu(limit: Any, **spec: Any) -> dict[str, Any]:
+    return {"resources": {"limits": {"cpu": limit}}, **spec}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "hint beside streams": (cpu(4, hint="LATENCY", streams=2), r"hint and streams exclude each other"),
+    "hint beside streams in a model": (
+        with_model(hint="LATENCY", streams=1),
+        r"hint and streams exclude each other",
+    ),
+    "nireq below streams": (cpu(4, streams=4, nireq=2), r"nireq must be at least streams"),
+    "a model's nireq below the object's streams": (
+        cpu(4, streams=4, **with_model(nireq=2)),
+        r"nireq is below its streams",
+    ),
+    "a model's streams above the object's nireq": (
+        cpu(4, nireq=2, **with_model(streams=4)),
+        r"nireq is below its streams",
+    ),
+    "streams above the CPU limit": (cpu(2, streams=3), r"streams is above the CPU limit"),
+    "streams above the CPU limit when that is unset": ({"streams": 2}, r"streams is above the CPU limit"),
+    "a model's streams above the CPU limit": (
+        cpu("2000m", **with_model(streams=3)),
+        r"streams is above the CPU limit",
+    ),
+    "workers above the CPU limit": (cpu(2, workers=3), r"workers is above the CPU limit"),
+    "static with half a CPU": (cpu("500m"), r"static needs whole CPUs"),
+    "static with one and a half": (cpu("1500m"), r"static needs whole CPUs"),
+    "static with requests below limits": (
+        {"resources": {"limits": {"memory": "2Gi"}, "requests": {"memory": "1Gi"}}},
+        r"static needs requests equal to limits",
+    ),
+    "a request above its limit": (
+        {"cpuManagerPolicy": "none", "resources": {"limits": {"cpu": 1}, "requests": {"cpu": 2}}},
+        r"a request is above its limit",
+    ),
+    "PERFORMANCE_HINT in pluginConfig": (
+        {"pluginConfig": {"PERFORMANCE_HINT": "LATENCY"}},
+        r"must not set PERFORMANCE_HINT.*fields hint",
+    ),
+    "NUM_STREAMS in a model's pluginConfig": (
+        with_model(pluginConfig={"NUM_STREAMS": 2}),
+        r"must not set PERFORMANCE_HINT, NUM_STREAMS.*streams",
+    ),
+    "legacy streams beside a hint": (
+        {"hint": "THROUGHPUT", "pluginConfig": {"CPU_THROUGHPUT_STREAMS": "4"}},
+        r"_THROUGHPUT_STREAMS beside hint",
+    ),
+    "ENABLE_CPU_RESERVATION": ({"pluginConfig": {"ENABLE_CPU_RESERVATION": "YES"}}, r"cpuManagerPolicy static"),
+    "an accelerator without a device that uses it": (
+        {"accelerator": {"resourceName": "gpu.intel.com/xe"}},
+        r"accelerator is set, but no device uses one",
+    ),
+    "two version policies": (
+        with_model(versionPolicy={"latest": 1, "all": True}),
+        r"exactly one of latest, versions and all",
+    ),
+    "no version policy": (with_model(versionPolicy={}), r"exactly one of latest, versions and all"),
+    "two equal ports": ({"ports": {"grpc": 8080, "rest": 8080}}, r"grpc, rest and status must differ"),
+    "a rollout that cannot begin": (
+        {"rollout": {"maxSurge": 0, "maxUnavailable": "0%"}},
+        r"both 0, no pod could ever be replaced",
+    ),
+}
+"""By what is wrong: the spec's fields, and what the message says. CEL and `parse` must agree."""
+
+REFUSED_BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
+    "no model": ({"models": []}, r"models"),
+    "a model without uri": ({"models": [{"name": "m"}]}, r"uri"),
+    "a model's name twice": ({"models": [MODEL, MODEL]}, r"[Dd]uplicate"),
+    "an unknown device": ({"device": "TPU"}, r"spec\.device"),
+    "an unknown hint": ({"hint": "FAST"}, r"LATENCY"),
+    "an unknown stream word": ({"streams": "MANY"}, r"spec\.streams"),
+    "no stream": ({"streams": 0}, r"spec\.streams"),
+    "a quantity that is none": (cpu("many"), r"cpu"),
+    "negative replicas": ({"replicas": -1}, r"replicas"),
+    "a port below 1024": ({"ports": {"grpc": 80}}, r"grpc"),
+    "a field that does not exist": ({"stream": 4}, r"unknown field"),
+}
+
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "the minimal object": {},
+    "streams up to the limit": cpu(4, streams=4),
+    "streams as words": {"streams": "AUTO"},
+    "one stream per NUMA node": {"streams": "NUMA", "nireq": 1},
+    "milli-CPUs that are whole": cpu("2000m", streams=2, workers=2),
+    "a request without its limit": {"resources": {"requests": {"cpu": 2}}, "streams": 2},
+    "equal amounts written differently": {
+        "resources": {"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1024Mi"}}
+    },
+    "half a shared CPU": cpu("500m", cpuManagerPolicy="none"),
+    "a model that replaces the object's hint by streams": cpu(2, hint="LATENCY", **with_model(streams=2)),
+    "a model with a hint under an object with streams": cpu(2, streams=2, **with_model(hint="LATENCY")),
+    "a model's hint under streams frees its nireq": cpu(4, streams=4, **with_model(hint="LATENCY", nireq=1)),
+    "legacy streams alone": {"pluginConfig": {"CPU_THROUGHPUT_STREAMS": "CPU_THROUGHPUT_AUTO"}},
+    "any other property": {"pluginConfig": {"INFERENCE_PRECISION_HINT": "bf16", "X": 1, "Y": True}},
+    "streams of a GPU are not CPUs": {
+        "device": "GPU",
+        "streams": 4,
+        "accelerator": {"resourceName": "gpu.intel.com/xe"},
+    },
+    "devices in a row": {"device": "AUTO:GPU.0,CPU"},
+    "a batch device": {"device": "BATCH:GPU(4)"},
+    "a gRPC channel argument": {"server": {"grpcChannelArguments": {"grpc.max_connection_age_ms": 60000}}},
+    "no replica": {"replicas": 0},
+}

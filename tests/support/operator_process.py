@@ -1,0 +1,174 @@
+"""The operator as a process of its own, under the very rights the chart gives it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from devcluster.demo.kubernetes import Kubernetes, until
+from tests.support.server_process import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "modelserver-operator"
+RELEASE = "modelserver-operator"
+SYSTEM = "modelserver-system"
+ACCOUNT = f"system:serviceaccount:{SYSTEM}:{RELEASE}"
+
+
+def template(kubernetes: Kubernetes, *options: str) -> list[dict]:
+    """The chart's manifests."""
+    text = kubernetes.helm("template", RELEASE, str(CHART), "--namespace", SYSTEM, *options)
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def install(kubernetes: Kubernetes) -> None:
+    """All of the chart but the Deployment: the operator runs here as a process."""
+    manifests = [item for item in template(kubernetes) if item["kind"] != "Deployment"]
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
+    documents = "\n---\n".join(json.dumps(item) for item in (namespace, *manifests))
+    system = Kubernetes(kubernetes.environment, SYSTEM)
+    system.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=documents)
+    kubernetes.kubectl(
+        "wait", "crd/modelservers.modelserver.dev", "--for=condition=Established", "--timeout=30s"
+    )
+
+
+def kubeconfig(kubernetes: Kubernetes, directory: Path) -> Path:
+    """A kubeconfig that holds nothing but a token of the chart's ServiceAccount."""
+    admin = yaml.safe_load(Path(kubernetes.environment["KUBECONFIG"]).read_text())
+    token = Kubernetes(kubernetes.environment, SYSTEM).kubectl("create", "token", RELEASE, "--duration=2h").strip()
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": admin["clusters"][0]["cluster"]}],
+        "users": [{"name": "u", "user": {"token": token}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path = directory / "operator.kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@dataclass
+class OperatorProcess:
+    """Started and stopped at will; ended by its own pid."""
+
+    kubeconfig: Path
+    log_path: Path
+    process: subprocess.Popen | None = None
+
+    def start(self, *options: str) -> None:
+        port = free_port()
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST")},
+            "KUBECONFIG": str(self.kubeconfig),
+            "PYTHONPATH": str(ROOT / "operator"),
+        }
+        command = [sys.executable, "-m", "modelserver_operator", "run", f"--liveness-port={port}"]
+        with self.log_path.open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, *options], env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def stop(self) -> int:
+        """SIGTERM, and SIGKILL for one that does not listen; gives the exit code."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+        self.process = None
+        return code
+
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+
+class Requests:
+    """Requests of the operator's account by verb and resource, from the API server's own metrics.
+
+    The server counts by flow schema and not by account, so each pair gets a flow schema that only this
+    account matches. It classifies before it authorises: what is forbidden is counted too.
+    """
+
+    _METRIC = re.compile(
+        r'apiserver_flowcontrol_dispatched_requests_total\{flow_schema="op-([a-z-]+)",[^}]*\} (\S+)'
+    )
+    VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+    RESOURCES = (
+        "modelservers", "modelservers/status", "configmaps", "services", "serviceaccounts", "deployments", "pods",
+        "events",
+    )  # fmt: skip
+
+    def __init__(self, kubernetes: Kubernetes) -> None:
+        self._kubernetes = kubernetes
+
+    def install(self) -> None:
+        pairs = [(verb, resource) for verb in self.VERBS for resource in self.RESOURCES]
+        schemas = [self._schema(f"{v}-{r.replace('/', '-')}", v, r, 300) for v, r in pairs]
+        schemas.append(self._schema("any-other", "*", "*", 301))
+        self._kubernetes.kubectl(
+            "apply", "--server-side", "-f", "-", stdin="\n---\n".join(json.dumps(s) for s in schemas)
+        )
+        until("the flow schemas count", self._is_counting, timeout=30)
+
+    def _is_counting(self) -> bool:
+        who = ["--as", ACCOUNT]
+        self._kubernetes.kubectl(
+            "get", "modelservers", "--all-namespaces", "--ignore-not-found", "-o", "name", *who
+        )
+        return self.totals().get(("list", "modelservers"), 0) > 0
+
+    def totals(self) -> dict[tuple[str, str], float]:
+        text = self._kubernetes.kubectl("get", "--raw", "/metrics")
+        found = {}
+        for name, value in self._METRIC.findall(text):
+            verb, _, resource = name.partition("-")
+            found[verb, resource.replace("modelservers-status", "modelservers/status")] = float(value)
+        return {key: value for key, value in found.items() if value}
+
+    def since(self, before: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
+        now = self.totals()
+        return {k: v - before.get(k, 0) for k, v in now.items() if v != before.get(k, 0)}
+
+    @staticmethod
+    def _schema(name: str, verb: str, resource: str, precedence: int) -> dict:
+        return {
+            "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+            "kind": "FlowSchema",
+            "metadata": {"name": f"op-{name}"},
+            "spec": {
+                "matchingPrecedence": precedence,
+                "priorityLevelConfiguration": {"name": "workload-high"},
+                "distinguisherMethod": {"type": "ByUser"},
+                "rules": [
+                    {
+                        "subjects": [
+                            {
+                                "kind": "ServiceAccount",
+                                "serviceAccount": {"name": RELEASE, "namespace": SYSTEM},
+                            }
+                        ],
+                        "resourceRules": [
+                            {
+                                "verbs": [verb],
+                                "apiGroups": ["*"],
+                                "resources": [resource],
+                                "namespaces": ["*"],
+                                "clusterScope": True,
+                            }
+                        ],
+                    }
+                ],
+            },
+        }
