@@ -1,0 +1,84 @@
+"""config.json: what is read, and how a fault is told."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from modelserver.config import parse_configuration, read_configuration
+from modelserver.errors import ConfigError
+
+MODEL = {"name": "m", "base_path": "models/m", "target_device": "CPU"}
+
+
+def parse(*entries, **top):
+    return parse_configuration(
+        {"model_config_list": [{"config": one} for one in entries], **top}, Path("/etc/ms")
+    )
+
+
+def test_relative_paths_are_relative_to_the_file():
+    assert parse(MODEL).models[0].base_path == "/etc/ms/models/m"
+    assert parse({**MODEL, "base_path": "file:///srv/m"}).models[0].base_path == "/srv/m"
+
+
+def test_every_key_of_the_contract_is_read():
+    schema = json.loads((Path(__file__).parents[1] / "contract" / "config.schema.json").read_text())
+    known = schema["properties"]["model_config_list"]["items"]["properties"]["config"]["properties"]
+    values = {
+        "hint": "LATENCY", "expected_clients": 4, "nireq": 4, "plugin_config": {"NUM_STREAMS": 2}, "batch_size": 2,
+        "shape": {"x": "(1,2)"}, "layout": "NHWC:NCHW", "precision": "fp32:u8", "color_format": "BGR:RGB",
+        "mean": "1", "scale": "2", "model_version_policy": {"all": {}}, "streams": 2, **MODEL,
+    }  # fmt: skip
+    assert values.keys() == known.keys()
+    model = parse(values, revision="r7", server={"file_system_poll_wait_seconds": 5})
+    assert (model.revision, model.poll_seconds) == ("r7", 5.0)
+    read = model.models[0]
+    assert (read.wish.hint, read.wish.streams, read.wish.expected_clients, read.wish.nireq) == (
+        "LATENCY",
+        2,
+        4,
+        4,
+    )
+    assert (read.shaping.batch_size, read.shaping.shape) == ("2", {"x": "(1,2)"})
+
+
+def test_objects_written_as_json_text_are_read_as_ovms_does():
+    read = parse({**MODEL, "plugin_config": '{"NUM_STREAMS": "2"}', "shape": '{"x": "auto"}'}).models[0]
+    assert read.wish.plugin_config == {"NUM_STREAMS": "2"}
+    assert read.shaping.shape == {"x": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({}, "model_config_list is missing"),
+        ({"model_config_list": [{}]}, r"model_config_list\[0\]"),
+        ({"model_config_list": [{"config": {"name": "m"}}]}, r"\[0\] \(m\): base_path is missing"),
+        ({"model_config_list": [{"config": {**MODEL, "colour": 1}}]}, "unknown key colour"),
+        (
+            {"model_config_list": [{"config": {**MODEL, "stateful": True}}]},
+            "stateful models are not supported",
+        ),
+        ({"model_config_list": [{"config": MODEL}, {"config": MODEL}]}, "used twice: m"),
+        ({"model_config_list": [], "pipeline_config_list": [{}]}, "DAG pipelines are not supported"),
+        ({"model_config_list": [], "surprise": 1}, "unknown key surprise"),
+        ({"model_config_list": [{"config": {**MODEL, "nireq": -1}}]}, "nireq must be a whole number"),
+        ({"model_config_list": [{"config": {**MODEL, "base_path": "../m"}}]}, r"must not contain \.\."),
+        (
+            {"model_config_list": [], "server": {"file_system_poll_wait_seconds": -1}},
+            "whole number of seconds",
+        ),
+    ],
+)
+def test_a_fault_is_told_with_its_place(raw, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_configuration(raw, Path("/"))
+
+
+def test_a_file_that_cannot_be_read_or_parsed_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="none.json cannot be read"):
+        read_configuration(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"bad\.json is not valid JSON"):
+        read_configuration(tmp_path / "bad.json")

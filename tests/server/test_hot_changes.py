@@ -1,0 +1,252 @@
+"""New versions, broken versions, changed configurations: swapped in under load without one failure."""
+
+import json
+import os
+import shutil
+import threading
+import time
+
+import pytest
+
+from tests.support import models
+from tests.support.server_process import ServerProcess, wait_until
+
+BODY = json.dumps(
+    {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10}]}
+).encode()
+
+
+def answer(server, path="/v2/models/dummy/infer"):
+    """The first number of the answer, and the version that gave it."""
+    status, raw, _ = server.post(path, BODY)
+    assert status == 200, raw
+    told = json.loads(raw)
+    return told["outputs"][0]["data"][0], told["model_version"]
+
+
+def states(server, name="dummy"):
+    model = next(model for model in server.status()["models"] if model["name"] == name)
+    return {one["version"]: (one["state"], one["wanted"], one["error"]) for one in model["versions"]}
+
+
+class Load:
+    """Constant requests from several threads; remembers every answer that was not 200."""
+
+    def __init__(self, server, callers=4, path="/v2/models/dummy/infer"):
+        self._server, self._path = server, path
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(callers)]
+        self.count, self.failures = 0, []
+
+    def _run(self):
+        while not self._end.is_set():
+            try:
+                status, raw, _ = self._server.post(self._path, BODY)
+            except OSError as error:
+                status, raw = 0, repr(error)
+            self.count += 1
+            if status != 200:
+                self.failures.append((status, raw))
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        for thread in self._threads:
+            thread.join(60)
+
+
+@pytest.fixture
+def base(tmp_path):
+    """A repository of its own with version 1: adds one."""
+    models.save(models.dummy(1), tmp_path / "dummy" / "1")
+    return tmp_path / "dummy"
+
+
+@pytest.fixture
+def polled(base):
+    with ServerProcess("--model_name", "dummy", "--model_path", str(base), "--metrics_enable") as server:
+        yield server.wait_ready()
+
+
+def test_a_new_version_is_served_within_seconds_and_no_request_fails(polled, base):
+    with Load(polled) as load:
+        added = time.monotonic()
+        models.save(models.dummy(2), base / "2")
+        wait_until(lambda: answer(polled) == (2.0, "2"), 10, "version 2")
+        took = time.monotonic() - added
+        wait_until(lambda: states(polled)[1] == ("END", False, None), 5, "version 1 retired")
+    assert load.failures == []
+    assert load.count > 20
+    assert took < 4
+    status, raw, _ = polled.post("/v2/models/dummy/versions/1/infer", BODY)
+    assert (status, json.loads(raw)["error"]) == (404, "Model with requested version is retired")
+
+
+def test_a_broken_version_leaves_the_old_one_serving_and_is_retried_when_fixed(polled, base):
+    (base / "2").mkdir()
+    (base / "2" / "model.xml").write_text("<net")
+    wait_until(lambda: 2 in states(polled) and states(polled)[2][2], 10, "the failure")
+    state, wanted, error = states(polled)[2]
+    assert (state, wanted) == ("LOADING", True)
+    assert "model.xml" in error
+    assert states(polled)[1][:2] == ("AVAILABLE", False)
+    assert answer(polled) == (1.0, "1")
+    assert polled.get("/v2/health/ready")[0] == 200
+    assert polled.get("/v2/models/dummy/versions/2/ready")[0] == 503
+    models.save(models.dummy(2), base / "2")
+    wait_until(lambda: answer(polled) == (2.0, "2"), 10, "the fixed version")
+
+
+def test_files_overwritten_in_place_are_noticed_and_swapped_without_a_failure(polled, base):
+    with Load(polled) as load:
+        models.save(models.dummy(5), base / "1")
+        wait_until(lambda: answer(polled) == (5.0, "1"), 10, "the new content")
+    assert load.failures == []
+
+
+def test_weights_overwritten_in_place_do_not_kill_the_process(tmp_path):
+    models.save(models.slow(256, 2), tmp_path / "slow" / "1")
+    path = str(tmp_path / "slow")
+    with ServerProcess(
+        "--model_name", "slow", "--model_path", path, "--file_system_poll_wait_seconds", "0"
+    ) as server:
+        server.wait_ready()
+        weights = tmp_path / "slow" / "1" / "model.bin"
+        os.truncate(weights, 0)
+        body = {"inputs": [{"name": "x", "shape": [64, 256], "datatype": "FP32", "data": [0] * 64 * 256}]}
+        assert server.post("/v2/models/slow/infer", body)[0] == 200
+
+
+def test_a_deleted_version_is_retired_and_comes_back_when_it_is_put_back(polled, base, tmp_path):
+    shutil.move(base / "1", tmp_path / "aside")
+    wait_until(lambda: states(polled)[1][0] == "END", 10, "the end of version 1")
+    assert polled.post("/v2/models/dummy/infer", BODY)[0] == 503
+    assert polled.get("/v2/health/ready")[0] == 503
+    shutil.move(tmp_path / "aside", base / "1")
+    wait_until(lambda: polled.answers("/v2/health/ready"), 10, "version 1 again")
+    assert answer(polled) == (1.0, "1")
+
+
+def test_without_polling_nothing_is_looked_at(base):
+    arguments = ("--model_name", "dummy", "--model_path", str(base), "--file_system_poll_wait_seconds", "0")
+    with ServerProcess(*arguments) as server:
+        server.wait_ready()
+        models.save(models.dummy(2), base / "2")
+        before = time.monotonic()
+        wait_until(lambda: time.monotonic() - before > 2.5, 5, "two and a half intervals")
+        assert answer(server) == (1.0, "1")
+
+
+class Configured:
+    """A server on a config.json that a test rewrites as kubelet does: by renaming."""
+
+    def __init__(self, directory):
+        self.path = directory / "config.json"
+        self.directory = directory
+
+    def write(self, revision, *entries, poll=1):
+        document = {
+            "revision": revision,
+            "server": {"file_system_poll_wait_seconds": poll},
+            "model_config_list": [{"config": {"target_device": "CPU", **entry}} for entry in entries],
+        }
+        self.write_text(json.dumps(document))
+
+    def write_text(self, text):
+        new = self.directory / "config.json.new"
+        new.write_text(text)
+        new.rename(self.path)
+
+
+@pytest.fixture
+def configured(base, tmp_path):
+    config = Configured(tmp_path)
+    config.write("r1", {"name": "dummy", "base_path": str(base), "hint": "LATENCY"})
+    with ServerProcess("--config_path", str(config.path), "--metrics_enable") as server:
+        yield server.wait_ready(), config
+
+
+def model_status(server, name="dummy"):
+    return next((model for model in server.status()["models"] if model["name"] == name), None)
+
+
+def test_changed_tuning_is_loaded_next_to_the_old_and_swapped_under_load(configured, base):
+    server, config = configured
+    assert server.status()["revision"] == "r1"
+    assert (model_status(server)["hint"], model_status(server)["streams"]) == ("LATENCY", 1)
+    with Load(server) as load:
+        config.write("r2", {"name": "dummy", "base_path": str(base), "streams": 2, "nireq": 3})
+        wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+        told = model_status(server)
+    assert load.failures == []
+    assert load.count > 20
+    assert (told["hint"], told["streams"], told["nireq"], told["revision"]) == (None, 2, 3, "r2")
+
+
+def test_an_invalid_file_keeps_everything_and_is_told(configured, base):
+    server, config = configured
+    for text, reason in (("{", "not valid JSON"), ('{"model_config_list": [{}]}', "model_config_list[0]")):
+        config.write_text(text)
+        wait_until(
+            lambda reason=reason: any(reason in one for one in server.status()["warnings"]), 10, reason
+        )
+        assert server.status()["revision"] == "r1"
+        assert answer(server) == (1.0, "1")
+    config.write("r3", {"name": "dummy", "base_path": str(base)})
+    wait_until(lambda: server.status()["revision"] == "r3", 10, "the repaired file")
+    assert server.status()["warnings"] == []
+
+
+def test_settings_that_cannot_be_loaded_keep_the_old_model_at_its_old_revision(configured, base):
+    server, config = configured
+    config.write("r2", {"name": "dummy", "base_path": str(base), "target_device": "GPU"})
+    wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+    told = model_status(server)
+    assert told["revision"] == "r1"
+    assert "GPU" in told["error"]
+    assert told["executionDevices"] == ["CPU"]
+    assert answer(server) == (1.0, "1")
+    assert server.get("/v2/health/ready")[0] == 200
+
+
+def test_models_come_and_go_with_the_configuration(configured, base, tmp_path):
+    server, config = configured
+    models.save(models.dummy(9), tmp_path / "second" / "1")
+    second = {"name": "second", "base_path": str(tmp_path / "second")}
+    with Load(server) as load:
+        config.write("r2", {"name": "dummy", "base_path": str(base)}, second)
+        wait_until(lambda: server.answers("/v2/models/second/ready"), 10, "the second model")
+        wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+        assert [model["threads"] for model in server.status()["models"]] == [1, 1]
+    assert load.failures == []
+    config.write("r3", second)
+    wait_until(lambda: server.status()["revision"] == "r3", 10, "revision r3")
+    assert model_status(server) is None
+    assert server.get("/v2/models/dummy")[0] == 404
+    assert answer(server, "/v2/models/second/infer") == (9.0, "1")
+
+
+def test_a_changed_version_policy_takes_effect(configured, base):
+    server, config = configured
+    models.save(models.dummy(2), base / "2")
+    wait_until(lambda: answer(server) == (2.0, "2"), 10, "version 2")
+    policy = {"model_version_policy": {"specific": {"versions": [1]}}}
+    config.write("r2", {"name": "dummy", "base_path": str(base), **policy})
+    wait_until(lambda: answer(server) == (1.0, "1"), 10, "version 1 by policy")
+    config.write("r3", {"name": "dummy", "base_path": str(base), "model_version_policy": {"all": {}}})
+    wait_until(lambda: states(server)[2][0] == "AVAILABLE", 10, "both versions")
+    assert answer(server, "/v2/models/dummy/versions/1/infer") == (1.0, "1")
+    assert answer(server) == (2.0, "2")
+
+
+def test_polling_is_switched_off_by_the_file_while_the_file_itself_is_watched_on(configured, base):
+    server, config = configured
+    config.write("r2", {"name": "dummy", "base_path": str(base)}, poll=0)
+    wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+    models.save(models.dummy(2), base / "2")
+    config.write("r3", {"name": "dummy", "base_path": str(base)}, poll=1)
+    wait_until(lambda: answer(server) == (2.0, "2"), 10, "polling again")
