@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import socket
 
 import kopf
 
@@ -19,6 +21,8 @@ def run(settings: Settings) -> int:
     # kopf tells of every event it hands over.
     for name in ("kopf.objects", "kopf.activities"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Without it kopf asks for the user's name, and a container's numeric user has none.
+    os.environ.setdefault("POD_ID", socket.gethostname())
     registry = kopf.OperatorRegistry()
     register(registry, settings)
     try:
