@@ -122,6 +122,10 @@ class Server:
         for warning in self._health.warnings:
             LOG.warning("%s", warning)
         self._loading = asyncio.get_running_loop().create_task(self._load_and_watch())
+        self._loading.add_done_callback(self._loading_ended)
+        LOG.info(
+            "listening: gRPC %s, REST %s, status %s", settings.port, settings.rest_port, settings.status_port
+        )
 
     async def _start_http(self) -> None:
         settings = self._settings
@@ -159,6 +163,13 @@ class Server:
                 self.failed.set()
                 return
         await self._watcher.run()
+
+    def _loading_ended(self, task: asyncio.Task[None]) -> None:
+        """Nothing serves for long without its watcher: better end, and be started again."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            LOG.error("loading models failed in a way nobody foresaw", exc_info=error)
+            self.failure = f"loading models failed: {error!r}"
+            self.failed.set()
 
     async def _decode_images(self, images: NDArray[Any], spec: Spec) -> NDArray[Any]:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, image.decode, images, spec)

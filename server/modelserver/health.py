@@ -70,7 +70,7 @@ class Health:
         """Of the first model that is loaded; they agree unless a plugin_config forces one."""
         for version in self._serving():
             if version.plan is not None:
-                return version.plan.pinning, version.plan.pinning_reason
+                return version.serving.effect.pinning, version.plan.pinning_reason
         return False, "no model is loaded"
 
     def _all_warnings(self, machine: Machine) -> list[str]:

@@ -276,8 +276,14 @@ class Registry:
         await self._in_thread(old.close)
         if version is not None and version.state == "UNLOADING":
             version.state = "END"
-            self._loader.forget(version)
+            if self._is_current(version):
+                self._loader.forget(version)
             LOG.info("model %s version %d is retired", version.model, version.number)
+
+    def _is_current(self, version: Version) -> bool:
+        """False when a model of the same name has come back meanwhile, with metrics of its own."""
+        model = self.models.get(version.model)
+        return model is None or model.versions.get(version.number, version) is version
 
 
 def _has_own_threads(wish: object) -> bool:

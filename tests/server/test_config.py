@@ -26,9 +26,9 @@ def test_every_key_of_the_contract_is_read():
     schema = json.loads((Path(__file__).parents[1] / "contract" / "config.schema.json").read_text())
     known = schema["properties"]["model_config_list"]["items"]["properties"]["config"]["properties"]
     values = {
-        "hint": "LATENCY", "expected_clients": 4, "nireq": 4, "plugin_config": {"NUM_STREAMS": 2}, "batch_size": 2,
-        "shape": {"x": "(1,2)"}, "layout": "NHWC:NCHW", "precision": "fp32:u8", "color_format": "BGR:RGB",
-        "mean": "1", "scale": "2", "model_version_policy": {"all": {}}, "streams": 2, **MODEL,
+        "hint": "LATENCY", "expected_clients": 4, "nireq": 4, "plugin_config": {"NUM_STREAMS": 2},
+        "batch_size": 2, "shape": {"x": "(1,2)"}, "layout": "NHWC:NCHW", "precision": "fp32:u8",
+        "color_format": "BGR:RGB", "mean": "1", "scale": "2", "model_version_policy": {"all": {}}, "streams": 2, **MODEL,
     }  # fmt: skip
     assert values.keys() == known.keys()
     model = parse(values, revision="r7", server={"file_system_poll_wait_seconds": 5})
@@ -77,7 +77,7 @@ def test_a_fault_is_told_with_its_place(raw, message):
 
 
 def test_a_file_that_cannot_be_read_or_parsed_is_named(tmp_path):
-    with pytest.raises(ConfigError, match="none.json cannot be read"):
+    with pytest.raises(ConfigError, match=r"none\.json cannot be read"):
         read_configuration(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ConfigError, match=r"bad\.json is not valid JSON"):

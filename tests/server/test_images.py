@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
+from modelserver.codec import image as image_codec
+from modelserver.errors import InvalidRequest
+from modelserver.tensors import Spec
+
 HEADER = "Inference-Header-Content-Length"
 RNG = np.random.default_rng(7)
 
@@ -95,11 +99,7 @@ def test_a_small_file_that_describes_a_huge_picture_is_refused(server):
     assert (status, "too many pixels" in answer["error"]) == (400, True), answer
 
 
-def test_images_for_a_planar_model_without_layout_are_refused_with_the_fix(tmp_path, server, repository):
-    from modelserver.codec import image
-    from modelserver.errors import InvalidRequest
-    from modelserver.tensors import Spec
-
+def test_images_for_a_planar_model_without_layout_are_refused_with_the_fix():
     spec = Spec("image", frozenset(["image"]), "UINT8", ((1, 1), (3, 3), (8, 8), (6, 6)), "")
     with pytest.raises(InvalidRequest, match="layout NHWC:NCHW"):
-        image.decode(np.array([encoded(pixels())], object), spec)
+        image_codec.decode(np.array([encoded(pixels())], object), spec)

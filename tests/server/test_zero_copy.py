@@ -8,8 +8,8 @@ import pytest
 from modelserver import proto
 from modelserver.codec import v2_json, v2_proto
 from modelserver.config import Shaping
-from modelserver.engine import Devices, load
 from modelserver.cpus import read_machine
+from modelserver.engine import Devices, load
 from modelserver.tuning import Neighbours, Wish, plan
 
 

@@ -45,7 +45,7 @@ def datatype_of(element_type: ov.Type) -> str:
 def element_type(name: str) -> ov.Type:
     """`fp32`, `FP32`, `f32` or `uint8` as an element type."""
     try:
-        return ov.Type(_NAMES[name.strip().lower()])
+        return getattr(ov.Type, _NAMES[name.strip().lower()])
     except KeyError:
         raise LoadFailed(f"unknown precision {name!r}: use one of {', '.join(sorted(_NAMES))}") from None
 

@@ -24,14 +24,14 @@ def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan) -> LoadedM
     try:
         network = shape_model(devices.core.read_model(model), shaping)
         compiled = devices.core.compile_model(network, plan.device, dict(plan.properties))
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise LoadFailed(f"{model.name}: {_reason(error)}") from error
     loaded = LoadedModel(compiled, _specs(compiled, network, shaping), _effect(compiled, plan))
     _warm_up(loaded)
     return loaded
 
 
-def _reason(error: RuntimeError) -> str:
+def _reason(error: Exception) -> str:
     """OpenVINO's message without the source positions in front of it."""
     lines = [line.strip() for line in str(error).splitlines()]
     told = [line for line in lines if line and not line.startswith(("Exception from src/", "Check '"))]

@@ -31,7 +31,11 @@ def layouts(model: ov.Model, shaping: Shaping) -> dict[str, str]:
         name = _name(port)
         told = _for_tensor(shaping.layout, port, is_input=port in model.inputs)
         stated = port.get_node().get_layout()
-        known[name] = told.partition(":")[0] if told else ("" if stated.empty else str(stated).strip("[]").replace(",", ""))
+        known[name] = (
+            told.partition(":")[0]
+            if told
+            else ("" if stated.empty else str(stated).strip("[]").replace(",", ""))
+        )
     return known
 
 

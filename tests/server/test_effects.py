@@ -1,0 +1,141 @@
+"""What a server does with a wish, read back from the device; and what it counts."""
+
+import json
+
+import pytest
+
+from modelserver.config import ModelSettings, Shaping
+from modelserver.cpus import Machine
+from modelserver.engine import Devices
+from modelserver.errors import NoMemoryForSwap
+from modelserver.loader import Loader
+from modelserver.metrics import BUCKETS_US, Metrics
+from modelserver.repository import LocalStorage
+from modelserver.tuning import Neighbours, Wish, plan
+from tests.support.server_process import ServerProcess
+
+ONE_CPU = ("taskset", "--cpu-list", "0")
+TWO_CPUS = ("taskset", "--cpu-list", "0,1")
+
+
+def served(repository, *arguments, prefix=TWO_CPUS):
+    path = str(repository / "dummy")
+    with ServerProcess("--model_name", "m", "--model_path", path, *arguments, prefix=prefix) as server:
+        server.wait_ready()
+        document = server.status()
+    return document, document["models"][0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "want"),
+    [
+        pytest.param((), ("THROUGHPUT", 2, 2, 2), id="default"),
+        pytest.param(("--hint", "LATENCY"), ("LATENCY", 1, 1, 2), id="hint"),
+        pytest.param(
+            ("--plugin_config", '{"PERFORMANCE_HINT": "LATENCY"}'), ("LATENCY", 1, 1, 2), id="plugin hint"
+        ),
+        pytest.param(
+            ("--plugin_config", '{"CPU_THROUGHPUT_STREAMS": "1"}'), (None, 1, 1, 2), id="legacy streams"
+        ),
+        pytest.param(
+            ("--plugin_config", '{"KEY_CPU_THREADS_NUM": "1"}'), ("THROUGHPUT", 1, 1, 1), id="legacy threads"
+        ),
+        pytest.param(("--streams", "2", "--nireq", "32"), (None, 2, 32, 2), id="nireq"),
+        pytest.param(("--expected_clients", "4"), (None, 2, 4, 2), id="clients"),
+        pytest.param(("--target_device", "AUTO:CPU"), ("THROUGHPUT", 2, 2, None), id="AUTO"),
+    ],
+)
+def test_a_wish_takes_effect_on_the_compiled_model(repository, arguments, want):
+    _, model = served(repository, *arguments)
+    assert (model["hint"], model["streams"], model["nireq"], model["threads"]) == want
+    assert model["executionDevices"] == ["CPU"]
+
+
+def test_one_model_on_exclusive_cpus_is_pinned_and_says_why(repository):
+    document, model = served(repository, "--exclusive_cpus", "1", prefix=ONE_CPU)
+    assert (document["pinning"], document["pinningReason"]) == (
+        True,
+        "one model runs alone on 1 exclusive CPUs",
+    )
+    assert (document["threads"], model["threads"], model["streams"]) == (1, 1, 1)
+
+
+def test_more_workers_than_cpus_of_the_process_are_clamped_with_a_warning(repository):
+    document, _ = served(repository, "--grpc_workers", "2", prefix=ONE_CPU)
+    assert document["workers"] == 1
+    assert "grpc_workers 2" in document["warnings"][0]
+
+
+def test_preprocessing_happens_inside_the_model(repository):
+    path = str(repository / "planar")
+    arguments = ("--layout", "NHWC:NCHW", "--shape", "(1,3,4,5)")
+    with ServerProcess("--model_name", "m", "--model_path", path, *arguments) as server:
+        server.wait_ready()
+        told = json.loads(server.get("/v2/models/m")[1])["inputs"][0]
+        assert told == {"name": "image", "datatype": "UINT8", "shape": [1, 4, 5, 3]}
+
+
+def test_mean_scale_and_precision_are_applied_in_their_order(repository):
+    path = str(repository / "dummy")
+    arguments = ("--precision", "u8:fp32", "--mean", "2", "--scale", "4", "--layout", "NC")
+    with ServerProcess("--model_name", "m", "--model_path", path, *arguments) as server:
+        server.wait_ready()
+        body = {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "UINT8", "data": [10] * 10}]}
+        status, raw, _ = server.post("/v2/models/m/infer", body)
+        assert status == 200, raw
+        assert json.loads(raw)["outputs"][0]["data"] == [(10 - 2) / 4 + 1] * 10
+
+
+def test_a_batch_size_changes_the_served_shape(repository):
+    path = str(repository / "dummy")
+    with ServerProcess("--model_name", "m", "--model_path", path, "--batch_size", "1:4") as server:
+        server.wait_ready()
+        body = {"inputs": [{"name": "b", "shape": [3, 10], "datatype": "FP32", "data": [1] * 30}]}
+        assert server.post("/v2/models/m/infer", body)[0] == 200
+        body["inputs"][0] |= {"shape": [5, 10], "data": [1] * 50}
+        assert server.post("/v2/models/m/infer", body)[0] == 400
+
+
+def test_a_swap_without_room_keeps_the_old_and_says_so(repository):
+    (files,) = LocalStorage().scan(str(repository / "slow")).values()
+    settings = ModelSettings("slow", str(repository / "slow"), shaping=Shaping())
+    chosen = plan(Wish(), Machine((0,), 2, None), Neighbours())
+    loader = Loader(Devices(None), Metrics(), None, lambda: files.size // 2)
+    loader.load(files, settings, chosen, False).close()
+    with pytest.raises(NoMemoryForSwap, match=r"NoMemoryForSwap: the new model needs about \d+ MiB"):
+        loader.load(files, settings, chosen, True)
+
+
+def lines(server):
+    page = server.get("/metrics")[1].decode()
+    return dict(line.rsplit(" ", 1) for line in page.splitlines() if line and not line.startswith("#"))
+
+
+def test_metrics_have_ovms_names_labels_and_buckets_from_load_on(repository):
+    path = str(repository / "dummy")
+    with ServerProcess("--model_name", "dummy", "--model_path", path, "--metrics_enable") as server:
+        server.wait_ready()
+        infer = '{api="KServe",interface="REST",method="ModelInfer",name="dummy",version="1"}'
+        before = lines(server)
+        assert before["ovms_requests_success" + infer] == before["ovms_requests_fail" + infer] == "0"
+        assert (
+            f'ovms_request_time_us_bucket{{interface="REST",name="dummy",version="1",le="{BUCKETS_US[5]}"}}'
+            in before
+        )
+        assert BUCKETS_US[:6] == (10, 18, 32, 58, 104, 188)
+        good = {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10}]}
+        for body in (good, good, good, b"{", {"inputs": []}):
+            server.post("/v2/models/dummy/infer", body)
+        server.post("/v2/models/none/infer", good)
+        after = lines(server)
+        assert (after["ovms_requests_success" + infer], after["ovms_requests_fail" + infer]) == ("3", "2")
+        assert after['ovms_request_time_us_count{interface="REST",name="dummy",version="1"}'] == "3"
+        assert after['ovms_inference_time_us_count{name="dummy",version="1"}'] == "3"
+        assert (
+            after['ovms_infer_req_queue_size{name="dummy",version="1"}']
+            == after['ovms_streams{name="dummy",version="1"}']
+        )
+        assert after['modelserver_requests_unknown_model{interface="REST"}'] == "1"
+        assert float(after["modelserver_affinity_cpus"]) == len(server.status()["affinity"])
+        assert "process_cpu_seconds_total" in after
+        assert not [name for name in after if name.startswith("ovms_") and "_total" in name]

@@ -1,0 +1,28 @@
+"""The checked-in descriptor is what the .proto gives, and lives beside other clients' messages."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tritonclient.grpc import service_pb2
+
+from modelserver import proto
+
+HERE = Path(proto.__file__).parent
+
+
+def test_the_descriptor_is_fresh(tmp_path):
+    made = tmp_path / "made.binpb"
+    environment = {**os.environ, "PYTHON": sys.executable}
+    subprocess.run([HERE / "generate.sh", made], check=True, env=environment, timeout=60)
+    assert made.read_bytes() == (HERE / "grpc_predict_v2.binpb").read_bytes()
+
+
+def test_messages_agree_with_tritons_on_the_wire():
+    ours = proto.ModelInferRequest(model_name="m", model_version="2", id="7", raw_input_contents=[b"x"])
+    ours.inputs.add(name="i", datatype="INT8", shape=[1]).contents.int_contents.append(-1)
+    ours.inputs[0].parameters["p"].int64_param = 5
+    ours.outputs.add(name="o").parameters["q"].bool_param = True
+    theirs = service_pb2.ModelInferRequest.FromString(ours.SerializeToString())
+    assert str(theirs) == str(ours)
