@@ -61,7 +61,8 @@ class Reconciler:
         outcome = await work.carry_out(wanted, paused=server.spec.paused)
         facts = await self._look(key, server, outcome)
         status = judge(server, facts, revision(server), previous, self.now())
-        await self._write(body, previous, status, work.events)
+        if await self._write(body, previous, status, work.events):
+            self._tries.pop(key, None)
         return self._again(key, status, outcome)
 
     async def _look(self, key: Key, server: ModelServer, outcome: Outcome) -> Facts:
@@ -82,13 +83,16 @@ class Reconciler:
 
     async def _write(
         self, body: Mapping[str, Any], previous: Status, status: Status, events: list[Event]
-    ) -> None:
+    ) -> bool:
+        """Whether there was anything new to write."""
         metadata = body["metadata"]
         document = _document(status)
-        if document != _document(previous):
+        is_new = document != _document(previous)
+        if is_new:
             self.store.put("ModelServer", await self.cluster.apply_status(metadata, document))
         for event in [*events, *_transitions(previous, status)]:
             await self.cluster.tell(metadata, event, self.now())
+        return is_new
 
     def _again(self, key: Key, status: Status, outcome: Outcome) -> float:
         """Soon while something is on its way; servers are asked then, not the API server."""

@@ -1,0 +1,316 @@
+"""An object becomes children, and they stay as desired, on a real API server under the chart's own rights."""
+
+import json
+
+import pytest
+
+from devcluster.demo.kubernetes import Kubernetes, until
+from tests.support.modelservers import model_server
+from tests.support.operator_process import OperatorProcess
+
+pytestmark = pytest.mark.api
+CHILDREN = [
+    "ConfigMap/server-config",
+    "Deployment/server",
+    "Service/server",
+    "Service/server-headless",
+    "ServiceAccount/server",
+]
+KINDS = "configmaps,deployments,services,serviceaccounts"
+OURS = "app.kubernetes.io/managed-by=modelserver-operator"
+SOON = 10
+
+
+def submit(kubernetes: Kubernetes, body: dict) -> None:
+    kubernetes.apply(json.dumps(body))
+
+
+def children(kubernetes: Kubernetes) -> list[str]:
+    return sorted(f"{item['kind']}/{item['metadata']['name']}" for item in kubernetes.items(KINDS, OURS))
+
+
+def created(kubernetes: Kubernetes, **spec) -> None:
+    submit(kubernetes, model_server(**spec))
+    until("all children", lambda: children(kubernetes) == CHILDREN, timeout=SOON)
+    until("Applied", lambda: kubernetes.condition("server", "Applied").get("status") == "True", timeout=SOON)
+
+
+def patch(kubernetes: Kubernetes, what: str, change: dict, *options: str) -> None:
+    kubernetes.kubectl("patch", what, "--type=merge", "-p", json.dumps(change), *options)
+
+
+def deployment(kubernetes: Kubernetes) -> dict:
+    return kubernetes.get("deployment", "server")
+
+
+def events(kubernetes: Kubernetes, reason: str) -> list[str]:
+    found = json.loads(
+        kubernetes.kubectl("get", "events", "--field-selector", f"reason={reason}", "-o", "json")
+    )
+    return [item["message"] for item in found["items"]]
+
+
+def test_an_object_becomes_five_children_that_it_owns(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+
+    uid = kubernetes.get("modelserver", "server")["metadata"]["uid"]
+    text = kubernetes.kubectl("get", KINDS, "-l", OURS, "-o", "json", "--show-managed-fields")
+    for child in json.loads(text)["items"]:
+        (owner,) = child["metadata"]["ownerReferences"]
+        assert (owner["uid"], owner["controller"]) == (uid, True)
+        managers = {entry["manager"]: entry["operation"] for entry in child["metadata"]["managedFields"]}
+        assert managers["modelserver-operator"] == "Apply"
+
+
+def test_the_status_speaks_of_this_generation(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+
+    found = kubernetes.get("modelserver", "server")
+    status = found["status"]
+    assert status["observedGeneration"] == found["metadata"]["generation"]
+    assert [c["type"] for c in status["conditions"]] == [
+        "Accepted", "Applied", "Available", "ModelsServed", "ExclusiveCPUs", "DeviceBound", "Ready",
+    ]  # fmt: skip
+    assert {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}.items() >= {
+        "Accepted": ("True", "Accepted"),
+        "Applied": ("True", "Applied"),
+        "Available": ("False", "NoPodReady"),
+        "ExclusiveCPUs": ("Unknown", "NoPodReady"),
+    }.items()
+    assert status["endpoints"]["grpc"] == f"server.{kubernetes.namespace}.svc:8080"
+
+
+def test_the_operator_leaves_no_annotation_and_no_finalizer(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+
+    metadata = kubernetes.get("modelserver", "server")["metadata"]
+    assert "finalizers" not in metadata
+    assert set(metadata["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
+
+
+@pytest.mark.parametrize("child", CHILDREN)
+def test_a_deleted_child_comes_back(kubernetes: Kubernetes, operator: OperatorProcess, child: str):
+    created(kubernetes)
+    before = kubernetes.get(*child.split("/"))["metadata"]["uid"]
+
+    kubernetes.kubectl("delete", child, "--wait=false")
+
+    def is_back() -> bool:
+        found = kubernetes.kubectl("get", child, "--ignore-not-found", "-o", "jsonpath={.metadata.uid}")
+        return found not in ("", before)
+
+    until(f"{child} is back", is_back, timeout=SOON)
+
+
+def test_a_changed_replica_count_comes_back_and_is_told(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+
+    kubernetes.kubectl("scale", "deployment/server", "--replicas=3")
+
+    until("one replica", lambda: deployment(kubernetes)["spec"]["replicas"] == 1, timeout=SOON)
+    (told,) = until("an event", lambda: events(kubernetes, "DriftCorrected"), timeout=SOON)
+    assert told == "Deployment server was changed by kubectl and is as desired again"
+
+
+def test_a_changed_argument_comes_back(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+    (container,) = deployment(kubernetes)["spec"]["template"]["spec"]["containers"]
+
+    container["args"].append("--log_level=TRACE")
+    patch(kubernetes, "deployment/server", {"spec": {"template": {"spec": {"containers": [container]}}}})
+
+    def args() -> list[str]:
+        return deployment(kubernetes)["spec"]["template"]["spec"]["containers"][0]["args"]
+
+    until("the arguments are back", lambda: "--log_level=TRACE" not in args(), timeout=SOON)
+
+
+def test_a_removed_label_comes_back(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+
+    kubernetes.kubectl("label", "service/server", "app.kubernetes.io/managed-by-")
+
+    until("the label is back", lambda: children(kubernetes) == CHILDREN, timeout=SOON)
+
+
+def test_a_changed_configuration_comes_back(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+    data = kubernetes.get("configmap", "server-config")["data"]
+
+    patch(kubernetes, "configmap/server-config", {"data": {"config.json": "{}"}})
+
+    until(
+        "the configuration is back",
+        lambda: kubernetes.get("configmap", "server-config")["data"] == data,
+        timeout=SOON,
+    )
+
+
+def test_what_others_add_is_left_alone(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+
+    kubernetes.kubectl("annotate", "service/server", "example.com/mine=yes")
+    kubernetes.kubectl("scale", "modelserver/server", "--replicas=2")
+
+    until("two replicas", lambda: deployment(kubernetes)["spec"]["replicas"] == 2, timeout=SOON)
+    assert kubernetes.get("service", "server")["metadata"]["annotations"]["example.com/mine"] == "yes"
+    assert events(kubernetes, "DriftCorrected") == []
+
+
+def test_kubectl_scale_and_autoscalers_go_through_the_scale_subresource(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    created(kubernetes)
+
+    kubernetes.kubectl("scale", "modelserver/server", "--replicas=3")
+
+    until("three replicas", lambda: deployment(kubernetes)["spec"]["replicas"] == 3, timeout=SOON)
+    path = f"/apis/modelserver.dev/v1alpha1/namespaces/{kubernetes.namespace}/modelservers/server/scale"
+
+    def scale() -> dict:
+        return json.loads(kubernetes.kubectl("get", "--raw", path))
+
+    until("the scale tells three", lambda: scale()["status"].get("replicas") == 3, timeout=SOON)
+    pods = kubernetes.items("pods", scale()["status"]["selector"])
+    assert len(pods) == 3
+
+
+def test_a_field_taken_back_is_removed_from_the_child(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes, pod={"nodeSelector": {"disk": "fast"}})
+
+    patch(kubernetes, "modelserver/server", {"spec": {"pod": None}})
+
+    until(
+        "no node selector",
+        lambda: "nodeSelector" not in deployment(kubernetes)["spec"]["template"]["spec"],
+        timeout=SOON,
+    )
+
+
+def test_tuning_and_models_change_the_configuration_but_no_pod(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    created(kubernetes)
+    before = deployment(kubernetes)["metadata"]["generation"]
+
+    patch(kubernetes, "modelserver/server", {"spec": {"hint": "LATENCY", "pollIntervalSeconds": 5}})
+
+    def configuration() -> str:
+        return kubernetes.get("configmap", "server-config")["data"]["config.json"]
+
+    until("the hint is there", lambda: '"hint": "LATENCY"' in configuration(), timeout=SOON)
+    assert deployment(kubernetes)["metadata"]["generation"] == before
+
+
+def test_an_own_service_account_is_not_made_where_one_is_named(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    created(kubernetes)
+
+    patch(kubernetes, "modelserver/server", {"spec": {"pod": {"serviceAccountName": "default"}}})
+
+    until("it is pruned", lambda: "ServiceAccount/server" not in children(kubernetes), timeout=SOON)
+
+
+def test_a_strangers_object_of_the_same_name_is_never_touched(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    kubernetes.kubectl("create", "configmap", "server-config", "--from-literal=mine=yes")
+    submit(kubernetes, model_server())
+
+    def taken() -> dict:
+        return kubernetes.condition("server", "Applied")
+
+    until("the name is taken", lambda: taken().get("reason") == "NameTaken", timeout=SOON)
+    assert "ConfigMap server-config" in taken()["message"]
+    assert kubernetes.condition("server", "Ready")["reason"] == "NameTaken"
+    assert kubernetes.get("configmap", "server-config")["data"] == {"mine": "yes"}
+
+    kubernetes.kubectl("delete", "configmap", "server-config")
+    until("it goes on by itself", lambda: taken().get("status") == "True", timeout=20)
+
+
+def test_what_the_api_server_refuses_is_told_in_its_words(kubernetes: Kubernetes, operator: OperatorProcess):
+    submit(kubernetes, model_server(pod={"env": [{"name": "no value", "valueFrom": {}}]}))
+
+    refused = until(
+        "the refusal",
+        lambda: (c := kubernetes.condition("server", "Applied")).get("status") == "False" and c,
+        timeout=SOON,
+    )
+    assert refused["reason"] == "Refused"
+    assert "valueFrom" in refused["message"]
+
+
+def test_a_source_of_a_later_version_is_not_accepted_and_nothing_is_applied(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    submit(kubernetes, model_server(models=[{"name": "m", "uri": "s3://bucket/m"}]))
+
+    accepted = until("a verdict", lambda: kubernetes.condition("server", "Accepted"), timeout=SOON)
+    assert (accepted["status"], accepted["reason"]) == ("False", "SourceNotSupported")
+    assert "pvc://CLAIM/PATH" in accepted["message"]
+    assert kubernetes.condition("server", "Ready")["status"] == "False"
+    assert children(kubernetes) == []
+
+
+def test_a_paused_object_is_reported_but_not_changed(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+
+    patch(kubernetes, "modelserver/server", {"spec": {"paused": True, "replicas": 2}})
+
+    held = until(
+        "it is held back",
+        lambda: (c := kubernetes.condition("server", "Applied")).get("reason") == "Paused" and c,
+        timeout=SOON,
+    )
+    assert "Deployment server" in held["message"]
+    assert deployment(kubernetes)["spec"]["replicas"] == 1
+    patch(kubernetes, "modelserver/server", {"spec": {"paused": False}})
+    until("two replicas", lambda: deployment(kubernetes)["spec"]["replicas"] == 2, timeout=SOON)
+
+
+def test_a_restart_writes_nothing(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+    versions = {
+        item["metadata"]["uid"]: item["metadata"]["resourceVersion"]
+        for item in kubernetes.items(f"{KINDS},modelservers")
+    }
+    assert operator.stop() == 0
+
+    operator.start("--cpu-image=modelserver:test")
+
+    submit(kubernetes, model_server("second"))
+    until("the second is carried out", lambda: kubernetes.condition("second", "Applied"), timeout=20)
+    after = {
+        item["metadata"]["uid"]: item["metadata"]["resourceVersion"]
+        for item in kubernetes.items(f"{KINDS},modelservers")
+    }
+    assert versions.items() <= after.items()
+
+
+def test_nothing_is_left_of_an_object_deleted_while_no_operator_runs(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    created(kubernetes)
+    assert operator.stop() == 0
+    try:
+        kubernetes.kubectl("delete", "modelserver", "server", "--wait=true")
+        until("no child is left", lambda: children(kubernetes) == [], timeout=30)
+        until("no pod is left", lambda: kubernetes.items("replicasets") == [], timeout=30)
+    finally:
+        operator.start("--cpu-image=modelserver:test")
+
+
+def test_an_object_changed_while_no_operator_ran_is_carried_out_at_the_next_start(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    created(kubernetes)
+    assert operator.stop() == 0
+    kubernetes.kubectl("scale", "modelserver/server", "--replicas=2")
+    kubernetes.kubectl("delete", "service", "server")
+
+    operator.start("--cpu-image=modelserver:test")
+
+    until("two replicas", lambda: deployment(kubernetes)["spec"]["replicas"] == 2, timeout=20)
+    until("all children", lambda: children(kubernetes) == CHILDREN, timeout=SOON)

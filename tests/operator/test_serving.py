@@ -1,0 +1,183 @@
+"""What real servers report becomes the object's status."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from devcluster.demo.kubernetes import Kubernetes, until
+from tests.support import models
+from tests.support.kubelet_part import RunningPod, ports
+from tests.support.modelservers import model_server
+from tests.support.operator_process import OperatorProcess
+
+pytestmark = pytest.mark.api
+SOON = 15
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("models")
+    models.save(models.dummy(), root / "dummy" / "1")
+    return root
+
+
+Start = Callable[..., RunningPod]
+
+
+@pytest.fixture
+def start(
+    kubernetes: Kubernetes, operator: OperatorProcess, repository: Path, tmp_path: Path
+) -> Iterator[Start]:
+    """Apply an object and run its one pod on these CPUs."""
+    running: list[RunningPod] = []
+
+    def run(cpus: str = "0", model: str = "dummy", **spec) -> RunningPod:
+        entry = {"name": "dummy", "uri": f"file://{repository / model}"}
+        kubernetes.apply(json.dumps(model_server(models=[entry], ports=ports(), **spec)))
+        pod = RunningPod(kubernetes, tmp_path, cpus)
+        pod.__enter__()
+        running.append(pod)
+        return pod
+
+    yield run
+    for pod in running:
+        pod.__exit__()
+
+
+def wait_for(kubernetes: Kubernetes, condition: str, status: str, reason: str, timeout: float = SOON) -> dict:
+    def holds() -> dict | None:
+        found = kubernetes.condition("server", condition)
+        return found if (found.get("status"), found.get("reason")) == (status, reason) else None
+
+    try:
+        return until(f"{condition} {status} {reason}", holds, timeout=timeout)
+    except TimeoutError as error:
+        status = kubernetes.get("modelserver", "server").get("status")
+        raise AssertionError(f"{error}; it is {json.dumps(status, indent=1)}") from None
+
+
+def test_a_server_that_serves_makes_the_object_ready(kubernetes: Kubernetes, start: Start):
+    pod = start(cpus="0")
+    pod.become_ready()
+
+    kubernetes.wait_for("server", timeout=SOON)
+    found = kubernetes.get("modelserver", "server")
+    status = found["status"]
+    assert {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]} == {
+        "Accepted": ("True", "Accepted"),
+        "Applied": ("True", "Applied"),
+        "Available": ("True", "PodsReady"),
+        "ModelsServed": ("True", "Served"),
+        "ExclusiveCPUs": ("True", "Exclusive"),
+        "DeviceBound": ("True", "Bound"),
+        "Ready": ("True", "Ready"),
+    }
+    assert {c["observedGeneration"] for c in status["conditions"]} == {found["metadata"]["generation"]}
+    tuning = status["tuning"]
+    assert (tuning["device"], tuning["hint"], tuning["threads"], tuning["pinning"]) == (
+        "CPU", "THROUGHPUT", 1, True,
+    )  # fmt: skip
+    (model,) = status["models"]
+    (version,) = model["versions"]
+    assert (model["name"], version["version"], version["state"]) == ("dummy", 1, "AVAILABLE")
+    assert (version["device"], version["readyPods"]) == ("CPU", 1)
+
+
+def test_the_columns_of_kubectl_get_tell_what_is_served(kubernetes: Kubernetes, start: Start):
+    start(cpus="0").become_ready()
+    kubernetes.wait_for("server", timeout=SOON)
+
+    header, row = kubernetes.kubectl("get", "msrv", "server").splitlines()
+
+    assert header.split() == ["NAME", "READY", "DEVICE", "HINT", "STREAMS", "REPLICAS", "AGE"]
+    assert row.split()[:6] == ["server", "True", "CPU", "THROUGHPUT", "1", "1"]
+
+
+def test_a_server_that_may_run_everywhere_has_no_cpus_of_its_own(kubernetes: Kubernetes, start: Start):
+    start(cpus="0-1").become_ready()
+
+    found = wait_for(kubernetes, "ExclusiveCPUs", "False", "NodePolicyNone")
+
+    assert "policy none" in found["message"]
+    assert kubernetes.condition("server", "Ready")["status"] == "True"
+    assert kubernetes.get("modelserver", "server")["status"]["tuning"]["pinning"] is False
+
+
+def test_shared_cpus_that_were_asked_for_are_said_so(kubernetes: Kubernetes, start: Start):
+    start(cpus="0-1", cpuManagerPolicy="none").become_ready()
+
+    wait_for(kubernetes, "ExclusiveCPUs", "False", "NotRequested")
+
+
+def test_a_changed_hint_is_brought_to_the_same_pod_and_read_back(kubernetes: Kubernetes, start: Start):
+    pod = start(cpus="0")
+    pod.become_ready()
+    kubernetes.wait_for("server", timeout=SOON)
+
+    kubernetes.kubectl("patch", "modelserver", "server", "--type=merge", "-p", '{"spec": {"hint": "LATENCY"}}')
+
+    wait_for(kubernetes, "Ready", "False", "OldConfiguration")
+    revision = json.loads(kubernetes.get("configmap", "server-config")["data"]["config.json"])["revision"]
+
+    def nudged() -> bool:
+        annotations = kubernetes.get("pod", pod.name)["metadata"].get("annotations", {})
+        return annotations.get("modelserver.dev/revision") == revision
+
+    until("the kubelet is nudged", nudged, timeout=SOON)
+    pod.bring_configuration()
+    wait_for(kubernetes, "Ready", "True", "Ready", timeout=30)
+    found = kubernetes.get("modelserver", "server")
+    assert found["status"]["tuning"]["hint"] == "LATENCY"
+    assert found["status"]["observedGeneration"] == found["metadata"]["generation"] == 2
+
+
+def test_a_pod_that_does_not_answer_is_unknown_and_its_port_is_named(kubernetes: Kubernetes, start: Start):
+    pod = start(cpus="0")
+    pod.become_ready()
+    kubernetes.wait_for("server", timeout=SOON)
+
+    pod.end()
+    kubernetes.kubectl("label", "modelserver", "server", "wake=up")
+
+    found = wait_for(kubernetes, "ModelsServed", "Unknown", "PodUnreachable")
+    assert f"status port {pod.status_port}" in found["message"]
+    assert "NetworkPolicy" in found["message"]
+    assert kubernetes.condition("server", "Ready")["reason"] == "PodUnreachable"
+
+
+def test_a_model_that_is_not_there_is_named_while_the_pod_is_not_ready(kubernetes: Kubernetes, start: Start):
+    start(model="nowhere").report("False")
+
+    found = until(
+        "the model is named",
+        lambda: (c := kubernetes.condition("server", "Available")).get("message", "").count("dummy") and c,
+        timeout=SOON,
+    )
+
+    assert found["status"] == "False"
+    assert kubernetes.condition("server", "Ready")["reason"] == "Starting"
+
+
+def test_the_last_failure_is_kept(kubernetes: Kubernetes, start: Start):
+    pod = start(cpus="0")
+    ended = {
+        "reason": "OOMKilled", "exitCode": 137, "message": "out of memory",
+        "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z",
+    }  # fmt: skip
+    pod.report("False", lastState={"terminated": ended})
+
+    def failure() -> dict:
+        return kubernetes.get("modelserver", "server")["status"].get("lastFailure", {})
+
+    until("the failure is told", failure, timeout=SOON)
+    assert failure() == {
+        "time": "2026-01-01T00:00:01Z", "pod": pod.name, "reason": "OOMKilled", "exitCode": 137,
+        "message": "out of memory",
+    }  # fmt: skip
+    assert kubernetes.condition("server", "Ready")["reason"] == "PodsFailing"
+
+    pod.become_ready()
+    kubernetes.wait_for("server", timeout=SOON)
+    assert failure()["reason"] == "OOMKilled"
