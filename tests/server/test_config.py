@@ -28,7 +28,8 @@ def test_every_key_of_the_contract_is_read():
     values = {
         "hint": "LATENCY", "expected_clients": 4, "nireq": 4, "plugin_config": {"NUM_STREAMS": 2},
         "batch_size": 2, "shape": {"x": "(1,2)"}, "layout": "NHWC:NCHW", "precision": "fp32:u8",
-        "color_format": "BGR:RGB", "mean": "1", "scale": "2", "model_version_policy": {"all": {}}, "streams": 2, **MODEL,
+        "color_format": "BGR:RGB", "mean": "1", "scale": "2", "streams": 2,
+        "model_version_policy": {"all": {}}, **MODEL,
     }  # fmt: skip
     assert values.keys() == known.keys()
     model = parse(values, revision="r7", server={"file_system_poll_wait_seconds": 5})

@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 
+import psutil
 import pytest
 
 from tests.support import models
@@ -250,3 +251,19 @@ def test_polling_is_switched_off_by_the_file_while_the_file_itself_is_watched_on
     models.save(models.dummy(2), base / "2")
     config.write("r3", {"name": "dummy", "base_path": str(base)}, poll=1)
     wait_until(lambda: answer(server) == (2.0, "2"), 10, "polling again")
+
+
+def test_replaced_models_give_their_threads_and_memory_back(tmp_path):
+    models.save(models.slow(1024, 2), tmp_path / "slow" / "1")
+    config = Configured(tmp_path)
+    entry = {"name": "slow", "base_path": str(tmp_path / "slow")}
+    config.write("0", entry)
+    with ServerProcess("--config_path", str(config.path)) as server:
+        server.wait_ready()
+        process, seen = psutil.Process(server.process.pid), []
+        for revision in range(1, 6):
+            config.write(str(revision), {**entry, "nireq": 2 + revision % 2})
+            wait_until(lambda want=str(revision): server.status()["revision"] == want, 10, "the swap")
+            wait_until(lambda: process.num_threads() <= min(seen or [99]), 5, "the old threads' end")
+            seen.append(process.num_threads())
+        assert max(seen) == min(seen)

@@ -119,8 +119,11 @@ class LoadedModel:
     def close(self) -> None:
         """Give the memory back; nobody is inside any more.
 
-        Requests hold this object through their callback, a cycle the collector cannot see.
+        Requests hold this object and their slot through callback and userdata: cycles through
+        C++, which the collector cannot see.
         """
+        for slot in self._slots:
+            slot.request.set_callback(_ignore, None)
         self._free.clear()
         self._slots.clear()
         self._compiled = None
@@ -250,3 +253,7 @@ class LoadedModel:
                 place.set_result(slot)
                 return
         self._free.append(slot)
+
+
+def _ignore(_userdata: object) -> None:
+    """The callback of a request that is being let go."""

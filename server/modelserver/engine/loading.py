@@ -27,7 +27,11 @@ def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan) -> LoadedM
     except (RuntimeError, TypeError, ValueError) as error:
         raise LoadFailed(f"{model.name}: {_reason(error)}") from error
     loaded = LoadedModel(compiled, _specs(compiled, network, shaping), _effect(compiled, plan))
-    _warm_up(loaded)
+    try:
+        _warm_up(loaded)
+    except LoadFailed:
+        loaded.close()
+        raise
     return loaded
 
 
