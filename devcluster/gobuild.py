@@ -103,6 +103,7 @@ def build(groups: tuple[Group, ...], progress: Progress) -> Path:
     """Build what is missing, one group after the other, and return the directory."""
     target = directory()
     if not missing(groups):
+        paths.forget_unused(target.parent, target)
         return target
     go = _go()
     paths.require_space(12, "the Go programs")

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from devcluster import engine as engines
-from devcluster import kindconfig, nodeimage, upstream
+from devcluster import kindconfig, nodebuild, upstream
 from devcluster.engine import Engine
 from devcluster.errors import CommandFailed, PortTaken
 from devcluster.nodeimage import NodeImage
@@ -83,5 +83,5 @@ def _load_metrics_server(cluster: Cluster, engine: Engine) -> None:
             (Path(directory) / "programs").mkdir()
             program = "metrics-server"
             shutil.copy(cluster.binaries / program, Path(directory) / "programs" / program)
-            nodeimage.build_component(engine, Path(directory), program, image)
+            nodebuild.build_component(engine, Path(directory), program, image)
     load(cluster, engine, (image,))
