@@ -82,6 +82,15 @@ def test_a_rest_answer_can_be_sent_back_as_a_request(tensor, is_binary):
         assert same(read.data, tensor.data)
 
 
+@given(tensors(), st.sampled_from([b"\xf8\x01\x05", b"\xf9\x01" + bytes(8), b"\xfd\x01" + bytes(4)]))
+def test_unknown_fields_of_every_kind_are_skipped(tensor, unknown):
+    head = proto.ModelInferRequest(model_name="m")
+    head.inputs.add(name="x", datatype=tensor.datatype, shape=tensor.data.shape)
+    raw = proto.ModelInferRequest(raw_input_contents=[bytes(binary.encode(tensor.datatype, tensor.data))])
+    message = unknown + head.SerializeToString() + unknown + raw.SerializeToString() + unknown
+    assert same(v2_proto.decode(v2_proto.parse(message)).inputs[0].data, tensor.data)
+
+
 @given(hnp.arrays(np.float32, SHAPES))
 def test_bf16_is_rounded_to_the_nearest_and_read_back_the_same(array):
     bits = v2_json._to_bf16(array)

@@ -48,6 +48,40 @@ def metrics_line(server, name):
     return next((line for line in server.get("/metrics")[1].splitlines() if line.startswith(name)), b"")
 
 
+def test_rest_requests_in_flight_at_sigterm_are_answered_too(repository):
+    path = str(repository / "slow")
+    with ServerProcess("--model_name", "slow", "--model_path", path, "--metrics_enable") as server:
+        server.wait_ready()
+        body = {"inputs": [{"name": "x", "shape": [64, 1024], "datatype": "FP32", "data": [0] * SLOW.size}]}
+        raw, seen = json.dumps(body).encode(), []
+
+        def ask():
+            seen.append(server.post("/v2/models/slow/infer", raw)[0])
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: not metrics_line(server, b"ovms_current_requests").endswith(b" 0"), 10, "work")
+        server.terminate()
+        for thread in threads:
+            thread.join(60)
+        assert server.wait() == 0
+    assert set(seen) == {200}
+
+
+def test_a_configuration_that_is_invalid_at_start_ends_the_process_with_1(tmp_path):
+    path = tmp_path / "config.json"
+    for text, message in (
+        (None, "cannot be read"),
+        ("{", "not valid JSON"),
+        ("{}", "model_config_list is missing"),
+    ):
+        if text is not None:
+            path.write_text(text)
+        ended = run_to_end("--config_path", str(path), "--rest_port", str(free_port()))
+        assert (ended.returncode, message in ended.stderr, "Traceback" in ended.stderr) == (1, True, False)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_idle_server_stops_at_once_with_exit_code_0(repository, number):
     with dummy(repository) as server:

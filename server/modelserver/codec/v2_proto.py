@@ -20,6 +20,7 @@ from modelserver.errors import InvalidRequest
 from modelserver.tensors import NUMPY, Request, Response, Tensor
 
 _RAW_INPUT = 7 << 3 | 2
+_FIXED = {1: 8, 5: 4}
 _RAW_OUTPUT = bytes([6 << 3 | 2])
 _CONTENTS = {
     "BOOL": "bool_contents",
@@ -62,15 +63,23 @@ def _raw_spans(message: bytes) -> Iterator[tuple[int, int, int]]:
     while position < end:
         field_start = position
         tag, position = _varint(message, position)
-        if tag & 7 != 2:
-            # The message has no other kind of field; leave it to protobuf to complain.
-            return
-        length, position = _varint(message, position)
+        length, position = _length(message, position, tag & 7)
         if position + length > end:
             raise DecodeError
         if tag == _RAW_INPUT:
             yield field_start, position, position + length
         position += length
+
+
+def _length(message: bytes, position: int, wire_type: int) -> tuple[int, int]:
+    """How long a field's value is and where it starts; all but length-delimited ones are unknown fields."""
+    if wire_type == 2:
+        return _varint(message, position)
+    if wire_type == 0:
+        return 0, _varint(message, position)[1]
+    if wire_type in _FIXED:
+        return _FIXED[wire_type], position
+    raise DecodeError
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:

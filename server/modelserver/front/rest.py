@@ -1,6 +1,7 @@
 """KServe v2 over REST: the infer route as bare ASGI, FastAPI for everything that is not hot."""
 
 import asyncio
+import logging
 import re
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +18,7 @@ from modelserver.errors import InvalidRequest, NotFound, NotReady, ServerError, 
 from modelserver.front.status import Health, Receive, Scope, Send, StatusApp, respond, respond_error
 from modelserver.tensors import Call, Request, Spec
 
+LOG = logging.getLogger(__name__)
 MAX_BODY_BYTES = 1 << 30
 EXTENSIONS = ("binary_tensor_data",)
 _INFER = re.compile(rb"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer/?")
@@ -54,6 +56,10 @@ class RestApp:
         except ServerError as error:
             headers += [("retry-after", "1")] if error.http == 429 else []
             await respond_error(send, error.http, str(error), *headers)
+            return
+        except Exception:
+            LOG.exception("a REST request failed in a way nobody foresaw")
+            await respond_error(send, 500, "Internal error; the server's log tells more", *headers)
             return
         if json_length is None:
             await respond(send, 200, body, *headers)
@@ -136,6 +142,10 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(ServerError)
     async def told(_request: HttpRequest, error: ServerError) -> JSONResponse:
         return JSONResponse({"error": str(error)}, error.http)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_request: HttpRequest, _error: Exception) -> JSONResponse:
+        return JSONResponse({"error": "Internal error; the server's log tells more"}, 500)
 
     @app.exception_handler(HTTPException)
     async def refused(request: HttpRequest, error: HTTPException) -> JSONResponse:
