@@ -9,12 +9,9 @@ from devcluster import paths, system
 from devcluster.errors import RequirementMissing
 from devcluster.process import Runner, owned_by, stop_all
 
+OWNER = "engine"
 _PID_FILE = Path("/var/run/docker.pid")
 _SYSTEM_CONFIGURATION = Path("/etc/docker/daemon.json")
-
-
-def owner() -> str:
-    return f"engine:{paths.cache()}"
 
 
 def log() -> Path:
@@ -22,7 +19,7 @@ def log() -> Path:
 
 
 def is_ours() -> bool:
-    return any(process.program == "dockerd" for process in owned_by(owner()))
+    return any(process.program == "dockerd" for process in owned_by(OWNER))
 
 
 def start(runtimes: dict[str, Path]) -> None:
@@ -32,11 +29,11 @@ def start(runtimes: dict[str, Path]) -> None:
     if not is_ours():
         _before().write_text(_iptables("-S", "FORWARD").splitlines()[0])
     program = system.find("dockerd") or "dockerd"
-    Runner(owner()).start([program, f"--config-file={configuration}", f"--pidfile={_PID_FILE}"], log())
+    Runner(OWNER).start([program, f"--config-file={configuration}", f"--pidfile={_PID_FILE}"], log())
 
 
 def check_alive() -> None:
-    names = {process.program for process in owned_by(owner())}
+    names = {process.program for process in owned_by(OWNER)}
     if not names & {"dockerd", "setsid"}:
         last = "\n".join(log().read_text(errors="replace").splitlines()[-5:])
         raise RequirementMissing(f"The docker daemon ended by itself; its last words in {log()}:\n{last}")
@@ -44,9 +41,9 @@ def check_alive() -> None:
 
 def stop() -> bool:
     """End our daemon and take away its bridge and its firewall rules."""
-    if not owned_by(owner()):
+    if not owned_by(OWNER):
         return False
-    stop_all(owner(), patience=30)
+    stop_all(OWNER, patience=30)
     _PID_FILE.unlink(missing_ok=True)
     _remove_network()
     return True
@@ -77,17 +74,17 @@ def _remove_network() -> None:
     kept = [line for line in _iptables_save().splitlines() if "DOCKER" not in line and "docker0" not in line]
     policy = _before().read_text().split()[-1] if _before().exists() else "ACCEPT"
     kept = [f":FORWARD {policy} [0:0]" if line.startswith(":FORWARD") else line for line in kept]
-    Runner(owner()).run([system.find("iptables-restore") or "iptables-restore"], text="\n".join(kept) + "\n")
-    Runner(owner()).succeeds([system.find("ip") or "ip", "link", "delete", "docker0"])
+    Runner(OWNER).run([system.find("iptables-restore") or "iptables-restore"], text="\n".join(kept) + "\n")
+    Runner(OWNER).succeeds([system.find("ip") or "ip", "link", "delete", "docker0"])
     _before().unlink(missing_ok=True)
 
 
 def _iptables(*arguments: str) -> str:
-    return Runner(owner()).run([system.find("iptables") or "iptables", "-w", *arguments])
+    return Runner(OWNER).run([system.find("iptables") or "iptables", "-w", *arguments])
 
 
 def _iptables_save() -> str:
-    return Runner(owner()).run([system.find("iptables-save") or "iptables-save"])
+    return Runner(OWNER).run([system.find("iptables-save") or "iptables-save"])
 
 
 def _before() -> Path:

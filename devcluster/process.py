@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from devcluster import paths
 from devcluster.errors import CommandFailed
 
-OWNER = "DEVCLUSTER_OWNER"
+_VARIABLE = "DEVCLUSTER_OWNER"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Runner:
             )
 
     def variables(self) -> dict[str, str]:
-        return {**os.environ, **self.environment, OWNER: self.owner}
+        return {**os.environ, **self.environment, _VARIABLE: _value(self.owner)}
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Process:
 
 def owned_by(owner: str) -> list[Process]:
     """The living programs of an owner, found in the kernel's own list."""
-    mark = f"{OWNER}={owner}".encode()
+    mark = f"{_VARIABLE}={_value(owner)}".encode()
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -135,6 +136,11 @@ def _end(process: Process, owner: str, with_signal: signal.Signals, *, wait: flo
         pass
     finally:
         os.close(descriptor)
+
+
+def _value(owner: str) -> str:
+    """Owners of different caches are different: each cache has its own locks."""
+    return f"{owner} of {paths.cache()}"
 
 
 def _shown(words: Sequence[str]) -> str:

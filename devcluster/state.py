@@ -90,7 +90,7 @@ def directory_of(name: str) -> Path:
 
 
 def owner_of(name: str) -> str:
-    return f"cluster:{directory_of(name)}"
+    return f"cluster {check_name(name)}"
 
 
 def begin(cluster: Cluster) -> None:

@@ -1,0 +1,58 @@
+"""A build whose command was killed: the next `down` ends it and takes its files away."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devcluster import gobuild, paths, process, rootfs
+from tests.support import traces
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache of its own, so that no build of anybody else is met."""
+    monkeypatch.setenv("MODELSERVER_CACHE", str(tmp_path))
+    yield tmp_path
+    process.stop_all(gobuild.OWNER)
+    process.stop_all(rootfs.OWNER)
+
+
+def kill_during(code, running):
+    started = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    traces.until(running, "the build has begun")
+    os.kill(started.pid, signal.SIGKILL)
+    started.wait()
+
+
+def down():
+    command = [sys.executable, "-m", "devcluster", "down", "--name", "none"]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=60, capture_output=True)
+
+
+def test_go_builds_end_and_leave_no_half_built_program(cache):
+    begun = lambda: process.owned_by(gobuild.OWNER) and list(cache.glob("bin/*/.building-*"))  # noqa: E731
+    kill_during("import devcluster; devcluster.binaries()", begun)
+    assert process.owned_by(gobuild.OWNER)
+    down()
+    assert process.owned_by(gobuild.OWNER) == []
+    assert list(cache.glob("bin/*/.building-*")) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="debootstrap needs root")
+def test_debootstrap_ends_and_leaves_no_mount(cache):
+    code = "from devcluster import progress, rootfs; rootfs.bootstrap(progress.Progress(0))"
+    begun = lambda: list(cache.glob("base/.building-*/root"))  # noqa: E731
+    kill_during(code, begun)
+    assert process.owned_by(rootfs.OWNER)
+    down()
+    assert process.owned_by(rootfs.OWNER) == []
+    assert list(cache.glob("base/.building-*")) == []
+    assert str(paths.cache()) not in Path("/proc/self/mountinfo").read_text()
