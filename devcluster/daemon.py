@@ -7,7 +7,7 @@ from pathlib import Path
 
 from devcluster import paths, system
 from devcluster.errors import RequirementMissing
-from devcluster.process import Runner, owned_by, stop_all
+from devcluster.process import Runner, end, owned_by, stop_all
 
 OWNER = "engine"
 _PID_FILE = Path("/var/run/docker.pid")
@@ -43,7 +43,10 @@ def stop() -> bool:
     """End our daemon and take away its bridge and its firewall rules."""
     if not owned_by(OWNER):
         return False
-    stop_all(OWNER, patience=30)
+    for process in owned_by(OWNER):
+        if process.program == "dockerd":  # it ends the others in its own order
+            end(process, OWNER, signal.SIGTERM, wait=30)
+    stop_all(OWNER)
     _PID_FILE.unlink(missing_ok=True)
     _remove_network()
     return True

@@ -116,13 +116,12 @@ def stop_all(owner: str, *, patience: float = 0) -> list[Process]:
         for process in living:
             stopped[process.pid] = process
             polite = time.monotonic() < deadline
-            _end(
-                process, owner, signal.SIGTERM if polite else signal.SIGKILL, wait=patience if polite else 10
-            )
+            end(process, owner, signal.SIGTERM if polite else signal.SIGKILL, wait=patience if polite else 10)
     return list(stopped.values())
 
 
-def _end(process: Process, owner: str, with_signal: signal.Signals, *, wait: float) -> None:
+def end(process: Process, owner: str, with_signal: signal.Signals, *, wait: float) -> None:
+    """Send one signal to a program, if it still is the owner's, and wait until it is gone."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:

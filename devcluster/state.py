@@ -65,7 +65,9 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         """The variables with which kubectl, helm and kind use this cluster."""
         search = f"{self.binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        return {"KUBECONFIG": str(self.kubeconfig), "PATH": search, **self.engine}
+        # What kubectl and helm remember of this API server goes with the cluster.
+        cached = str(self.directory / "kubectl-cache")
+        return {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": cached, "PATH": search, **self.engine}
 
     def kubectl(self, *arguments: str, text: str | None = None, timeout: float = 60) -> str:
         runner = Runner(self.owner, self.environment())
