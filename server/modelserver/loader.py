@@ -31,9 +31,11 @@ class Loader:
         self._free = free
         self._seconds: dict[tuple[str, int], float] = {}
 
-    def load(self, files: VersionFiles, settings: ModelSettings, plan: Plan, is_swap: bool) -> LoadedModel:
+    def load(
+        self, files: VersionFiles, settings: ModelSettings, plan: Plan, *, beside_others: bool
+    ) -> LoadedModel:
         """Runs in the loading thread."""
-        if is_swap:
+        if beside_others:
             self._require_room(files)
         started = time.perf_counter()
         loaded = load(self._devices, files.model, settings.shaping, plan)
@@ -43,11 +45,11 @@ class Loader:
         return loaded
 
     def _require_room(self, files: VersionFiles) -> None:
-        """Rather keep the old than be killed half-way to the new."""
+        """Rather keep what is served than be killed half-way to the new."""
         free, need = self._free(), int(files.size * GROWTH) + FIXED_BYTES
         if free is not None and free < need:
             raise NoMemoryForSwap(
-                f"NoMemoryForSwap: the new model needs about {need >> 20} MiB next to the old one"
+                f"NoMemoryForSwap: loading needs about {need >> 20} MiB next to what is served"
                 f" and the memory limit leaves {free >> 20} MiB; raise the limit or replace the process"
             )
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from modelserver.config import Configuration, ModelSettings
@@ -233,7 +234,9 @@ class Registry:
         if old is None:
             version.state = "LOADING"
         try:
-            new = await self._in_thread(self._loader.load, files, settings, wanted, old is not None)
+            new = await self._in_thread(
+                partial(self._loader.load, files, settings, wanted, beside_others=self._serves_anything())
+            )
         except LoadFailed as error:
             return self._note_failure(version, key, str(error))
         version.loaded, version.key, version.plan = new, key, wanted
@@ -242,6 +245,9 @@ class Registry:
         if old is not None:
             self._let_go(old)
         return True
+
+    def _serves_anything(self) -> bool:
+        return any(model.available for model in self.models.values())
 
     def _note_failure(self, version: Version, key: object, reason: str) -> bool:
         """Keep what is served; try again when something changes, or later and later."""

@@ -75,6 +75,19 @@ def test_preprocessing_happens_inside_the_model(repository):
         assert told == {"name": "image", "datatype": "UINT8", "shape": [1, 4, 5, 3]}
 
 
+@pytest.mark.parametrize(("colours", "is_swapped"), [("BGR:RGB", True), ("RGB:RGB", False)])
+def test_the_colour_order_is_what_the_client_sends_then_what_the_model_wants(repository, colours, is_swapped):
+    path = str(repository / "planar")
+    arguments = ("--layout", "NHWC:NCHW", "--color_format", colours)
+    with ServerProcess("--model_name", "m", "--model_path", path, *arguments) as server:
+        server.wait_ready()
+        sent = {"name": "image", "shape": [1, 8, 6, 3], "datatype": "UINT8", "data": [1, 2, 3] * 48}
+        status, raw, _ = server.post("/v2/models/m/infer", {"inputs": [sent]})
+        assert status == 200, raw
+        planes = json.loads(raw)["outputs"][0]["data"]
+        assert planes[::48] == ([3, 2, 1] if is_swapped else [1, 2, 3])
+
+
 def test_mean_scale_and_precision_are_applied_in_their_order(repository):
     path = str(repository / "dummy")
     arguments = ("--precision", "u8:fp32", "--mean", "2", "--scale", "4", "--layout", "NC")
@@ -101,9 +114,9 @@ def test_a_swap_without_room_keeps_the_old_and_says_so(repository):
     settings = ModelSettings("slow", str(repository / "slow"), shaping=Shaping())
     chosen = plan(Wish(), Machine((0,), 2, None), Neighbours())
     loader = Loader(Devices(None), Metrics(), None, lambda: files.size // 2)
-    loader.load(files, settings, chosen, False).close()
-    with pytest.raises(NoMemoryForSwap, match=r"NoMemoryForSwap: the new model needs about \d+ MiB"):
-        loader.load(files, settings, chosen, True)
+    loader.load(files, settings, chosen, beside_others=False).close()
+    with pytest.raises(NoMemoryForSwap, match=r"NoMemoryForSwap: loading needs about \d+ MiB"):
+        loader.load(files, settings, chosen, beside_others=True)
 
 
 def lines(server):
