@@ -90,7 +90,7 @@ def _read(name: str) -> list[ModelServer]:
     except OSError as error:
         raise Invalid(f"{name} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
-        raise Invalid(f"{name} is no YAML: {error}") from None
+        raise Invalid(f"{name} is no YAML: {' '.join(str(error).split())}") from None
     servers = [parse(item) for item in documents if item.get("kind") == KIND]
     if not servers:
         raise Invalid(f"{name} holds no {KIND}")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from modelserver_operator.children import Child, read_child
 from modelserver_operator.cluster import Cluster, Event
-from modelserver_operator.errors import ApiError, Conflict
+from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding
 from modelserver_operator.facts import Outcome
 from modelserver_operator.plan import Change, Plan, Why
 from modelserver_operator.store import Store
@@ -37,7 +37,7 @@ class Work:
                 if not await self._change(change):
                     taken.append(_name(change))
             except ApiError as error:
-                if error.status not in _REFUSALS:
+                if isinstance(error, NamespaceEnding) or error.status not in _REFUSALS:
                     raise
                 outcome = Outcome(refused=str(error))
                 break

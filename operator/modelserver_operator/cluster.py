@@ -16,7 +16,7 @@ from kubernetes.aio import client, config
 from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND, PLURAL
 from modelserver_operator.children import Child, Desired
-from modelserver_operator.errors import ApiError, Conflict, Forbidden, NotFound
+from modelserver_operator.errors import ApiError, Conflict, Forbidden, NamespaceEnding, NotFound
 from modelserver_operator.facts import Pod
 
 Raw = Mapping[str, Any]
@@ -171,11 +171,13 @@ def _content_type(method: str, query: Mapping[str, str]) -> str:
 
 async def _error(answer: Any, method: str, path: str) -> ApiError:
     try:
-        message = (await answer.response.json()).get("message", "")
+        body = await answer.response.json()
     except ValueError:
-        message = ""
+        body = {}
     status: int = answer.status
-    return _ERRORS.get(status, ApiError)(status, f"{method} {path}: {status} {message or answer.reason}")
+    causes = {cause.get("reason") for cause in (body.get("details") or {}).get("causes") or []}
+    kind = NamespaceEnding if "NamespaceTerminating" in causes else _ERRORS.get(status, ApiError)
+    return kind(status, f"{method} {path}: {status} {body.get('message') or answer.reason}")
 
 
 def _path(kind: str, namespace: str | None, name: str = "") -> str:

@@ -5,6 +5,7 @@ OperatorError
 ├── NotInstalled     the CRD is missing: said once, then the process ends
 └── ApiError         the API server refused or did not answer: retried with back-off
     ├── Forbidden    a right is missing
+    │   └── NamespaceEnding   the namespace is being deleted, and everything in it
     ├── Conflict     somebody else owns the object or its fields
     └── NotFound     it is not there (any more)
 """
@@ -36,6 +37,10 @@ class ApiError(OperatorError):
 
 class Forbidden(ApiError):
     """A right is missing, or an admission policy or a quota said no."""
+
+
+class NamespaceEnding(Forbidden):
+    """The namespace is being deleted: nothing can be created there any more."""
 
 
 class Conflict(ApiError):

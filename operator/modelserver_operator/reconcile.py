@@ -15,7 +15,7 @@ from modelserver_operator.carry_out import Work
 from modelserver_operator.cluster import Cluster, Event
 from modelserver_operator.conditions import Type, is_settled, judge, reject
 from modelserver_operator.desired import Images, render, revision
-from modelserver_operator.errors import Invalid
+from modelserver_operator.errors import Invalid, NamespaceEnding
 from modelserver_operator.facts import Facts, Outcome, Report
 from modelserver_operator.plan import plan
 from modelserver_operator.probe import Prober
@@ -51,7 +51,11 @@ class Reconciler:
             status = reject(error, body["metadata"].get("generation", 0), previous, self.now())
             await self._write(body, previous, status, [])
             return None
-        return await self._make_true(key, body, server, previous)
+        try:
+            return await self._make_true(key, body, server, previous)
+        except NamespaceEnding:
+            # The namespace's deletion takes the children first and this object last.
+            return self.resync_seconds
 
     async def _make_true(
         self, key: Key, body: Mapping[str, Any], server: ModelServer, previous: Status

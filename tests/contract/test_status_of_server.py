@@ -1,4 +1,4 @@
-"""GET /status of a live server is what the contract says, in every state a reader can meet."""
+"""The operator's reader takes every document the status contract allows, and nothing else."""
 
 import json
 from pathlib import Path
@@ -6,66 +6,67 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.support import models
-from tests.support.server_process import ServerProcess, wait_until
+from modelserver_operator.facts import Said, SaidModel, SaidVersion, read_report
 
 SCHEMA = json.loads((Path(__file__).parent / "status.schema.json").read_text())
-CONFIG_SCHEMA = json.loads((Path(__file__).parent / "config.schema.json").read_text())
+MODEL = SCHEMA["properties"]["models"]["items"]
+VERSION = MODEL["properties"]["versions"]["items"]
+LOADED = {
+    "name": "m", "device": "CPU", "executionDevices": ["CPU"], "streams": 1, "nireq": 2, "hint": "LATENCY",
+    "threads": 1, "revision": "r", "error": None,
+    "versions": [{"version": 1, "state": "AVAILABLE", "wanted": True, "error": None}],
+}  # fmt: skip
+EMPTY = {
+    **LOADED, "executionDevices": [], "streams": None, "nireq": None, "hint": None, "threads": None,
+    "revision": None, "error": "no such file", "versions": [],
+}  # fmt: skip
+DOCUMENT = {
+    "schemaVersion": 1, "serverVersion": "0.1.0", "revision": "r", "ready": True, "draining": False,
+    "affinity": [0, 1], "cpusOnline": 4, "quota": 1.5, "threads": 2, "pinning": False,
+    "pinningReason": "shared", "workers": 1, "warnings": ["streams were capped"], "models": [LOADED, EMPTY],
+}  # fmt: skip
+BARE = {key: DOCUMENT[key] for key in SCHEMA["required"]} | {"revision": None, "quota": None, "models": []}
 
 
-def check(document):
-    jsonschema.Draft202012Validator(SCHEMA).validate(document)
-    return document
+@pytest.mark.parametrize("document", [DOCUMENT, BARE], ids=["everything", "only what is required"])
+def test_a_document_of_the_contract_is_understood(document: dict):
+    jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
+
+    said = read_report(json.dumps(document).encode()).said
+
+    assert said is not None
+    assert said.revision == document["revision"]
+    assert [model.name for model in said.models] == [model["name"] for model in document["models"]]
 
 
-@pytest.fixture
-def config(tmp_path):
-    """A config.json as the operator writes it: one good model, one broken, one without files."""
-    models.save(models.dummy(), tmp_path / "good" / "1")
-    (tmp_path / "broken" / "1").mkdir(parents=True)
-    (tmp_path / "broken" / "1" / "model.xml").write_text("<net")
-    (tmp_path / "empty").mkdir()
-    document = {
-        "revision": "r1",
-        "server": {"file_system_poll_wait_seconds": 1},
-        "model_config_list": [
-            {"config": {"name": name, "base_path": str(tmp_path / name), "target_device": "CPU"}}
-            for name in ("good", "broken", "empty")
-        ],
-    }
-    jsonschema.Draft202012Validator(CONFIG_SCHEMA).validate(document)
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(document))
-    return path
+def test_a_field_of_a_later_server_is_passed_over():
+    later = {**DOCUMENT, "invented": 1, "models": [{**LOADED, "invented": {"a": 1}}]}
+
+    assert read_report(json.dumps(later).encode()).said is not None
 
 
-def test_the_document_fits_the_schema_while_loading_when_failed_and_when_served(config):
-    with ServerProcess("--config_path", str(config)) as server:
-        wait_until(lambda: server.answers("/v2/health/live"), 30, "liveness")
-        check(server.status())
-        wait_until(lambda: check(server.status())["revision"] == "r1", 30, "the first pass")
-        document = check(server.status())
-        good, broken, empty = document["models"]
-        assert (document["ready"], document["draining"]) == (False, False)
-        assert (good["error"], good["revision"], good["executionDevices"]) == (None, "r1", ["CPU"])
-        assert (good["hint"], good["threads"] >= 1, good["nireq"] >= 1) == ("THROUGHPUT", True, True)
-        assert good["versions"] == [{"version": 1, "state": "AVAILABLE", "wanted": True, "error": None}]
-        assert (broken["revision"], broken["streams"], broken["versions"][0]["state"]) == (
-            None,
-            None,
-            "LOADING",
-        )
-        assert broken["error"]
-        assert broken["error"] == broken["versions"][0]["error"]
-        assert "No version found" in empty["error"]
-        assert empty["versions"] == []
+@pytest.mark.parametrize("field", [key for key in SCHEMA["required"] if key != "serverVersion"])
+def test_a_document_without_a_required_field_is_refused_naming_it(field: str):
+    document = {key: value for key, value in DOCUMENT.items() if key != field}
+
+    assert field in read_report(json.dumps(document).encode()).problem
 
 
-def test_affinity_threads_and_quota_are_the_kernels(config):
-    prefix = ("taskset", "--cpu-list", "1")
-    with ServerProcess("--config_path", str(config), "--exclusive_cpus", "1", prefix=prefix) as server:
-        wait_until(lambda: server.answers("/v2/models/good/ready"), 30, "the good model")
-        document = check(server.status())
-        assert (document["affinity"], document["threads"]) == ([1], 1)
-        assert document["cpusOnline"] >= 2
-        assert "3 models share" in document["pinningReason"] or "2 models share" in document["pinningReason"]
+@pytest.mark.parametrize("text", [b"", b"<html>", b"[]", b"null", b"\xff"])
+def test_what_is_no_status_is_no_crash(text: bytes):
+    assert "not understood" in read_report(text).problem
+
+
+def test_a_later_version_of_the_contract_asks_for_a_newer_operator():
+    assert (
+        "upgrade the operator" in read_report(json.dumps({**DOCUMENT, "schemaVersion": 2}).encode()).problem
+    )
+
+
+@pytest.mark.parametrize(
+    ("reader", "schema"),
+    [(Said, SCHEMA), (SaidModel, MODEL), (SaidVersion, VERSION)],
+    ids=["top", "model", "version"],
+)
+def test_the_reader_knows_no_field_that_is_not_in_the_contract(reader, schema: dict):
+    assert {field.alias for field in reader.model_fields.values()} <= set(schema["properties"])

@@ -1,11 +1,16 @@
 """A real API server with the chart's CRD and RBAC, and the operator as a process under that account."""
 
+import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from devcluster.demo.kubernetes import Kubernetes, until
+from tests.support import models
+from tests.support.kubelet_part import RunningPod, Start, ports
+from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, install, kubeconfig
 
 
@@ -43,3 +48,30 @@ def kubernetes(cluster: Kubernetes) -> Iterator[Kubernetes]:
     until("the default ServiceAccount", lambda: mine.items("serviceaccounts"), timeout=30)
     yield mine
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("models")
+    models.save(models.dummy(), root / "dummy" / "1")
+    return root
+
+
+@pytest.fixture
+def start(
+    kubernetes: Kubernetes, operator: OperatorProcess, repository: Path, tmp_path: Path
+) -> Iterator[Start]:
+    """Apply an object and run its one pod on these CPUs."""
+    running: list[RunningPod] = []
+
+    def run(cpus: str = "0", model: str = "dummy", **spec) -> RunningPod:
+        entry = {"name": "dummy", "uri": f"file://{repository / model}"}
+        kubernetes.apply(json.dumps(model_server(models=[entry], ports=ports(), **spec)))
+        pod = RunningPod(kubernetes, tmp_path, cpus)
+        pod.__enter__()
+        running.append(pod)
+        return pod
+
+    yield run
+    for pod in running:
+        pod.__exit__()

@@ -80,7 +80,9 @@ def test_the_status_speaks_of_this_generation(kubernetes: Kubernetes, operator: 
     assert status["endpoints"]["grpc"] == f"server.{kubernetes.namespace}.svc:8080"
 
 
-def test_the_operator_leaves_no_annotation_and_no_finalizer(kubernetes: Kubernetes, operator: OperatorProcess):
+def test_the_operator_leaves_no_annotation_and_no_finalizer(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
     created(kubernetes)
 
     metadata = kubernetes.get("modelserver", "server")["metadata"]

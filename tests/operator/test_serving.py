@@ -1,49 +1,14 @@
 """What real servers report becomes the object's status."""
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from devcluster.demo.kubernetes import Kubernetes, until
-from tests.support import models
-from tests.support.kubelet_part import RunningPod, ports
-from tests.support.modelservers import model_server
-from tests.support.operator_process import OperatorProcess
+from tests.support.kubelet_part import Start
 
 pytestmark = pytest.mark.api
 SOON = 15
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("models")
-    models.save(models.dummy(), root / "dummy" / "1")
-    return root
-
-
-Start = Callable[..., RunningPod]
-
-
-@pytest.fixture
-def start(
-    kubernetes: Kubernetes, operator: OperatorProcess, repository: Path, tmp_path: Path
-) -> Iterator[Start]:
-    """Apply an object and run its one pod on these CPUs."""
-    running: list[RunningPod] = []
-
-    def run(cpus: str = "0", model: str = "dummy", **spec) -> RunningPod:
-        entry = {"name": "dummy", "uri": f"file://{repository / model}"}
-        kubernetes.apply(json.dumps(model_server(models=[entry], ports=ports(), **spec)))
-        pod = RunningPod(kubernetes, tmp_path, cpus)
-        pod.__enter__()
-        running.append(pod)
-        return pod
-
-    yield run
-    for pod in running:
-        pod.__exit__()
 
 
 def wait_for(kubernetes: Kubernetes, condition: str, status: str, reason: str, timeout: float = SOON) -> dict:
@@ -116,7 +81,9 @@ def test_a_changed_hint_is_brought_to_the_same_pod_and_read_back(kubernetes: Kub
     pod.become_ready()
     kubernetes.wait_for("server", timeout=SOON)
 
-    kubernetes.kubectl("patch", "modelserver", "server", "--type=merge", "-p", '{"spec": {"hint": "LATENCY"}}')
+    kubernetes.kubectl(
+        "patch", "modelserver", "server", "--type=merge", "-p", '{"spec": {"hint": "LATENCY"}}'
+    )
 
     wait_for(kubernetes, "Ready", "False", "OldConfiguration")
     revision = json.loads(kubernetes.get("configmap", "server-config")["data"]["config.json"])["revision"]

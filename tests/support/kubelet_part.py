@@ -1,4 +1,4 @@
-"""The part of a kubelet that tests on a bare API server need: a real server as the process of a real Pod object.
+"""The part of a kubelet that tests on a bare API server need: a real server behind a real Pod object.
 
 The server is ours and runs with the very arguments of the Pod; only who starts it differs.
 """
@@ -7,7 +7,9 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from devcluster.demo.kubernetes import Kubernetes, until
 from tests.support.server_process import command, environment, fetch, free_port, wait_until
@@ -29,7 +31,7 @@ class RunningPod:
         self.name = ""
         self.process: subprocess.Popen | None = None
 
-    def __enter__(self) -> "RunningPod":
+    def __enter__(self) -> Self:
         (pod,) = until("a pod", lambda: self._kubernetes.items("pods"), timeout=20)
         self.name = pod["metadata"]["name"]
         self.bring_configuration()
@@ -92,7 +94,13 @@ class RunningPod:
             ],
         }
         self._kubernetes.kubectl(
-            "patch", "pod", self.name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
+            "patch",
+            "pod",
+            self.name,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            json.dumps({"status": status}),
         )
 
     def said(self) -> bytes:
@@ -107,3 +115,6 @@ class RunningPod:
             return fetch(f"http://127.0.0.1:{self.status_port}{path}")[0] == 200
         except OSError:
             return False
+
+
+Start = Callable[..., RunningPod]

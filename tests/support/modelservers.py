@@ -69,7 +69,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"hint": "THROUGHPUT", "pluginConfig": {"CPU_THROUGHPUT_STREAMS": "4"}},
         r"_THROUGHPUT_STREAMS beside hint",
     ),
-    "ENABLE_CPU_RESERVATION": ({"pluginConfig": {"ENABLE_CPU_RESERVATION": "YES"}}, r"cpuManagerPolicy static"),
+    "ENABLE_CPU_RESERVATION": (
+        {"pluginConfig": {"ENABLE_CPU_RESERVATION": "YES"}},
+        r"cpuManagerPolicy static",
+    ),
     "an accelerator without a device that uses it": (
         {"accelerator": {"resourceName": "gpu.intel.com/xe"}},
         r"accelerator is set, but no device uses one",

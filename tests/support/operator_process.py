@@ -42,7 +42,11 @@ def install(kubernetes: Kubernetes) -> None:
 def kubeconfig(kubernetes: Kubernetes, directory: Path) -> Path:
     """A kubeconfig that holds nothing but a token of the chart's ServiceAccount."""
     admin = yaml.safe_load(Path(kubernetes.environment["KUBECONFIG"]).read_text())
-    token = Kubernetes(kubernetes.environment, SYSTEM).kubectl("create", "token", RELEASE, "--duration=2h").strip()
+    token = (
+        Kubernetes(kubernetes.environment, SYSTEM)
+        .kubectl("create", "token", RELEASE, "--duration=2h")
+        .strip()
+    )
     content = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -106,8 +110,8 @@ class Requests:
     )
     VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
     RESOURCES = (
-        "modelservers", "modelservers/status", "configmaps", "services", "serviceaccounts", "deployments", "pods",
-        "events",
+        "modelservers", "modelservers/status", "configmaps", "services", "serviceaccounts", "deployments",
+        "pods", "events",
     )  # fmt: skip
 
     def __init__(self, kubernetes: Kubernetes) -> None:
@@ -118,7 +122,7 @@ class Requests:
         schemas = [self._schema(f"{v}-{r.replace('/', '-')}", v, r, 300) for v, r in pairs]
         schemas.append(self._schema("any-other", "*", "*", 301))
         self._kubernetes.kubectl(
-            "apply", "--server-side", "-f", "-", stdin="\n---\n".join(json.dumps(s) for s in schemas)
+            "apply", "--server-side", "-f", "-", stdin="\n---\n".join(map(json.dumps, schemas))
         )
         until("the flow schemas count", self._is_counting, timeout=30)
 
