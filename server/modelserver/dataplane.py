@@ -31,7 +31,7 @@ class DataPlane:
         """One inference: `decode` gives the tensors, `encode` turns borrowed outputs into an answer."""
         started = time.perf_counter()
         version = self._find(call)
-        passage = Passage(call.deadline)
+        passage = Passage(call.deadline, call.gone)
         try:
             answer = await self._infer(version, decode, encode, passage)
         except BaseException as error:

@@ -7,6 +7,7 @@ ServerError
 ├── NotReady              503  UNAVAILABLE         it exists but is not served (yet)
 ├── Overloaded            429  RESOURCE_EXHAUSTED  the queue in front of the model is full
 ├── DeadlineExceeded      504  DEADLINE_EXCEEDED   the caller's time ran out while waiting
+├── CallerGone            499  CANCELLED           the caller hung up while waiting
 ├── InferenceFailed       500  INTERNAL            OpenVINO failed on a valid request
 ├── ConfigError           400  INVALID_ARGUMENT    a configuration that cannot be followed
 │   └── UsageError                                 ... given on the command line
@@ -64,6 +65,13 @@ class DeadlineExceeded(ServerError):
 
     http = 504
     grpc = "DEADLINE_EXCEEDED"
+
+
+class CallerGone(ServerError):
+    """The caller hung up while the request waited; nobody reads the answer."""
+
+    http = 499
+    grpc = "CANCELLED"
 
 
 class InferenceFailed(ServerError):

@@ -4,6 +4,7 @@ A tensor's data is a numpy array over the memory it arrived in. Two datatypes ha
 twin: BF16 travels as its raw bits in uint16, BYTES as an object array of `bytes`.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,3 +92,5 @@ class Call:
     version: int | None
     deadline: float | None = None
     """On the loop's clock; None waits as long as the queue allows."""
+    gone: Callable[[], Awaitable[None]] | None = None
+    """Returns when the caller has hung up; asked only while the request has to wait."""

@@ -230,6 +230,31 @@ def test_a_full_queue_refuses_with_429_and_the_gauges_return_to_zero(repository)
         assert metrics_line(server, b"ovms_infer_req_active").endswith(b" 0")
 
 
+def test_a_rest_caller_that_hangs_up_leaves_the_queue(repository):
+    path = str(repository / "slow")
+    arguments = ("--nireq", "1", "--streams", "1", "--metrics_enable")
+    body = json.dumps(
+        {"inputs": [{"name": "x", "shape": [64, 1024], "datatype": "FP32", "data": [0] * SLOW.size}]}
+    ).encode()
+    head = f"POST /v2/models/slow/infer HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+    with ServerProcess("--model_name", "slow", "--model_path", path, *arguments) as server:
+        server.wait_ready()
+        callers = [socket.create_connection(("127.0.0.1", server.rest_port)) for _ in range(40)]
+        for caller in callers:
+            caller.sendall(head.encode() + body)
+        wait_until(
+            lambda: not metrics_line(server, b"modelserver_queue_waiting").endswith(b" 0"), 10, "a queue"
+        )
+        for caller in callers:
+            caller.close()
+        wait_until(
+            lambda: metrics_line(server, b"ovms_current_requests").endswith(b" 0"), 20, "an empty server"
+        )
+        done = metrics_line(server, b"ovms_inference_time_us_count").split()[-1]
+        assert int(done) < len(callers)
+        assert server.post("/v2/models/slow/infer", body)[0] == 200
+
+
 def test_a_cancelled_or_late_call_leaves_the_queue(repository):
     path = str(repository / "slow")
     arguments = ("--nireq", "1", "--streams", "1", "--metrics_enable")

@@ -11,7 +11,7 @@ import asyncio
 import ctypes
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +21,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from modelserver.engine.elements import share, view
-from modelserver.errors import DeadlineExceeded, InferenceFailed, Overloaded
+from modelserver.errors import CallerGone, DeadlineExceeded, InferenceFailed, Overloaded
 from modelserver.tensors import Spec
 
 T = TypeVar("T")
@@ -45,9 +45,10 @@ class Effect:
 
 @dataclass(slots=True)
 class Passage:
-    """One request's passage: when it must have started, and how long each part took."""
+    """One request's passage: until when and for whom it waits, and how long each part took."""
 
     deadline: float | None = None
+    gone: Callable[[], Awaitable[None]] | None = None
     waited: float = 0.0
     inferred: float = 0.0
 
@@ -134,7 +135,7 @@ class LoadedModel:
     ) -> T:
         """Run one inference; `encode` sees the outputs in the engine's own memory."""
         asked = time.perf_counter()
-        slot = self._free.popleft() if self._free else await self._wait_for_slot(passage.deadline)
+        slot = self._free.popleft() if self._free else await self._wait_for_slot(passage)
         try:
             started = time.perf_counter()
             self._bind(slot, arrays)
@@ -214,16 +215,17 @@ class LoadedModel:
         if self._loop is not None and self.active:
             self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
 
-    async def _wait_for_slot(self, deadline: float | None) -> _Slot:
+    async def _wait_for_slot(self, passage: Passage) -> _Slot:
         if len(self._queue) >= self.queue_limit:
             raise Overloaded(
                 f"{len(self._queue)} requests are waiting for this model already; try again later"
             )
         place: asyncio.Future[_Slot] = asyncio.get_running_loop().create_future()
+        watcher = _cancel_when_gone(place, passage)
         self._queue.append(place)
         taken = False
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(passage.deadline):
                 slot = await place
                 taken = True
                 return slot
@@ -231,7 +233,13 @@ class LoadedModel:
             raise DeadlineExceeded(
                 "the time allowed ran out while waiting for a free infer request"
             ) from None
+        except asyncio.CancelledError:
+            if watcher is not None and watcher.done():
+                raise CallerGone("the caller hung up while the request waited") from None
+            raise
         finally:
+            if watcher is not None:
+                watcher.cancel()
             if not taken:
                 self._give_up(place)
 
@@ -257,3 +265,12 @@ class LoadedModel:
 
 def _ignore(_userdata: object) -> None:
     """The callback of a request that is being let go."""
+
+
+def _cancel_when_gone(place: asyncio.Future[_Slot], passage: Passage) -> asyncio.Future[None] | None:
+    """Gives the place in the queue up when nobody waits for the answer any more."""
+    if passage.gone is None:
+        return None
+    watcher = asyncio.ensure_future(passage.gone())
+    watcher.add_done_callback(lambda _: place.cancel())
+    return watcher

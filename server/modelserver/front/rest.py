@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -70,7 +71,7 @@ class RestApp:
     async def _answer(
         self, match: re.Match[bytes], scope: Scope, receive: Receive
     ) -> tuple[bytes, int | None]:
-        call = self._call(match)
+        call = self._call(match, receive)
         headers = dict(scope["headers"])
         body = await read_body(headers, receive)
         decoded: list[v2_json.Decoded] = []
@@ -82,11 +83,13 @@ class RestApp:
 
         return await self._plane.infer(call, decode, lambda response: v2_json.encode(response, decoded[0]))
 
-    def _call(self, match: re.Match[bytes]) -> Call:
+    def _call(self, match: re.Match[bytes], receive: Receive) -> Call:
         name, version = match.groups()
         deadline = None if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
         number = _version(None if version is None else version.decode("latin-1"))
-        return Call("REST", unquote(name.decode("latin-1")), number, deadline)
+        return Call(
+            "REST", unquote(name.decode("latin-1")), number, deadline, partial(_disconnected, receive)
+        )
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -105,6 +108,12 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
             raise TooLarge(f"The request body is larger than {MAX_BODY_BYTES} bytes")
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Returns when the connection is closed; after the body nothing else can come."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _version(text: str | None) -> int | None:
