@@ -208,8 +208,7 @@ def test_render_prints_the_children_of_a_file(capsys: pytest.CaptureFixture[str]
         ),
         ("{kind: ModelServer, metadata: {name: a}, spec: {models: []}}", "spec.models: List should have"),
         (
-            "{kind: ModelServer, metadata: {name: a}, spec: {hint: LATENCY, streams: 1, "
-            'models: [{name: m, uri: "file:///m"}]}}',
+            json.dumps(model_server(hint="LATENCY", streams=1)),
             "hint and streams exclude each other",
         ),
     ],
