@@ -35,7 +35,7 @@ def up(
                 f'Cluster "{name}" is there but was started with other options: {present.wish.options()}.\n'
                 f"Remove it first (python -m devcluster down --name {name}) or choose another --name."
             )
-        if present and present.is_answering():
+        if present and (present.is_answering() or _comes_back(present)):
             return present
         return _create(name, wish)
 
@@ -100,6 +100,19 @@ def check(wish: Wish) -> None:
         raise DevclusterError(f"A cluster has 1 or 2 nodes, not {wish.nodes}.")
     if wish.cpu_policy not in ("static", "none"):
         raise DevclusterError(f'The CPU policy is static or none, not "{wish.cpu_policy}".')
+
+
+def _comes_back(cluster: Cluster, seconds: float = 60) -> bool:
+    """Whether a cluster whose engine or node was restarted answers again; that takes some ten seconds."""
+    if cluster.wish.no_node:
+        return False
+    engines.ensure()
+    deadline = time.monotonic() + seconds
+    while kindcluster.is_running(cluster) and time.monotonic() < deadline:
+        if cluster.is_answering():
+            return True
+        time.sleep(0.5)
+    return False
 
 
 def _base(engine: Engine, progress: Progress) -> None:

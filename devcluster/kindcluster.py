@@ -62,6 +62,13 @@ def load(cluster: Cluster, engine: Engine, images: tuple[str, ...]) -> None:
     )
 
 
+def is_running(cluster: Cluster) -> bool:
+    """Whether the containers of all nodes run."""
+    engine = engines.ensure()
+    running = engine.run("ps", "--quiet", "--filter", f"label={_LABEL}={cluster.name}").split()
+    return len(running) == cluster.wish.nodes
+
+
 def remove(name: str) -> None:
     """Remove what an engine holds of a cluster; without an engine there is nothing that runs."""
     engine = engines.find()

@@ -160,7 +160,9 @@ def test_two_nodes_never_share_an_exclusive_cpu_and_leave_nothing(run_name, imag
     assert traces.of(name) == {}
 
 
-def test_a_node_without_the_static_policy_gives_no_exclusive_cpu_and_a_killed_up_is_cleaned(run_name, image):
+def test_a_killed_up_is_cleaned_a_node_without_the_policy_shares_its_cpus_and_survives_a_restart(
+    run_name, image
+):
     name = f"{run_name}-none"
     command = [sys.executable, "-m", "devcluster", "up", "--name", name, "--cpu-policy", "none"]
     up = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -172,6 +174,9 @@ def test_a_node_without_the_static_policy_gives_no_exclusive_cpu_and_a_killed_up
         devcluster.load(name, image)
         apply(cluster, "default", pod("guaranteed", image, cpu="1"))
         assert len(cpus(cluster, "default", "guaranteed")) == os.cpu_count()
+        engine.ensure().run("restart", "--time=0", f"{name}-control-plane")
+        assert devcluster.up(name, cpu_policy="none") == cluster
+        assert "guaranteed" in cluster.kubectl("get", "pods")
     finally:
         up.kill()
         up.wait()

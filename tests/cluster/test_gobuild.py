@@ -1,0 +1,49 @@
+"""Which Go programs are built, and when they are built again."""
+
+import os
+
+import pytest
+
+from devcluster import gobuild, paths
+from devcluster.errors import RequirementMissing
+
+
+def test_versions_are_read_from_the_pinned_modules():
+    assert gobuild.module_version("k8s.io/kubernetes").startswith("v1.")
+    with pytest.raises(RequirementMissing, match=r"does not require example.com/none"):
+        gobuild.module_version("example.com/none")
+
+
+def test_the_tag_kubeadm_wants_of_coredns_is_the_version_that_is_built():
+    programs = gobuild.build(gobuild.FOR_USE, gobuild.Progress(0))
+    version = gobuild.module_version("k8s.io/kubernetes")
+    command = [programs / "kubeadm", "config", "images", "list", "--kubernetes-version", version]
+    images = gobuild.Runner("test").run(command)
+    assert f"/coredns:{gobuild.module_version('github.com/coredns/coredns')}\n" in images
+
+
+def test_every_program_is_pinned_by_a_tools_file():
+    for group in (*gobuild.FOR_USE, *gobuild.FOR_NODES):
+        pinned = (gobuild.MODULES / group.module / "tools.go").read_text()
+        for package in group.packages.values():
+            assert package.startswith("./") or f'"{package}"' in pinned, package
+
+
+def test_a_hash_changes_with_content_and_not_with_order(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("1")
+    two.write_text("2")
+    before = paths.fingerprint([one, two])
+    assert paths.fingerprint([two, one]) == before
+    two.write_text("3")
+    assert paths.fingerprint([one, two]) != before
+
+
+def test_entries_unused_for_a_week_are_forgotten(tmp_path):
+    old, used = tmp_path / "old", tmp_path / "used"
+    for directory in (old, used):
+        directory.mkdir()
+        os.utime(directory, (0, 0))
+    paths.forget_unused(tmp_path, used)
+    assert not old.exists()
+    assert used.exists()
