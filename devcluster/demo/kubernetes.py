@@ -98,14 +98,18 @@ class Kubernetes:
             target,
             *(f":{p}" for p in ports),
         ]
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            yield _forwarded(process, set(ports))
-        finally:
-            process.terminate()
-            process.wait(10)
+        ) as process:
+            drain = threading.Thread(target=lambda: process.stdout and process.stdout.read())
+            try:
+                found = _forwarded(process, set(ports))
+                drain.start()  # kubectl tells of every connection and would stop at a full pipe
+                yield found
+            finally:
+                process.terminate()
+                if drain.ident is not None:
+                    drain.join(10)
 
     def _run(self, command: list[str], stdin: str | None, timeout: float) -> str:
         try:
@@ -126,7 +130,7 @@ class Kubernetes:
 
 
 def _forwarded(process: subprocess.Popen[str], ports: set[int]) -> dict[int, int]:
-    """Read which ports kubectl chose; the rest of its output is drained in the background."""
+    """Read which ports kubectl chose."""
     found: dict[int, int] = {}
     said = ""
     guard = threading.Timer(30, process.kill)
@@ -141,7 +145,6 @@ def _forwarded(process: subprocess.Popen[str], ports: set[int]) -> dict[int, int
     guard.cancel()
     if not ports <= set(found):
         raise CommandError(f"kubectl port-forward: {said.strip() or 'ended without a word'}")
-    threading.Thread(target=process.stdout.read, daemon=True).start()
     return found
 
 

@@ -21,15 +21,17 @@ SYSTEM = "modelserver-system"
 ACCOUNT = f"system:serviceaccount:{SYSTEM}:{RELEASE}"
 
 
-def template(kubernetes: Kubernetes, *options: str) -> list[dict]:
+def template(kubernetes: Kubernetes, *options: str, release: str = RELEASE) -> list[dict]:
     """The chart's manifests."""
-    text = kubernetes.helm("template", RELEASE, str(CHART), "--namespace", SYSTEM, *options)
+    text = kubernetes.helm("template", release, str(CHART), "--namespace", SYSTEM, *options)
     return [document for document in yaml.safe_load_all(text) if document]
 
 
-def install(kubernetes: Kubernetes) -> None:
+def install(kubernetes: Kubernetes, *options: str, release: str = RELEASE) -> None:
     """All of the chart but the Deployment: the operator runs here as a process."""
-    manifests = [item for item in template(kubernetes) if item["kind"] != "Deployment"]
+    manifests = [
+        item for item in template(kubernetes, *options, release=release) if item["kind"] != "Deployment"
+    ]
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
     documents = "\n---\n".join(json.dumps(item) for item in (namespace, *manifests))
     system = Kubernetes(kubernetes.environment, SYSTEM)
@@ -39,12 +41,12 @@ def install(kubernetes: Kubernetes) -> None:
     )
 
 
-def kubeconfig(kubernetes: Kubernetes, directory: Path) -> Path:
+def kubeconfig(kubernetes: Kubernetes, directory: Path, account: str = RELEASE) -> Path:
     """A kubeconfig that holds nothing but a token of the chart's ServiceAccount."""
     admin = yaml.safe_load(Path(kubernetes.environment["KUBECONFIG"]).read_text())
     token = (
         Kubernetes(kubernetes.environment, SYSTEM)
-        .kubectl("create", "token", RELEASE, "--duration=2h")
+        .kubectl("create", "token", account, "--duration=2h")
         .strip()
     )
     content = {
