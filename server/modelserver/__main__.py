@@ -1,5 +1,7 @@
 """The server's command: parse, run, exit with OVMS's codes."""
 
+import logging
+import os
 import sys
 
 # Before anything imports openvino: without this package it can neither call home nor write into
@@ -18,7 +20,10 @@ def main() -> int:
         return cli.usage_failed(error)
     from modelserver import app  # noqa: PLC0415 - a wrong command line is told at once
 
-    return app.run(settings)
+    code = app.run(settings)
+    # A model that is still compiling would hold a normal exit up for as long as it takes.
+    logging.shutdown()
+    os._exit(code)
 
 
 if __name__ == "__main__":

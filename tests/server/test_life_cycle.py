@@ -1,6 +1,8 @@
 """Start, readiness, drain and stop of real processes."""
 
 import json
+import os
+import shutil
 import signal
 import socket
 import threading
@@ -87,15 +89,28 @@ def test_an_idle_server_stops_at_once_with_exit_code_0(repository, number):
     with dummy(repository) as server:
         server.wait_ready()
         server.process.send_signal(number)
-        assert server.wait(5) == 0
+        assert server.wait(15) == 0
+
+
+def test_sigterm_while_a_model_is_loading_ends_at_once_with_exit_code_0(repository, tmp_path):
+    version = tmp_path / "stuck" / "1"
+    version.mkdir(parents=True)
+    shutil.copy(repository / "slow" / "1" / "model.xml", version)
+    os.mkfifo(version / "model.bin")  # reading the weights blocks for ever
+    with ServerProcess("--model_name", "m", "--model_path", str(tmp_path / "stuck")) as server:
+        wait_until(lambda: server.answers("/v2/health/live"), 30, "liveness")
+        wait_until(lambda: server.status()["models"][0]["versions"], 10, "the load")
+        assert server.status()["models"][0]["versions"][0]["state"] == "LOADING"
+        server.terminate()
+        assert server.wait(15) == 0
 
 
 def test_while_draining_it_is_not_ready_but_answers(repository):
-    with dummy(repository, "--drain_seconds", "2", "--status_port", str(port := free_port())) as server:
+    with dummy(repository, "--drain_seconds", "4", "--status_port", str(port := free_port())) as server:
         server.wait_ready()
         server.terminate()
         ready = f"http://127.0.0.1:{port}/v2/health/ready"
-        wait_until(lambda: fetch(ready)[0] == 503, 1, "not ready at once")
+        wait_until(lambda: fetch(ready)[0] == 503, 3, "not ready at once")
         document = json.loads(fetch(f"http://127.0.0.1:{port}/status")[1])
         assert (document["draining"], document["ready"]) == (True, False)
         body = {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10}]}

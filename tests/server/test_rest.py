@@ -1,6 +1,7 @@
 """KServe v2 over REST on a real socket, with a bare client and with Triton's."""
 
 import json
+import socket
 import struct
 
 import numpy as np
@@ -305,3 +306,19 @@ def test_the_state_of_every_model_is_under_v1_config(server):
     assert told == [
         {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": "OK"}}
     ]
+
+
+def test_a_body_that_announces_too_much_is_a_413_before_it_is_read(server):
+    with socket.create_connection(("127.0.0.1", server.rest_port), 10) as caller:
+        caller.sendall(
+            b"POST /v2/models/dummy/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 2147483648\r\n\r\n"
+        )
+        assert caller.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def test_fifty_megabytes_go_both_ways(server):
+    data = np.arange(13_000_000, dtype=np.float32).reshape(1, -1)
+    with triton.InferenceServerClient(server.rest, network_timeout=60) as client:
+        given = triton.InferInput("b", list(data.shape), "FP32")
+        given.set_data_from_numpy(data)
+        assert np.array_equal(client.infer("dynamic", [given]).as_numpy("a"), data + 1)

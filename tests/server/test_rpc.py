@@ -209,12 +209,12 @@ def test_the_health_service_knows_the_server_and_its_models(server):
     with grpc.insecure_channel(server.grpc) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         for name in ("", "dummy", proto.SERVICE):
-            answer = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
+            answer = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=20)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
         with pytest.raises(grpc.RpcError) as refusal:
-            stub.Check(health_pb2.HealthCheckRequest(service="none"), timeout=5)
+            stub.Check(health_pb2.HealthCheckRequest(service="none"), timeout=20)
         assert refusal.value.code() == grpc.StatusCode.NOT_FOUND
-        watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=5)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(), timeout=20)
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         watch.cancel()
 
@@ -227,7 +227,7 @@ def test_reflection_lists_the_services_and_describes_them(server):
             reflection_pb2.ServerReflectionRequest(file_containing_symbol=proto.SERVICE),
             reflection_pb2.ServerReflectionRequest(file_containing_symbol="grpc.health.v1.Health"),
         ]
-        listed, *described = list(stub.ServerReflectionInfo(iter(asked), timeout=5))
+        listed, *described = list(stub.ServerReflectionInfo(iter(asked), timeout=20))
     names = {service.name for service in listed.list_services_response.service}
     assert {proto.SERVICE, "grpc.health.v1.Health"} <= names
     assert all(one.file_descriptor_response.file_descriptor_proto for one in described)
