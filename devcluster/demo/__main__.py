@@ -37,8 +37,9 @@ def bring_up(steps: Steps) -> tuple[Kubernetes, images.Image]:
     """Bring up the cluster with the operator installed; returns it and the server's image."""
     with steps.step("cluster and images"), concurrent.futures.ThreadPoolExecutor() as side:
         downloading = side.submit(weights.text_orientation, cache())
+        building = side.submit(lambda: (images.build("operator"), images.build("server")))
         place = target.cluster()
-        operator, server = images.build("operator"), images.build("server")
+        operator, server = building.result()
         downloading.result()
     with steps.step("load the images into the cluster"):
         place.load(operator.name, server.name)
@@ -62,10 +63,15 @@ def run() -> None:
     cpus = evidence.cpus(kubernetes, EXAMPLE)
     print(evidence.table(kubernetes, EXAMPLE, answers, cpus))
     print(f"images: server {server.size / 1e6:.0f} MB; steps: {sum(steps.seconds.values()):.0f} s in all")
-    print(
-        "The cluster keeps running: `python -m devcluster env` tells how to use it, `make demo-down` ends it."
-    )
+    print(f"{_how_to_go_on()} `make demo-down` removes what the demo made.")
     evidence.insist(answers, cpus)
+
+
+def _how_to_go_on() -> str:
+    """Tell how to use the cluster by hand."""
+    if target.given():
+        return "The operator and the example keep running in your cluster."
+    return 'The cluster keeps running; to use it by hand: eval "$(.venv/bin/python -m devcluster env)".'
 
 
 def models() -> None:
@@ -78,7 +84,7 @@ def models() -> None:
 def up() -> None:
     """Bring up the cluster with the operator and leave it."""
     bring_up(Steps())
-    print("The operator is installed. `python -m devcluster env` prints how to use the cluster.")
+    print(f"The operator is installed. {_how_to_go_on()} `make down` removes it all.")
 
 
 def down() -> None:
