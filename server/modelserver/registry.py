@@ -20,7 +20,7 @@ from modelserver.engine import LoadedModel
 from modelserver.errors import ConfigError, LoadFailed, NotFound, NotReady
 from modelserver.loader import Loader
 from modelserver.repository import Storage, VersionFiles
-from modelserver.tuning import Neighbours, Plan, has_own_threads, plan
+from modelserver.tuning import Neighbours, Plan, Wish, has_own_threads, plan
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ class Registry:
         if version.loaded is not None and version.key == key:
             version.error, version.failures = None, 0
             return True
-        if version.failed_key == key and time.monotonic() < version.retry_at:
+        if _is_backing_off(version, key):
             return version.loaded is not None
         return await self._load(version, files, model.settings, (wanted, key))
 
@@ -251,6 +251,8 @@ class Registry:
 
     def _note_failure(self, version: Version, key: object, reason: str) -> bool:
         """Keep what is served; try again when something changes, or later and later."""
+        if _is_backing_off(version, key):
+            return version.loaded is not None
         version.failures = version.failures + 1 if version.failed_key == key else 1
         version.failed_key = key
         version.retry_at = time.monotonic() + min(MAX_BACKOFF_SECONDS, 2.0**version.failures / 2)
@@ -292,9 +294,15 @@ class Registry:
         return model is None or model.versions.get(version.number, version) is version
 
 
-def _has_own_threads(wish: object) -> bool:
+def _is_backing_off(version: Version, key: object) -> bool:
+    """Whether just this was tried and failed, and its time to be tried again has not come."""
+    return version.failed_key == key and time.monotonic() < version.retry_at
+
+
+def _has_own_threads(wish: Wish) -> bool:
+    """A wish that cannot be followed is told when its model is loaded, not here."""
     try:
-        return has_own_threads(wish)  # type: ignore[arg-type]
+        return has_own_threads(wish)
     except ConfigError:
         return False
 

@@ -267,3 +267,18 @@ def test_replaced_models_give_their_threads_and_memory_back(tmp_path):
             wait_until(lambda: process.num_threads() <= min(seen or [99]), 5, "the old threads' end")
             seen.append(process.num_threads())
         assert max(seen) == min(seen)
+
+
+def test_contradictory_tuning_keeps_the_old_model_and_is_not_logged_every_second(configured, base):
+    server, config = configured
+    wrong = {"streams": 1, "plugin_config": {"PERFORMANCE_HINT": "LATENCY"}}
+    config.write("r2", {"name": "dummy", "base_path": str(base), **wrong})
+    wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+    assert "PERFORMANCE_HINT and streams" in model_status(server)["error"]
+    assert model_status(server)["revision"] == "r1"
+    assert answer(server) == (1.0, "1")
+    before = time.monotonic()
+    wait_until(lambda: time.monotonic() - before > 4, 6, "four polls")
+    assert server.log().count("PERFORMANCE_HINT and streams") <= 3
+    config.write("r3", {"name": "dummy", "base_path": str(base), "streams": 1})
+    wait_until(lambda: model_status(server)["error"] is None, 10, "the repaired tuning")
