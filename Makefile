@@ -48,8 +48,9 @@ test: lint ## everything: lint, then all tests (TESTS="tests/server -k x" narrow
 format: $(STAMP) ## let ruff format and fix
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
-generate: $(STAMP) ## the CRD from api.py, the gRPC stubs from the proto
+generate: $(STAMP) ## the CRD from api.py, the protocol's descriptors from the proto
 	@$(PYTHON) -m modelserver_operator crd > crds/modelservers.modelserver.dev.yaml
+	@PYTHON=$(CURDIR)/$(PYTHON) server/modelserver/proto/generate.sh
 
 constraints: ## renew constraints.txt with the newest versions that resolve together
 	@python3 -m venv build/constraints && build/constraints/bin/pip install --quiet '.[operator,server,dev]'
