@@ -132,6 +132,8 @@ class Cluster:
         }
         try:
             await self._request("POST", f"/api/v1/namespaces/{namespace}/events", body=body)
+        except NamespaceEnding:
+            return
         except ApiError as error:
             _logger.warning("event %s of %s/%s was not posted: %s", event.reason, namespace, name, error)
 

@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import itertools
 import logging
 from collections.abc import Coroutine
 from typing import Any
@@ -29,6 +30,8 @@ _WATCHED: dict[str, tuple[str, str, str]] = {
         for kind, (version, plural) in {**naming.CHILD_KINDS, "Pod": ("v1", "pods")}.items()
     },
 }
+_START_SECONDS = 60.0
+_GATHER_SECONDS = 2.0
 _logger = logging.getLogger(__name__)
 
 
@@ -44,12 +47,16 @@ class Application:
         self._store = Store()
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile)
         self._tasks: list[asyncio.Task[None]] = []
+        self._suspects: asyncio.Queue[str] = asyncio.Queue()
+        self._suspected: set[str] = set()
+        self._started = 0.0
         self._cluster: Cluster | None = None
         self._prober: Prober | None = None
         self._reconciler: Reconciler | None = None
 
     async def start(self) -> None:
         """Know all children before the first pass: what is not known would be written again."""
+        self._started = asyncio.get_running_loop().time()
         self._cluster, self._prober = await connect(), Prober()
         self._reconciler = Reconciler(
             store=self._store,
@@ -85,6 +92,8 @@ class Application:
     def seen(self, kind: str, change: str | None, body: kopf.Body) -> None:
         """An object was there, came, changed or went."""
         raw = dict(body)
+        if change is None:
+            self._suspect(kind)
         key = self._store.drop(kind, raw) if change == "DELETED" else self._store.put(kind, raw)
         self._wake(key)
 
@@ -103,14 +112,27 @@ class Application:
         self._tasks.append(asyncio.create_task(work))
 
     async def _relist(self) -> None:
-        """Find what no watch told, one kind after the other so that it never comes in a burst."""
+        """Find what no watch told: one kind after the other, and at once a kind whose watch broke."""
+        kinds = itertools.cycle(_WATCHED)
         while True:
-            for kind in _WATCHED:
-                await asyncio.sleep(self._settings.relist_seconds / len(_WATCHED))
-                try:
-                    await self._list(kind)
-                except ApiError as error:
-                    _logger.warning("%s could not be listed: %s", kind, error)
+            kind = ""
+            with contextlib.suppress(TimeoutError):
+                kind = await asyncio.wait_for(
+                    self._suspects.get(), self._settings.relist_seconds / len(_WATCHED)
+                )
+                await asyncio.sleep(_GATHER_SECONDS)
+            self._suspected.discard(kind)
+            try:
+                await self._list(kind or next(kinds))
+            except ApiError as error:
+                _logger.warning("a kind could not be listed: %s", error)
+
+    def _suspect(self, kind: str) -> None:
+        """Kopf lists a kind anew when its watch broke; what was deleted meanwhile is in no event."""
+        is_starting = asyncio.get_running_loop().time() < self._started + _START_SECONDS
+        if not is_starting and kind not in self._suspected:
+            self._suspected.add(kind)
+            self._suspects.put_nowait(kind)
 
     async def _list(self, kind: str) -> None:
         if self._cluster is None:

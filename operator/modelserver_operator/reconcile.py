@@ -15,7 +15,7 @@ from modelserver_operator.carry_out import Work
 from modelserver_operator.cluster import Cluster, Event
 from modelserver_operator.conditions import Type, is_settled, judge, reject
 from modelserver_operator.desired import Images, render, revision
-from modelserver_operator.errors import Invalid, NamespaceEnding
+from modelserver_operator.errors import Conflict, Invalid, NamespaceEnding, NotFound
 from modelserver_operator.facts import Facts, Outcome, Report
 from modelserver_operator.plan import plan
 from modelserver_operator.probe import Prober
@@ -93,7 +93,11 @@ class Reconciler:
         document = _document(status)
         is_new = document != _document(previous)
         if is_new:
-            self.store.put("ModelServer", await self.cluster.apply_status(metadata, document))
+            try:
+                self.store.put("ModelServer", await self.cluster.apply_status(metadata, document))
+            except (NotFound, Conflict):
+                # It was deleted meanwhile; its event is on the way.
+                return False
         for event in [*events, *_transitions(previous, status)]:
             await self.cluster.tell(metadata, event, self.now())
         return is_new

@@ -1,12 +1,15 @@
 """An object becomes children, and they stay as desired, on a real API server under the chart's own rights."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from devcluster.demo.kubernetes import Kubernetes, until
 from tests.support.modelservers import model_server
-from tests.support.operator_process import OperatorProcess
+from tests.support.operator_process import ROOT, OperatorProcess, install, kubeconfig
 
 pytestmark = pytest.mark.api
 CHILDREN = [
@@ -316,3 +319,57 @@ def test_an_object_changed_while_no_operator_ran_is_carried_out_at_the_next_star
 
     until("two replicas", lambda: deployment(kubernetes)["spec"]["replicas"] == 2, timeout=20)
     until("all children", lambda: children(kubernetes) == CHILDREN, timeout=SOON)
+
+
+def test_a_namespace_goes_quietly_with_everything_in_it(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+    said = len(operator.log())
+
+    kubernetes.kubectl("delete", "namespace", kubernetes.namespace, "--wait=true", timeout=60)
+
+    assert "failed" not in operator.log()[said:]
+    kubernetes.kubectl("create", "namespace", kubernetes.namespace)
+
+
+def test_plan_tells_what_a_file_would_change(
+    kubernetes: Kubernetes, operator: OperatorProcess, tmp_path: Path
+):
+    created(kubernetes)
+
+    def plan(**spec) -> str:
+        body = model_server(**spec)
+        body["metadata"]["namespace"] = kubernetes.namespace
+        (tmp_path / "file.yaml").write_text(json.dumps(body))
+        command = [sys.executable, "-m", "modelserver_operator", "plan", str(tmp_path / "file.yaml")]
+        environment = {**kubernetes.environment, "PYTHONPATH": str(ROOT / "operator")}
+        options = ["--cpu-image=modelserver:test"]
+        return subprocess.run(
+            [*command, *options], env=environment, capture_output=True, text=True, check=True, timeout=60
+        ).stdout
+
+    title = f"{kubernetes.namespace}/server:\n"
+    assert plan() == f"{title}  nothing changes\n"
+    assert plan(hint="LATENCY") == f"{title}  ConfigMap server-config: change\n"
+    assert plan(workers=1, image="other:1") == (
+        f"{title}  Deployment server: change\n  the pod template changes: pods are replaced\n"
+    )
+
+
+def test_an_operator_of_one_namespace_needs_only_a_role_there(
+    kubernetes: Kubernetes, operator: OperatorProcess, tmp_path: Path
+):
+    assert operator.stop() == 0
+    settings = f"watchNamespaces={{{kubernetes.namespace}}}"
+    install(kubernetes, "--set", settings, "--set", "crds.install=false", release="scoped")
+    scoped = OperatorProcess(
+        kubeconfig(kubernetes, tmp_path, "scoped-modelserver-operator"), tmp_path / "log"
+    )
+    try:
+        scoped.start("--cpu-image=modelserver:test", f"--namespaces={kubernetes.namespace}")
+        created(kubernetes)
+        kubernetes.kubectl("delete", "service", "server")
+        until("all children", lambda: children(kubernetes) == CHILDREN, timeout=SOON)
+        assert "is forbidden" not in scoped.log()
+    finally:
+        assert scoped.stop() == 0
+        operator.start("--cpu-image=modelserver:test")

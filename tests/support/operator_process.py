@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from devcluster.demo.kubernetes import Kubernetes, until
-from tests.support.server_process import free_port
+from tests.support.server_process import fetch, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "modelserver-operator"
@@ -33,9 +33,16 @@ def install(kubernetes: Kubernetes, *options: str, release: str = RELEASE) -> No
         item for item in template(kubernetes, *options, release=release) if item["kind"] != "Deployment"
     ]
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
-    documents = "\n---\n".join(json.dumps(item) for item in (namespace, *manifests))
-    system = Kubernetes(kubernetes.environment, SYSTEM)
-    system.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=documents)
+    for place in dict.fromkeys(item["metadata"].get("namespace", SYSTEM) for item in (namespace, *manifests)):
+        mine = [i for i in (namespace, *manifests) if i["metadata"].get("namespace", SYSTEM) == place]
+        Kubernetes(kubernetes.environment, place).kubectl(
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "-f",
+            "-",
+            stdin="\n---\n".join(map(json.dumps, mine)),
+        )
     kubernetes.kubectl(
         "wait", "crd/modelservers.modelserver.dev", "--for=condition=Established", "--timeout=30s"
     )
@@ -82,6 +89,15 @@ class OperatorProcess:
             self.process = subprocess.Popen(
                 [*command, *options], env=environment, stdout=log, stderr=subprocess.STDOUT
             )
+        until("the operator lives", lambda: self._lives(port), timeout=30, pause=0.1)
+
+    def _lives(self, port: int) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log()[-3000:]
+        try:
+            return fetch(f"http://127.0.0.1:{port}/healthz")[0] == 200
+        except OSError:
+            return False
 
     def stop(self) -> int:
         """SIGTERM, and SIGKILL for one that does not listen; gives the exit code."""
