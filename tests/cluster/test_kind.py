@@ -68,7 +68,14 @@ def apply(cluster, namespace, *objects):
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
     cluster.kubectl("apply", "-n", namespace, "-f", "-", text=text)
     names = [f"pod/{one['metadata']['name']}" for one in objects if one["kind"] == "Pod"]
-    cluster.kubectl("wait", "-n", namespace, "--for=condition=Ready", *names, "--timeout=60s", timeout=90)
+    try:
+        cluster.kubectl(
+            "wait", "-n", namespace, "--for=condition=Ready", *names, "--timeout=90s", timeout=120
+        )
+    except devcluster.errors.CommandFailed as late:
+        everywhere = cluster.kubectl("get", "pods", "--all-namespaces", "--output=wide")
+        described = cluster.kubectl("describe", "-n", namespace, *names)
+        raise AssertionError(f"{everywhere}\n{described}") from late
 
 
 def inside(cluster, namespace, name, code):
