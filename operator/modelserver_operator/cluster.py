@@ -3,6 +3,7 @@
 Paths are given explicitly: discovery would cost requests, and its cache is a file of a predictable name.
 """
 
+import json
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -172,10 +173,9 @@ def _content_type(method: str, query: Mapping[str, str]) -> str:
 
 
 async def _error(answer: Any, method: str, path: str) -> ApiError:
-    try:
-        body = await answer.response.json()
-    except ValueError:
-        body = {}
+    # A path of an API group that does not exist answers in plain text.
+    text = await answer.response.text()
+    body = json.loads(text) if text.startswith("{") else {"message": text.strip()}
     status: int = answer.status
     causes = {cause.get("reason") for cause in (body.get("details") or {}).get("causes") or []}
     kind = NamespaceEnding if "NamespaceTerminating" in causes else _ERRORS.get(status, ApiError)

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import os
-import socket
 
 import kopf
 
@@ -13,16 +11,7 @@ from modelserver_operator.settings import Settings
 
 def run(settings: Settings) -> int:
     """Until SIGTERM or SIGINT; 1 when it could not start or broke."""
-    kopf.configure(
-        debug=settings.log_level == "debug",
-        quiet=settings.log_level == "warning",
-        log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.PLAIN,
-    )
-    # kopf tells of every event it hands over.
-    for name in ("kopf.objects", "kopf.activities"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # Without it kopf asks for the user's name, and a container's numeric user has none.
-    os.environ.setdefault("POD_ID", socket.gethostname())
+    _configure_logs(settings)
     registry = kopf.OperatorRegistry()
     register(registry, settings)
     try:
@@ -43,3 +32,14 @@ def run(settings: Settings) -> int:
         logging.getLogger(__name__).critical("the operator ends: %s", error)
         return 1
     return 0
+
+
+def _configure_logs(settings: Settings) -> None:
+    kopf.configure(
+        debug=settings.log_level == "debug",
+        quiet=settings.log_level == "warning",
+        log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.PLAIN,
+    )
+    # kopf tells of every event it hands over.
+    for name in ("kopf.objects", "kopf.activities"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -8,49 +8,22 @@ from pathlib import Path
 import pytest
 
 from devcluster.demo.kubernetes import Kubernetes, until
+from tests.support.children import (
+    CHILDREN,
+    KINDS,
+    OURS,
+    SOON,
+    children,
+    created,
+    deployment,
+    events,
+    patch,
+    submit,
+)
 from tests.support.modelservers import model_server
-from tests.support.operator_process import ROOT, OperatorProcess, install, kubeconfig
+from tests.support.operator_process import ROOT, OperatorProcess
 
 pytestmark = pytest.mark.api
-CHILDREN = [
-    "ConfigMap/server-config",
-    "Deployment/server",
-    "Service/server",
-    "Service/server-headless",
-    "ServiceAccount/server",
-]
-KINDS = "configmaps,deployments,services,serviceaccounts"
-OURS = "app.kubernetes.io/managed-by=modelserver-operator"
-SOON = 10
-
-
-def submit(kubernetes: Kubernetes, body: dict) -> None:
-    kubernetes.apply(json.dumps(body))
-
-
-def children(kubernetes: Kubernetes) -> list[str]:
-    return sorted(f"{item['kind']}/{item['metadata']['name']}" for item in kubernetes.items(KINDS, OURS))
-
-
-def created(kubernetes: Kubernetes, **spec) -> None:
-    submit(kubernetes, model_server(**spec))
-    until("all children", lambda: children(kubernetes) == CHILDREN, timeout=SOON)
-    until("Applied", lambda: kubernetes.condition("server", "Applied").get("status") == "True", timeout=SOON)
-
-
-def patch(kubernetes: Kubernetes, what: str, change: dict, *options: str) -> None:
-    kubernetes.kubectl("patch", what, "--type=merge", "-p", json.dumps(change), *options)
-
-
-def deployment(kubernetes: Kubernetes) -> dict:
-    return kubernetes.get("deployment", "server")
-
-
-def events(kubernetes: Kubernetes, reason: str) -> list[str]:
-    found = json.loads(
-        kubernetes.kubectl("get", "events", "--field-selector", f"reason={reason}", "-o", "json")
-    )
-    return [item["message"] for item in found["items"]]
 
 
 def test_an_object_becomes_five_children_that_it_owns(kubernetes: Kubernetes, operator: OperatorProcess):
@@ -275,52 +248,6 @@ def test_a_paused_object_is_reported_but_not_changed(kubernetes: Kubernetes, ope
     until("two replicas", lambda: deployment(kubernetes)["spec"]["replicas"] == 2, timeout=SOON)
 
 
-def test_a_restart_writes_nothing(kubernetes: Kubernetes, operator: OperatorProcess):
-    created(kubernetes)
-    versions = {
-        item["metadata"]["uid"]: item["metadata"]["resourceVersion"]
-        for item in kubernetes.items(f"{KINDS},modelservers")
-    }
-    assert operator.stop() == 0
-
-    operator.start("--cpu-image=modelserver:test")
-
-    submit(kubernetes, model_server("second"))
-    until("the second is carried out", lambda: kubernetes.condition("second", "Applied"), timeout=20)
-    after = {
-        item["metadata"]["uid"]: item["metadata"]["resourceVersion"]
-        for item in kubernetes.items(f"{KINDS},modelservers")
-    }
-    assert versions.items() <= after.items()
-
-
-def test_nothing_is_left_of_an_object_deleted_while_no_operator_runs(
-    kubernetes: Kubernetes, operator: OperatorProcess
-):
-    created(kubernetes)
-    assert operator.stop() == 0
-    try:
-        kubernetes.kubectl("delete", "modelserver", "server", "--wait=true")
-        until("no child is left", lambda: children(kubernetes) == [], timeout=30)
-        until("no pod is left", lambda: kubernetes.items("replicasets") == [], timeout=30)
-    finally:
-        operator.start("--cpu-image=modelserver:test")
-
-
-def test_an_object_changed_while_no_operator_ran_is_carried_out_at_the_next_start(
-    kubernetes: Kubernetes, operator: OperatorProcess
-):
-    created(kubernetes)
-    assert operator.stop() == 0
-    kubernetes.kubectl("scale", "modelserver/server", "--replicas=2")
-    kubernetes.kubectl("delete", "service", "server")
-
-    operator.start("--cpu-image=modelserver:test")
-
-    until("two replicas", lambda: deployment(kubernetes)["spec"]["replicas"] == 2, timeout=20)
-    until("all children", lambda: children(kubernetes) == CHILDREN, timeout=SOON)
-
-
 def test_a_namespace_goes_quietly_with_everything_in_it(kubernetes: Kubernetes, operator: OperatorProcess):
     created(kubernetes)
     said = len(operator.log())
@@ -353,23 +280,3 @@ def test_plan_tells_what_a_file_would_change(
     assert plan(workers=1, image="other:1") == (
         f"{title}  Deployment server: change\n  the pod template changes: pods are replaced\n"
     )
-
-
-def test_an_operator_of_one_namespace_needs_only_a_role_there(
-    kubernetes: Kubernetes, operator: OperatorProcess, tmp_path: Path
-):
-    assert operator.stop() == 0
-    settings = f"watchNamespaces={{{kubernetes.namespace}}}"
-    install(kubernetes, "--set", settings, "--set", "crds.install=false", release="scoped")
-    scoped = OperatorProcess(
-        kubeconfig(kubernetes, tmp_path, "scoped-modelserver-operator"), tmp_path / "log"
-    )
-    try:
-        scoped.start("--cpu-image=modelserver:test", f"--namespaces={kubernetes.namespace}")
-        created(kubernetes)
-        kubernetes.kubectl("delete", "service", "server")
-        until("all children", lambda: children(kubernetes) == CHILDREN, timeout=SOON)
-        assert "is forbidden" not in scoped.log()
-    finally:
-        assert scoped.stop() == 0
-        operator.start("--cpu-image=modelserver:test")

@@ -78,6 +78,19 @@ class OperatorProcess:
     process: subprocess.Popen | None = None
 
     def start(self, *options: str) -> None:
+        port = self._spawn(*options)
+        until("the operator lives", lambda: self._lives(port), timeout=30, pause=0.1)
+
+    def run_to_end(self) -> int:
+        """For one that ends by itself."""
+        self._spawn()
+        assert self.process is not None
+        try:
+            return self.process.wait(30)
+        finally:
+            self.stop()
+
+    def _spawn(self, *options: str) -> int:
         port = free_port()
         environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST")},
@@ -89,7 +102,7 @@ class OperatorProcess:
             self.process = subprocess.Popen(
                 [*command, *options], env=environment, stdout=log, stderr=subprocess.STDOUT
             )
-        until("the operator lives", lambda: self._lives(port), timeout=30, pause=0.1)
+        return port
 
     def _lives(self, port: int) -> bool:
         assert self.process is not None

@@ -1,0 +1,46 @@
+"""What the operator's tests look for: an object's children, and who says what about them."""
+
+import json
+
+from devcluster.demo.kubernetes import Kubernetes, until
+from tests.support.modelservers import model_server
+
+CHILDREN = [
+    "ConfigMap/server-config",
+    "Deployment/server",
+    "Service/server",
+    "Service/server-headless",
+    "ServiceAccount/server",
+]
+KINDS = "configmaps,deployments,services,serviceaccounts"
+OURS = "app.kubernetes.io/managed-by=modelserver-operator"
+SOON = 10
+
+
+def submit(kubernetes: Kubernetes, body: dict) -> None:
+    kubernetes.apply(json.dumps(body))
+
+
+def children(kubernetes: Kubernetes) -> list[str]:
+    return sorted(f"{item['kind']}/{item['metadata']['name']}" for item in kubernetes.items(KINDS, OURS))
+
+
+def created(kubernetes: Kubernetes, **spec) -> None:
+    submit(kubernetes, model_server(**spec))
+    until("all children", lambda: children(kubernetes) == CHILDREN, timeout=SOON)
+    until("Applied", lambda: kubernetes.condition("server", "Applied").get("status") == "True", timeout=SOON)
+
+
+def patch(kubernetes: Kubernetes, what: str, change: dict, *options: str) -> None:
+    kubernetes.kubectl("patch", what, "--type=merge", "-p", json.dumps(change), *options)
+
+
+def deployment(kubernetes: Kubernetes) -> dict:
+    return kubernetes.get("deployment", "server")
+
+
+def events(kubernetes: Kubernetes, reason: str) -> list[str]:
+    found = json.loads(
+        kubernetes.kubectl("get", "events", "--field-selector", f"reason={reason}", "-o", "json")
+    )
+    return [item["message"] for item in found["items"]]
