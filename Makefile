@@ -42,8 +42,9 @@ lint: $(STAMP) ## ruff, mypy --strict, import-linter, generated files fresh
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
-test: lint ## everything: lint, then all tests (TESTS="tests/server -k x" narrows)
-	@$(PYTHON) -m pytest $(TESTS)
+test: $(STAMP) ## everything: lint, then all tests (TESTS="tests/server -k x" narrows)
+	@$(PYTHON) -m devcluster prepare & preparing=$$!; $(MAKE) --no-print-directory lint; wait $$preparing
+	@status=0; $(PYTHON) -m pytest $(TESTS) || status=$$?; $(PYTHON) -m devcluster release >/dev/null; exit $$status
 
 format: $(STAMP) ## let ruff format and fix
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .

@@ -1,4 +1,4 @@
-"""The command line: python -m devcluster up | down | status | load | env | prepare | binaries."""
+"""The command line: python -m devcluster up | down | status | load | env | prepare | release | binaries."""
 
 import argparse
 import shlex
@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from devcluster import cluster as clusters
+from devcluster import engine as engines
 from devcluster import plain, state
 from devcluster.errors import DevclusterError
 from devcluster.progress import duration
@@ -55,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
         "prepare", help="build all that a cluster with a node needs, and start none"
     )
     prepare.set_defaults(run=_prepare)
+
+    release = commands.add_parser(
+        "release", help="stop the docker daemon if we started it and it runs nothing"
+    )
+    release.set_defaults(run=_release)
 
     binaries = commands.add_parser("binaries", help="build the Go programs and print their directory")
     binaries.set_defaults(run=_binaries)
@@ -124,6 +130,11 @@ def _env(chosen: argparse.Namespace) -> None:
 def _prepare(_: argparse.Namespace) -> None:
     engine, image = clusters.prepare(clusters.new_progress())
     print(f"Ready: node image {image.name} in the engine of {engine.client}.")
+
+
+def _release(_: argparse.Namespace) -> None:
+    if engines.stop():
+        print("The docker daemon that was started here is stopped.")
 
 
 def _binaries(_: argparse.Namespace) -> None:

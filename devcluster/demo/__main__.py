@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import devcluster
+from devcluster import engine as engines
 from devcluster.demo import evidence, images, installation, target, weights
 from devcluster.demo.kubernetes import CommandError, Kubernetes
 from devcluster.errors import DevclusterError
@@ -92,6 +93,7 @@ def down() -> None:
     given = target.given()
     if given is None:
         devcluster.down(target.NAME)
+        engines.stop()
         return
     given.kubernetes.kubectl("delete", "modelserver", EXAMPLE, "--ignore-not-found", "--wait=true")
     installation.remove_models_volume(given.kubernetes)
