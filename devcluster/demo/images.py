@@ -17,8 +17,9 @@ from pathlib import Path
 from devcluster import engine as engines
 from devcluster import paths, rootfs
 from devcluster.engine import Engine
-from devcluster.errors import DevclusterError
+from devcluster.errors import CommandFailed, DevclusterError
 from devcluster.process import Runner
+from devcluster.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = {"server": "server/modelserver", "operator": "operator/modelserver_operator"}
@@ -54,17 +55,30 @@ def build(part: str) -> Image:
 def build_with_buildah(part: str) -> str:
     """Build an image where buildah is the only builder; returns its name."""
     name = f"localhost/modelserver-dev/{part}:{version()}-{fingerprint(part)}"
-    command = [
-        "buildah",
-        "build",
-        "--tag",
-        name,
-        "--file",
-        str(ROOT / f"Dockerfile.{part}"),
-        *_certificates(),
-    ]
-    Runner("build", log=paths.logs() / f"image-{part}.log").run([*command, ROOT], timeout=1800)
+    options = ["--build-arg", f"BASE_IMAGE={_buildah_base()}", *_certificates()]
+    _buildah("build", "--tag", name, "--file", str(ROOT / f"Dockerfile.{part}"), *options, str(ROOT))
     return name
+
+
+def _buildah_base() -> str:
+    """Return the public base where a registry answers, and one made of packages elsewhere."""
+    name = f"localhost/{rootfs.IMAGE}"
+    try:
+        _buildah("pull", "--quiet", PUBLIC_BASE, timeout=60)
+    except CommandFailed:
+        rootfs.bootstrap(Progress(1))
+        recipe = f"FROM scratch\nADD {rootfs.archive().name} /\n"
+        _buildah("build", "--tag", name, "--file", "-", str(rootfs.archive().parent), text=recipe)
+        return name
+    return PUBLIC_BASE
+
+
+def _buildah(verb: str, *arguments: str, text: str | None = None, timeout: float = 1800) -> None:
+    """Run buildah; chroot isolation works within containers and on machines without all capabilities."""
+    environment = {"BUILDAH_ISOLATION": "chroot"}
+    Runner("build", environment, paths.logs() / "buildah.log").run(
+        ["buildah", verb, *arguments], text=text, timeout=timeout
+    )
 
 
 def version() -> str:
