@@ -38,6 +38,13 @@ class Rollout:
     """Why the rollout makes no progress; empty while it does."""
     refused: str
     """Why pods cannot be created, e.g. a quota; empty when they can."""
+    in_place: bool = False
+    """Whether this rollout ends old pods first, because there was no room for one more."""
+
+    def is_complete(self, wanted: int) -> bool:
+        """Whether that many pods run and are ready, all of the newest template."""
+        is_observed = self.observed_generation >= self.generation
+        return is_observed and self.replicas == self.updated == self.ready == wanted
 
 
 @dataclass(frozen=True)
@@ -122,4 +129,5 @@ def _rollout(body: Raw) -> Rollout:
         ready=status.get("readyReplicas", 0),
         stuck=progressing.get("message", "") if progressing.get("status") == "False" else "",
         refused=failure.get("message", "") if failure.get("status") == "True" else "",
+        in_place=naming.IN_PLACE_ANNOTATION in (body["metadata"].get("annotations") or {}),
     )

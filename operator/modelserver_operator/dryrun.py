@@ -5,8 +5,8 @@ from dataclasses import replace
 from modelserver_operator.api import KIND, ModelServer
 from modelserver_operator.children import Child, read_child
 from modelserver_operator.cluster import Cluster, connect
-from modelserver_operator.desired import Images, render
-from modelserver_operator.plan import Why, covers, plan
+from modelserver_operator.desired import Desired, Images, render, replaces_in_place
+from modelserver_operator.plan import Observed, Why, covers, plan
 
 
 async def changes(server: ModelServer, images: Images) -> list[str]:
@@ -19,7 +19,7 @@ async def changes(server: ModelServer, images: Images) -> list[str]:
         observed = await _observe(cluster, owned, images)
     finally:
         await cluster.close()
-    wanted = plan(render(owned, images), observed, uid, {})
+    wanted = plan(_render(owned, images, observed), observed, uid, {})
     title = f"{server.namespace}/{server.name}:{'' if body else ' new object'}"
     lines = [f"  {item.desired.kind} {item.desired.name}: {_what(item.why)}" for item in wanted.changes]
     lines += [f"  {child.kind} {child.name}: name taken by somebody else" for child in wanted.taken]
@@ -29,6 +29,13 @@ async def changes(server: ModelServer, images: Images) -> list[str]:
     ):
         lines.append("  the pod template changes: pods are replaced")
     return [title, *(lines or ["  nothing changes"])]
+
+
+def _render(server: ModelServer, images: Images, observed: Observed) -> list[Desired]:
+    """As the operator would now, in the middle of a rollout too."""
+    deployment = observed.get(("Deployment", server.name))
+    rollout = deployment.rollout if deployment else None
+    return render(server, images, in_place=replaces_in_place(server, rollout, (), ""))
 
 
 def _what(why: Why) -> str:
@@ -41,7 +48,7 @@ def _rolls(observed: Child | None, manifest: dict[str, dict[str, object]]) -> bo
     return not covers(observed.body["spec"]["template"], manifest["spec"]["template"])
 
 
-async def _observe(cluster: Cluster, server: ModelServer, images: Images) -> dict[tuple[str, str], Child]:
+async def _observe(cluster: Cluster, server: ModelServer, images: Images) -> Observed:
     found = {}
     for desired in render(server, images):
         body = await cluster.get(desired.kind, server.namespace, desired.name)

@@ -3,7 +3,7 @@
 Everything here is read once from raw objects; past this module nobody looks into a dictionary.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -45,6 +45,10 @@ class Pod:
     waiting: str
     """Why its container waits or why it is not scheduled; empty when neither."""
     crash: Crash | None
+    template: str = ""
+    """The hash of the pod template it was made from."""
+    no_room_since: str = ""
+    """Since when no node has room for it, although one would if another pod left; empty otherwise."""
 
 
 def read_pod(body: Raw) -> Pod:
@@ -67,6 +71,8 @@ def read_pod(body: Raw) -> Pod:
         revision_annotation=(metadata.get("annotations") or {}).get(naming.REVISION_ANNOTATION, ""),
         waiting=_waiting(conditions.get("PodScheduled", {}), states),
         crash=_crash(metadata["name"], status, states),
+        template=(metadata.get("labels") or {}).get("pod-template-hash", ""),
+        no_room_since=_no_room_since(conditions.get("PodScheduled", {})),
     )
 
 
@@ -99,6 +105,18 @@ def _waiting(scheduled: Raw, states: list[tuple[str, Raw]]) -> str:
         if waiting and waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
             return f"{waiting['reason']}: {waiting.get('message', '')}"
     return ""
+
+
+def _no_room_since(scheduled: Raw) -> str:
+    if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
+        return ""
+    # The scheduler tells whether a pod less would help: it does not against a taint, a node selector
+    # that fits no node or a request above a whole node, and then an old pod must not go in vain.
+    message = scheduled.get("message") or ""
+    in_vain = "Preemption is not helpful" in message or "Insufficient " not in message
+    if "No preemption victims found" not in message and in_vain:
+        return ""
+    return scheduled.get("lastTransitionTime") or ""
 
 
 def _crash(pod: str, status: Raw, states: list[tuple[str, Raw]]) -> Crash | None:
@@ -223,6 +241,17 @@ class Facts:
         """Pods that take requests."""
         return [pod for pod in self.pods if pod.is_ready and not pod.is_leaving]
 
+    def without_room(self) -> list[Pod]:
+        """Pods of a rollout that cannot begin before a pod of another template makes room."""
+        return without_room(self.pods)
+
     def newest_crash(self) -> Crash | None:
         """The newest failure of a pod that is still there."""
         return max((pod.crash for pod in self.pods if pod.crash), key=lambda crash: crash.time, default=None)
+
+
+def without_room(pods: Iterable[Pod]) -> list[Pod]:
+    """Pods that no node has room for while pods of another template hold theirs."""
+    staying = [pod for pod in pods if not pod.is_leaving]
+    placed = {pod.template for pod in staying if not pod.no_room_since}
+    return [pod for pod in staying if pod.no_room_since and placed - {pod.template}]

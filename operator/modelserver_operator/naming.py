@@ -10,6 +10,8 @@ INSTANCE_LABEL = "app.kubernetes.io/instance"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 HASH_ANNOTATION = f"{GROUP}/desired-hash"
 REVISION_ANNOTATION = f"{GROUP}/revision"
+IN_PLACE_ANNOTATION = f"{GROUP}/in-place"
+"""On a Deployment whose present rollout ends old pods before new ones start."""
 
 OWN_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
 """What kopf and the relist ask the API server for: nothing but our own children."""

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from modelserver_operator.api import ModelServer, Status, parse
 from modelserver_operator.carry_out import Work
+from modelserver_operator.children import Rollout
 from modelserver_operator.cluster import Cluster, Event
 from modelserver_operator.conditions import Type, is_settled, judge, reject
-from modelserver_operator.desired import Images, render, revision
+from modelserver_operator.desired import Images, render, replaces_in_place, revision
 from modelserver_operator.errors import Conflict, Invalid, NamespaceEnding, NotFound
 from modelserver_operator.facts import Facts, Outcome, Report
 from modelserver_operator.plan import plan
@@ -61,7 +62,9 @@ class Reconciler:
         self, key: Key, body: Mapping[str, Any], server: ModelServer, previous: Status
     ) -> float:
         work = Work(self.cluster, self.store, server.uid)
-        wanted = plan(render(server, self.images), self.store.children(key), server.uid, self.store.settled())
+        in_place = replaces_in_place(server, self._rollout(key, server), self.store.pods(key), self.now())
+        desired = render(server, self.images, in_place=in_place)
+        wanted = plan(desired, self.store.children(key), server.uid, self.store.settled())
         outcome = await work.carry_out(wanted, paused=server.spec.paused)
         facts = await self._look(key, server, outcome)
         status = judge(server, facts, revision(server), previous, self.now())
@@ -74,9 +77,11 @@ class Reconciler:
         reports = await self.prober.ask(pods, server.spec.ports.status)
         if outcome == Outcome():
             await self._nudge(key, revision(server), reports)
+        return Facts(self._rollout(key, server), pods, reports, outcome)
+
+    def _rollout(self, key: Key, server: ModelServer) -> Rollout | None:
         deployment = self.store.children(key).get(("Deployment", server.name))
-        rollout = deployment.rollout if deployment and deployment.owner_uid == server.uid else None
-        return Facts(rollout, pods, reports, outcome)
+        return deployment.rollout if deployment and deployment.owner_uid == server.uid else None
 
     async def _nudge(self, key: Key, wanted: str, reports: Mapping[str, Report]) -> None:
         for pod in self.store.pods(key):

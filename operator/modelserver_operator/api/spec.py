@@ -163,9 +163,10 @@ class Rollout(Record):
     drain_seconds: Annotated[int, Field(ge=0, le=600)] = 15
     """A pod that ends goes on serving this long, until every client has left its endpoint."""
     max_surge: Share | None = None
-    """Pods above replicas during a rollout. Default: 1; 0 with a GPU or NPU."""
+    """Pods above replicas during a rollout. Default: 1; 0 with an accelerator, and for a rollout whose new
+    pod no node had room for in 30 s."""
     max_unavailable: Share | None = None
-    """Pods below replicas during a rollout. Default: 0; 1 with a GPU or NPU."""
+    """Pods below replicas during a rollout. Default: 0; 1 where maxSurge is 0."""
     startup_timeout_seconds: Annotated[int, Field(ge=5, le=7200)] = 600
     """How long loading and compiling may take before the container is restarted."""
 

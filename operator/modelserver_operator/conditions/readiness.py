@@ -39,17 +39,40 @@ def _is_stuck(_server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | 
     return None
 
 
-def _is_rolling(_server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
+def _is_in_place(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
+    if facts.rollout is None or not facts.rollout.in_place:
+        return None
+    wanted = server.spec.replicas
+    meanwhile = "nothing is served until the new one is ready" if wanted == 1 else "one by one"
+    message = f"no node has room for one pod more, so an old pod ends before a new one starts: {meanwhile}"
+    return fails(
+        Reason.REPLACING_IN_PLACE,
+        _and_trouble(f"{message}; {len(facts.ready_pods())} of {wanted} pods are ready", facts),
+    )
+
+
+def _is_rolling(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
     rollout = facts.rollout
     if rollout is None or rollout.observed_generation < rollout.generation:
         return fails(Reason.ROLLING_OUT, "the Deployment was just changed")
     old = rollout.replicas - rollout.updated
-    if old > 0:
-        return fails(
-            Reason.ROLLING_OUT,
-            _and_trouble(f"{old} of {rollout.replicas} pods are of the old template", facts),
+    if old <= 0:
+        return None
+    message = f"{old} of {rollout.replicas} pods are of the old template"
+    return fails(Reason.ROLLING_OUT, _and_trouble(message + _what_makes_room(server, facts), facts))
+
+
+def _what_makes_room(server: ModelServer, facts: Facts) -> str:
+    """Said before it happens: with one replica it interrupts."""
+    given = server.spec.rollout
+    if not facts.without_room() or server.spec.accelerator is not None:
+        return ""
+    if given.max_surge is not None or given.max_unavailable is not None:
+        return (
+            ", and no node has room for one more: with rollout.maxSurge 0 and maxUnavailable 1 old ones end "
+            "first"
         )
-    return None
+    return ", and no node has room for one more: unless room comes within 30 s, an old one ends first"
 
 
 def _is_short(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
@@ -79,7 +102,15 @@ def _serves(_server: ModelServer, _facts: Facts, judged: Judged) -> Verdict | No
     return None if verdict.status == "True" else fails(verdict.reason, verdict.message)
 
 
-CHECKS: tuple[Check, ...] = (_is_applied, _is_stuck, _is_rolling, _is_short, _is_empty, _serves)
+CHECKS: tuple[Check, ...] = (
+    _is_applied,
+    _is_stuck,
+    _is_in_place,
+    _is_rolling,
+    _is_short,
+    _is_empty,
+    _serves,
+)
 
 
 def ready(server: ModelServer, facts: Facts, judged: Judged) -> Verdict:

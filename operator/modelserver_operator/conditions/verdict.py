@@ -53,6 +53,7 @@ class Reason(StrEnum):
     STARTING = "Starting"
     SCALING = "Scaling"
     ROLLING_OUT = "RollingOut"
+    REPLACING_IN_PLACE = "ReplacingInPlace"
     ROLLOUT_STUCK = "RolloutStuck"
     PODS_FAILING = "PodsFailing"
 

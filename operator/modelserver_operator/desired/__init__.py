@@ -15,20 +15,21 @@ from modelserver_operator.children import Desired
 from modelserver_operator.desired.config import config_map, revision
 from modelserver_operator.desired.deployment import deployment
 from modelserver_operator.desired.images import Images
+from modelserver_operator.desired.in_place import replaces_in_place
 from modelserver_operator.desired.service import headless_service, service
 from modelserver_operator.desired.service_account import service_account
 
 Manifest = dict[str, Any]
 
 
-def render(server: ModelServer, images: Images) -> list[Desired]:
+def render(server: ModelServer, images: Images, *, in_place: bool = False) -> list[Desired]:
     """All children; a builder that answers None does not want its child."""
     manifests = (
         service_account(server),
         config_map(server),
         service(server),
         headless_service(server),
-        deployment(server, images),
+        deployment(server, images, in_place=in_place),
     )
     return [_desired(server, manifest) for manifest in manifests if manifest is not None]
 
@@ -61,4 +62,4 @@ def _owner(server: ModelServer) -> Manifest:
     }
 
 
-__all__ = ["Desired", "Images", "Manifest", "render", "revision"]
+__all__ = ["Desired", "Images", "Manifest", "render", "replaces_in_place", "revision"]

@@ -8,19 +8,22 @@ from modelserver_operator.desired.images import Images
 from modelserver_operator.desired.pod import pod_spec
 
 
-def deployment(server: ModelServer, images: Images) -> dict[str, Any]:
+def deployment(server: ModelServer, images: Images, *, in_place: bool = False) -> dict[str, Any]:
     """What may change without new pods (models, tuning, polling) is in the ConfigMap, not here."""
     pod = server.spec.pod
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": server.name},
+        "metadata": {
+            "name": server.name,
+            **({"annotations": {naming.IN_PLACE_ANNOTATION: "true"}} if in_place else {}),
+        },
         "spec": {
             "replicas": server.spec.replicas,
             "revisionHistoryLimit": 3,
             # Loading may take the whole start-up budget before a rollout is called stuck.
             "progressDeadlineSeconds": server.spec.rollout.startup_timeout_seconds + 60,
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy(server.spec)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy(server.spec, in_place=in_place)},
             "selector": {"matchLabels": naming.selector(server.name)},
             "template": {
                 "metadata": {
@@ -33,9 +36,9 @@ def deployment(server: ModelServer, images: Images) -> dict[str, Any]:
     }
 
 
-def strategy(spec: Spec) -> dict[str, int | str]:
-    """With a device there is no room for one pod more: the old one goes first."""
-    scarce = spec.accelerator is not None
+def strategy(spec: Spec, *, in_place: bool = False) -> dict[str, int | str]:
+    """Where there is no room for one pod more, as with a device, an old one goes first."""
+    scarce = in_place or spec.accelerator is not None
     surge, unavailable = spec.rollout.max_surge, spec.rollout.max_unavailable
     if surge is None:
         surge = 0 if scarce and unavailable not in {0, "0%"} else 1
