@@ -1,5 +1,6 @@
 """The Go programs of the cluster, built once from pinned modules into the cache."""
 
+import json
 import re
 import shutil
 import tempfile
@@ -125,12 +126,10 @@ def clean_up() -> None:
 
 
 def module_directory(module: str) -> Path:
-    """The sources of a module as Go downloaded them."""
+    """The sources of a module, downloaded if no build has done so yet."""
     runner = Runner(_QUESTION, _environment())
-    found = runner.run(
-        [_go(), "list", "-m", "-f", "{{.Dir}}", module], directory=MODULES / "cluster", timeout=600
-    )
-    return Path(found.strip())
+    command = [_go(), "mod", "download", "-json", module]
+    return Path(json.loads(runner.run(command, directory=MODULES / "cluster", timeout=600))["Dir"])
 
 
 def _build(go: str, group: Group, target: Path) -> None:

@@ -47,3 +47,13 @@ def test_entries_unused_for_a_week_are_forgotten(tmp_path):
     paths.forget_unused(tmp_path, used)
     assert not old.exists()
     assert used.exists()
+
+
+def test_the_sources_of_a_module_are_found_also_before_any_build_has_downloaded_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("GOMODCACHE", str(tmp_path))
+    monkeypatch.setenv("GOFLAGS", "-modcacherw")
+
+    sources = gobuild.module_directory("sigs.k8s.io/kind")
+
+    assert sources.is_relative_to(tmp_path)
+    assert (sources / "pkg/apis/config/defaults/image.go").is_file()
