@@ -1,6 +1,7 @@
 """The composition root: builds every part, starts them in order, stops them in order."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sys
@@ -24,6 +25,7 @@ from modelserver.front.status import StatusApp
 from modelserver.health import Health
 from modelserver.loader import Loader
 from modelserver.metrics import Metrics
+from modelserver.monitoring import Monitoring
 from modelserver.registry import Registry
 from modelserver.repository import LocalStorage
 from modelserver.tensors import Spec
@@ -52,14 +54,14 @@ def run(settings: ServerSettings) -> int:
 
 async def _serve(settings: ServerSettings) -> int:
     """Configuration, sockets, fronts, models, then wait for the end."""
-    stop = _on_signals()
+    stop, hurry = _on_signals()
     configuration = _first_configuration(settings)
     server = Server(settings, configuration)
     try:
         await server.start()
         await _first_of(stop, server.failed)
     finally:
-        await server.stop()
+        await server.stop(hurry)
     if server.failed.is_set():
         LOG.error("%s", server.failure)
         return 1
@@ -67,12 +69,17 @@ async def _serve(settings: ServerSettings) -> int:
     return 0
 
 
-def _on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
+def _on_signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by the first signal, and by the next one."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+        loop.add_signal_handler(number, told)
+    return stop, hurry
 
 
 async def _first_of(*events: asyncio.Event) -> None:
@@ -99,7 +106,8 @@ class Server:
         self.failed = asyncio.Event()
         workers = min(settings.workers, cpus.read_machine().threads)
         self._decoders = ThreadPoolExecutor(workers, "decode")
-        metrics = Metrics()
+        self._monitoring = _monitoring(settings, configuration)
+        metrics = Metrics(self._monitoring.only)
         loader = Loader(Devices(settings.cache_dir), metrics, settings.queue_size, cpus.free_memory)
         self._registry = Registry(LocalStorage(), loader, cpus.read_machine, settings.exclusive_cpus)
         self._health = Health(self._registry, metrics, cpus.read_machine, workers)
@@ -131,7 +139,7 @@ class Server:
         settings = self._settings
         is_separate = settings.status_port not in (0, settings.rest_port)
         if settings.rest_port:
-            shared = StatusApp(self._health, metrics=settings.metrics_enable, status=not is_separate)
+            shared = StatusApp(self._health, metrics=self._monitoring.enable, status=not is_separate)
             rest = RestApp(self._plane, shared, self._health, settings.request_timeout_seconds)
             self._fronts.append(HttpServer(rest, bind(settings.rest_hosts, settings.rest_port)))
             await self._fronts[-1].start()
@@ -141,11 +149,13 @@ class Server:
             )
             await self._status.start()
 
-    async def stop(self) -> None:
-        """Not ready at once; then drain, finish what is in flight, and let go."""
+    async def stop(self, hurry: asyncio.Event) -> None:
+        """Not ready at once; then drain, finish what is in flight, and let go. `hurry` ends the drain."""
         self._health.draining = True
         if self._loading is not None:
-            await asyncio.sleep(0 if self.failed.is_set() else self._settings.drain_seconds)
+            if not self.failed.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(hurry.wait(), self._settings.drain_seconds)
             self._loading.cancel()
         grace = self._settings.request_timeout_seconds or GRACE_SECONDS
         await asyncio.gather(self._rpc.stop(grace), *(front.stop(grace) for front in self._fronts))
@@ -177,6 +187,15 @@ class Server:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _monitoring(settings: ServerSettings, configuration: Configuration) -> Monitoring:
+    if settings.monitoring is not None and configuration.monitoring is not None:
+        raise ConfigError("Metrics configuration duplicated in configuration file and CLI parameters")
+    wanted = settings.monitoring or configuration.monitoring or Monitoring()
+    if wanted.enable and not settings.rest_port and not settings.status_port:
+        raise ConfigError("rest_port setting is missing, metrics are enabled on rest port")
+    return wanted
 
 
 def _start_warnings(settings: ServerSettings, workers: int) -> list[str]:

@@ -1,6 +1,7 @@
 """The command line: OVMS's options, its messages and its exit codes."""
 
 import argparse
+import math
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 from modelserver import __version__
 from modelserver.config import ModelSettings, parse_model
 from modelserver.errors import ConfigError, UsageError
+from modelserver.monitoring import Monitoring, checked_names
 
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 _MODEL_OPTIONS = (
@@ -29,10 +31,15 @@ _NOT_SUPPORTED = {
     "source_model": "models are not pulled from a hub; put the files where --model_path points",
     "pull": "models are not pulled from a hub; put the files where --model_path points",
     "api_key_file": "put an authenticating proxy in front",
+    "allowed_origins": "let a proxy add the CORS headers",
+    "allowed_methods": "let a proxy add the CORS headers",
+    "allowed_headers": "let a proxy add the CORS headers",
+    "allow_credentials": "let a proxy add the CORS headers",
+    "verbose_response": "generative models are not served; remove it",
+    "trace_path": "there is no tracing to a file; remove it",
     "list_models": "ask GET /v1/config instead",
     "add_to_config": "edit config.json instead; the server picks the change up by itself",
     "remove_from_config": "edit config.json instead; the server picks the change up by itself",
-    "metrics_list": "all metrics are always there; remove it",
 }
 _HOST = re.compile(r"[A-Za-z0-9._\-]+|\[?[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*\]?")
 
@@ -54,7 +61,8 @@ class ServerSettings:
     queue_size: int | None
     exclusive_cpus: int | None
     cache_dir: str | None
-    metrics_enable: bool
+    monitoring: Monitoring | None
+    """None: the command line says nothing, config.json may."""
     log_level: str
     log_format: str
     log_path: str | None
@@ -112,7 +120,7 @@ def _at_least(minimum: float, kind: type[float]) -> Any:
             value = kind(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"a number is expected, not {text}") from None
-        if value < minimum:
+        if not minimum <= value < math.inf:
             raise argparse.ArgumentTypeError(f"at least {minimum} is expected, not {text}")
         return value
 
@@ -186,6 +194,7 @@ def _add_logging(group: Any) -> None:
     group.add_argument("--log_path", help="write the log to this file as well")
     group.add_argument("--metrics_enable", type=_flag, nargs="?", const=True, default=False,
                        help="/metrics on the REST port (a separate status port always has it)")  # fmt: skip
+    group.add_argument("--metrics_list", help="show only these of OVMS's metrics, separated by commas")
 
 
 def _check_addresses(given: argparse.Namespace) -> None:
@@ -246,7 +255,7 @@ def _settings(given: argparse.Namespace) -> ServerSettings:
         queue_size=given.queue_size,
         exclusive_cpus=given.exclusive_cpus,
         cache_dir=given.cache_dir or _default_cache(),
-        metrics_enable=given.metrics_enable,
+        monitoring=_monitoring(given),
         log_level=given.log_level.upper(),
         log_format=given.log_format,
         log_path=given.log_path,
@@ -263,6 +272,8 @@ def _channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
         if not equals or not key.strip():
             raise UsageError(f"grpc_channel_arguments: key=value is expected, not {item}")
         number = re.fullmatch(r"-?[0-9]+", value.strip())
+        if number and (len(number[0]) > 11 or not -(1 << 31) <= int(number[0]) < 1 << 31):
+            raise UsageError(f"grpc_channel_arguments: {item} is out of the range of 32-bit numbers")
         pairs.append((key.strip(), int(value) if number else value.strip()))
     return tuple(pairs)
 
@@ -270,6 +281,18 @@ def _channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
 def _default_cache() -> str | None:
     """OVMS's rule: an existing /opt/cache is used."""
     return "/opt/cache" if os.access("/opt/cache", os.W_OK) else None
+
+
+def _monitoring(given: argparse.Namespace) -> Monitoring | None:
+    if not given.metrics_enable:
+        if given.metrics_list:
+            raise UsageError("metrics_enable setting is missing, required when metrics_list is provided")
+        return None
+    names = [name.strip() for name in (given.metrics_list or "").split(",") if name.strip()]
+    try:
+        return Monitoring(enable=True, only=checked_names(names))
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
 
 
 def _model(given: argparse.Namespace) -> ModelSettings:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from modelserver.errors import ConfigError
+from modelserver.monitoring import Monitoring, parse_monitoring
 from modelserver.repository import Policy, parse_policy
 from modelserver.tuning import Wish
 
@@ -53,7 +54,8 @@ class Configuration:
     revision: str | None = None
     poll_seconds: float | None = None
     """None: as the command line says."""
-    warnings: tuple[str, ...] = ()
+    monitoring: Monitoring | None = None
+    """Read once, at start; None: as the command line says."""
 
 
 def read_configuration(path: Path) -> Configuration:
@@ -77,14 +79,19 @@ def parse_configuration(raw: Any, directory: Path) -> Configuration:
     _refuse_unknown_top_keys(raw)
     models = []
     for index, entry in enumerate(raw["model_config_list"]):
-        if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
-            raise ConfigError(f"model_config_list[{index}]: an object with the key config is expected")
+        if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict) or len(entry) > 1:
+            raise ConfigError(f"model_config_list[{index}]: an object with the only key config is expected")
         models.append(_parse_entry(entry["config"], index, directory))
     names = [model.name for model in models]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"model names are used twice: {', '.join(sorted(twice))}")
     revision = raw.get("revision")
-    return Configuration(tuple(models), None if revision is None else str(revision), _poll_seconds(raw))
+    return Configuration(
+        tuple(models),
+        None if revision is None else str(revision),
+        _poll_seconds(raw),
+        parse_monitoring(raw.get("monitoring")),
+    )
 
 
 def _refuse_unknown_top_keys(raw: Mapping[str, Any]) -> None:
@@ -99,7 +106,9 @@ def _refuse_unknown_top_keys(raw: Mapping[str, Any]) -> None:
 
 def _poll_seconds(raw: Mapping[str, Any]) -> float | None:
     server = raw.get("server", {})
-    value = server.get("file_system_poll_wait_seconds") if isinstance(server, dict) else None
+    if not isinstance(server, dict) or server.keys() - {"file_system_poll_wait_seconds"}:
+        raise ConfigError("server: an object with the only key file_system_poll_wait_seconds is expected")
+    value = server.get("file_system_poll_wait_seconds")
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -204,7 +213,7 @@ def _count(value: Any, name: str) -> int | None:
     if value is None:
         return None
     text = str(value)
-    if isinstance(value, bool) or not text.isdecimal() or int(text) < 1:
+    if isinstance(value, bool) or not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}")
     return int(text)
 

@@ -21,6 +21,7 @@ class Health:
         self.draining = False
         self.warnings: list[str] = []
         self.config_error: str | None = None
+        self.watch_error: str | None = None
         self._registry = registry
         self._metrics = metrics
         self._machine = machine
@@ -80,6 +81,8 @@ class Health:
                 "the last change of the configuration was refused, the one before is in effect:"
                 f" {self.config_error}"
             )
+        if self.watch_error is not None:
+            found.append(f"looking for changes fails, what is served is served on: {self.watch_error}")
         serving = self._serving()
         for version in serving:
             found += [

@@ -67,7 +67,7 @@ def _translate_streams(value: Any) -> int | str:
         return text
     if text == "-1":
         return "AUTO"
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise ConfigError(
             f"plugin_config: streams are a whole number of at least 1, AUTO or NUMA, not {value!r}"
         )

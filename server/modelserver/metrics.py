@@ -88,8 +88,14 @@ class _Family:
 class Metrics:
     """Every family and its series."""
 
-    def __init__(self) -> None:
+    def __init__(self, only: frozenset[str] | None = None) -> None:
+        """`only` names OVMS's families to show; None shows all of them. Our own are always there."""
         self._families = {name: _Family(kind, text) for name, kind, text in FAMILIES}
+        self._hidden = {
+            name
+            for name in self._families
+            if only is not None and name.startswith("ovms_") and name not in only
+        }
 
     def counter(self, name: str, told: Labels) -> Counter:
         """The counter of this name and these labels, made at its first use."""
@@ -120,7 +126,7 @@ class Metrics:
 
     def _lines(self) -> Iterator[str]:
         for name, family in self._families.items():
-            if not family.series:
+            if not family.series or name in self._hidden:
                 continue
             yield f"# HELP {name} {family.help}"
             yield f"# TYPE {name} {family.kind}"

@@ -210,7 +210,7 @@ class Registry:
         files = model.files[version.number]
         try:
             wanted = plan(model.settings.wish, self._machine(), neighbours)
-        except ConfigError as error:
+        except (ConfigError, TypeError, ValueError) as error:
             return self._note_failure(version, str(error), str(error))
         key = (
             files.fingerprint,
@@ -239,6 +239,9 @@ class Registry:
             )
         except LoadFailed as error:
             return self._note_failure(version, key, str(error))
+        except Exception as error:
+            LOG.exception("loading failed in a way nobody foresaw")
+            return self._note_failure(version, key, repr(error))
         version.loaded, version.key, version.plan = new, key, wanted
         version.state, version.error, version.failures = "AVAILABLE", None, 0
         self._loader.announce(version)

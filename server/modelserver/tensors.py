@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modelserver.errors import InvalidRequest, NotFound
+
 NUMPY: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
     "UINT8": np.dtype("<u1"),
@@ -80,6 +82,17 @@ class Spec:
         return all(
             low <= n and (high < 0 or n <= high) for n, (low, high) in zip(shape, self.dims, strict=True)
         )
+
+
+def parse_version(text: str | None) -> int | None:
+    """The version a request names; nothing is the default one."""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal()):
+        raise InvalidRequest(f"Could not parse model version in request: {text[:40]!r} is no number")
+    if len(text) > 19:
+        raise NotFound("Model with requested version is not found")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ def is_virtual(device: str) -> bool:
 def _refuse_contradictions(wish: Wish, config: Mapping[str, Any]) -> None:
     """Two settings that decide the same thing are refused, both named as they were written."""
     written_streams = _written(wish.plugin_config, config, "NUM_STREAMS")
-    written_hint = "PERFORMANCE_HINT" if "PERFORMANCE_HINT" in config else None
+    written_hint = _written(wish.plugin_config, config, "PERFORMANCE_HINT")
     given_hint = ("hint" if wish.hint else None, written_hint)
     given_streams = ("streams" if wish.streams is not None else None, written_streams)
     names = [name for name in (*given_hint, *given_streams) if name]
@@ -153,8 +153,8 @@ def _share(config: Mapping[str, Any], machine: Machine, neighbours: Neighbours) 
 
 def _positive(value: Any, name: str) -> int:
     try:
-        number = int(value)
-    except (TypeError, ValueError):
+        number = int(str(value))
+    except ValueError:
         number = 0
     if number < 1:
         raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}")

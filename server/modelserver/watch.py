@@ -19,6 +19,8 @@ LOG = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
 
 Signature = tuple[int, int, int] | None
+_NEVER_SEEN = (0, 0, 0)
+"""The file is read once more after the start: it may have changed while the parts were built."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Watcher:
         self._health = health
         self._configuration = configuration
         self._watch = watch
-        self._signature = self._look_at_config()
+        self._signature: Signature = _NEVER_SEEN
         self._polled = time.monotonic()
 
     @property
@@ -58,15 +60,17 @@ class Watcher:
             await asyncio.sleep(min(TICK_SECONDS, self.poll_seconds or TICK_SECONDS))
             try:
                 await self._tick()
-            except Exception:
+                self._health.watch_error = None
+            except Exception as error:
                 # Whatever it was, the models that serve go on serving and the next tick tries again.
                 LOG.exception("looking for changes failed in a way nobody foresaw")
+                self._health.watch_error = repr(error)
 
     async def _tick(self) -> None:
         signature = self._look_at_config()
         if signature != self._signature:
-            self._signature = signature
             await self._reload()
+            self._signature = signature
         is_due = self.poll_seconds and time.monotonic() - self._polled >= self.poll_seconds
         if is_due or self._registry.is_retry_due():
             self._polled = time.monotonic()
@@ -96,5 +100,5 @@ class Watcher:
             return
         names = ", ".join(model.name for model in configuration.models)
         LOG.info("the configuration changed (revision %s); models: %s", configuration.revision, names)
-        self._configuration = configuration
         await self._registry.apply(configuration)
+        self._configuration = configuration

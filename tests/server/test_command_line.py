@@ -43,6 +43,19 @@ PORT = ["--port", "9001"]
         ([*MODEL, *PORT, "--stateful"], "--stateful is not supported"),
         ([*MODEL, *PORT, "--sequence_cleaner_poll_wait_minutes", "5"], "is not supported"),
         ([*MODEL, *PORT, "--grpc_channel_arguments", "x"], "key=value is expected"),
+        ([*MODEL, *PORT, "--grpc_channel_arguments", "a=99999999999"], "out of the range"),
+        ([*MODEL, *PORT, "--drain_seconds", "inf"], "at least 0 is expected, not inf"),
+        ([*MODEL, *PORT, "--file_system_poll_wait_seconds", "nan"], "at least 0 is expected, not nan"),
+        ([*MODEL, *PORT, "--nireq", "9" * 5000], "nireq must be a whole number"),
+        ([*MODEL, *PORT, "--allowed_origins", "*"], "let a proxy add the CORS headers"),
+        (
+            [*MODEL, *PORT, "--metrics_list", "ovms_streams"],
+            "metrics_enable setting is missing, required when metrics_list is provided",
+        ),
+        (
+            [*MODEL, "--rest_port", "2", "--metrics_enable", "--metrics_list", "ovms_speed"],
+            "Invalid name in metrics_list: ovms_speed",
+        ),
         (["--model_name", "m", "--model_path", "s3://b/m", *PORT], "s3:// storage is not supported yet"),
         (["--model_name", "m", "--model_path", "../m", *PORT], "must not contain .."),
     ],
@@ -70,7 +83,7 @@ def test_hyphens_and_equal_signs_are_accepted():
     settings = cli.parse(
         ["--model-name=m", "--model-path=/models/a-b", "--rest-port=9", "--metrics-enable"], cores=4
     )
-    assert (settings.rest_port, settings.status_port, settings.metrics_enable) == (9, 9, True)
+    assert (settings.rest_port, settings.status_port, settings.monitoring.enable) == (9, 9, True)
     assert settings.model.base_path == "/models/a-b"
 
 

@@ -67,6 +67,17 @@ def test_objects_written_as_json_text_are_read_as_ovms_does():
         ({"model_config_list": [{"config": {**MODEL, "nireq": -1}}]}, "nireq must be a whole number"),
         ({"model_config_list": [{"config": {**MODEL, "base_path": "../m"}}]}, r"must not contain \.\."),
         (
+            {"model_config_list": [{"config": MODEL, "colour": 1}]},
+            r"\[0\]: an object with the only key config",
+        ),
+        ({"model_config_list": [], "server": {"poll": 1}}, "the only key file_system_poll_wait_seconds"),
+        ({"model_config_list": [], "monitoring": {"enable": True}}, "monitoring: .* is expected"),
+        ({"model_config_list": [], "monitoring": {"metrics": {}}}, "metrics.enable must be true or false"),
+        (
+            {"model_config_list": [], "monitoring": {"metrics": {"enable": True, "metrics_list": ["x"]}}},
+            "Invalid name in metrics_list: x",
+        ),
+        (
             {"model_config_list": [], "server": {"file_system_poll_wait_seconds": -1}},
             "whole number of seconds",
         ),

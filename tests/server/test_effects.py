@@ -12,7 +12,7 @@ from modelserver.loader import Loader
 from modelserver.metrics import BUCKETS_US, Metrics
 from modelserver.repository import LocalStorage
 from modelserver.tuning import Neighbours, Wish, plan
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, free_port, run_to_end
 
 ONE_CPU = ("taskset", "--cpu-list", "0")
 TWO_CPUS = ("taskset", "--cpu-list", "0,1")
@@ -152,3 +152,24 @@ def test_metrics_have_ovms_names_labels_and_buckets_from_load_on(repository):
         assert float(after["modelserver_affinity_cpus"]) == len(server.status()["affinity"])
         assert "process_cpu_seconds_total" in after
         assert not [name for name in after if name.startswith("ovms_") and "_total" in name]
+
+
+def test_config_json_switches_metrics_on_and_chooses_them(repository, config_of, tmp_path):
+    path = config_of(tmp_path / "config.json", ["dummy"])
+    document = json.loads(path.read_text())
+    document["monitoring"] = {"metrics": {"enable": True, "metrics_list": ["ovms_streams"]}}
+    path.write_text(json.dumps(document))
+    with ServerProcess("--config_path", str(path)) as server:
+        server.wait_ready()
+        assert {name.partition("{")[0] for name in lines(server) if "ovms_" in name} == {"ovms_streams"}
+    ended = run_to_end("--config_path", str(path), "--rest_port", str(free_port()), "--metrics_enable")
+    assert ended.returncode == 1
+    assert "Metrics configuration duplicated in configuration file and CLI parameters" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--shape", "(1,-5)"), ("--batch_size", "0")])
+def test_a_size_that_cannot_be_is_refused(repository, arguments):
+    path = str(repository / "dummy")
+    ended = run_to_end("--model_name", "d", "--model_path", path, "--rest_port", str(free_port()), *arguments)
+    assert ended.returncode == 1
+    assert "is no dimension: use a number above 0" in ended.stderr

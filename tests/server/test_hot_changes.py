@@ -282,3 +282,14 @@ def test_contradictory_tuning_keeps_the_old_model_and_is_not_logged_every_second
     assert server.log().count("PERFORMANCE_HINT and streams") <= 3
     config.write("r3", {"name": "dummy", "base_path": str(base), "streams": 1})
     wait_until(lambda: model_status(server)["error"] is None, 10, "the repaired tuning")
+
+
+def test_tuning_that_openvino_cannot_even_read_is_told_like_any_other(configured, base):
+    server, config = configured
+    wrong = {"target_device": "AUTO:CPU", "plugin_config": {"DEVICE_PROPERTIES": "x"}}
+    config.write("r2", {"name": "dummy", "base_path": str(base), **wrong})
+    wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+    told = model_status(server)
+    assert (told["revision"], bool(told["error"])) == ("r1", True)
+    assert answer(server) == (1.0, "1")
+    assert "Traceback" not in server.log()

@@ -108,7 +108,9 @@ def test_a_wrong_request_is_a_400_that_says_why(server, model, body, message):
     assert (status, message in answer["error"]) == (400, True), answer
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"nonsense", b"[" * 5000, b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"nonsense", b"[" * 5000, b"\xff\xfe", b'{"inputs":[],"id":"\xff"}']
+)
 def test_a_body_that_is_no_json_is_a_400(server, body):
     assert infer(server, "dummy", body)[0] == 400
 
@@ -119,6 +121,8 @@ def test_a_body_that_is_no_json_is_a_400(server, body):
         ("GET", "/v2/models/none", 404),
         ("GET", "/v2/models/dummy/versions/7", 404),
         ("GET", "/v2/models/dummy/versions/99999999999999999999", 404),
+        ("GET", "/v2/models/dummy/versions/" + "9" * 5000, 404),
+        ("POST", "/v2/models/dummy/versions/" + "9" * 5000 + "/infer", 404),
         ("GET", "/v2/models/dummy/versions/abc", 400),
         ("POST", "/v2/models/none/infer", 404),
         ("POST", "/v2/models/dummy/versions/abc/infer", 400),
@@ -127,6 +131,7 @@ def test_a_body_that_is_no_json_is_a_400(server, body):
         ("POST", "/v2/health/ready", 405),
         ("POST", "/v2/models/dummy/ready", 405),
         ("GET", "/nowhere", 404),
+        ("GET", "/v2/models", 404),
         ("GET", "/v2/../etc/passwd", 404),
     ],
 )
@@ -220,6 +225,7 @@ def test_the_size_of_a_binary_input_follows_from_its_shape(server):
         pytest.param(40, 40, "12", id="header inside the JSON"),
         pytest.param(40, 40, "-5", id="negative header"),
         pytest.param(40, 40, "many", id="header is no number"),
+        pytest.param(40, 40, "9" * 5000, id="header beyond all numbers"),
     ],
 )
 def test_a_wrong_binary_size_is_a_400(server, size, tail, length):
@@ -241,6 +247,18 @@ def test_data_and_a_binary_size_together_are_refused(server):
     asked = one_input("b", [1, 10], "FP32", [0] * 10)
     asked["inputs"][0]["parameters"] = {"binary_data_size": 40}
     assert infer(server, "dummy", asked)[0] == 400
+
+
+@pytest.mark.parametrize("prefix", [b"", b"\5\0\0\0"])
+def test_one_byte_string_needs_no_size_and_may_have_its_length_in_front(server, prefix):
+    body, headers = binary({"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES"}]}, prefix + b"bytes")
+    status, raw, _ = server.post(INFER.format("bytes"), body, **headers)
+    assert (status, json.loads(raw)["outputs"][0]["data"]) == (200, ["bytes"])
+
+
+@pytest.mark.parametrize("path", ["/v1/config", "/v2/health/live", "/v2/health/ready", "/metrics", "/v2"])
+def test_a_slash_at_the_end_changes_nothing(server, path):
+    assert server.get(path)[0] == server.get(path + "/")[0] == 200
 
 
 def test_byte_strings_pass_the_binary_extension_exactly(server):
@@ -313,7 +331,8 @@ def test_a_body_that_announces_too_much_is_a_413_before_it_is_read(server):
         caller.sendall(
             b"POST /v2/models/dummy/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 2147483648\r\n\r\n"
         )
-        assert caller.recv(4096).startswith(b"HTTP/1.1 413")
+        answer = b"".join(iter(lambda: caller.recv(4096), b""))  # to the end: the connection is closed
+        assert answer.startswith(b"HTTP/1.1 413")
 
 
 def test_fifty_megabytes_go_both_ways(server):

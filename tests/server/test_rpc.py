@@ -129,6 +129,9 @@ def with_raw(*raws, **fields):
         pytest.param(with_raw(), "INVALID_ARGUMENT", "Invalid number of values", id="nothing"),
         pytest.param(with_raw(bytes(40), model_version="x"), "INVALID_ARGUMENT", "no number", id="version"),
         pytest.param(
+            with_raw(bytes(40), model_version="9" * 5000), "NOT_FOUND", "version is not found", id="huge"
+        ),
+        pytest.param(
             with_raw(bytes(40), model_version="9"), "NOT_FOUND", "version is not found", id="no version"
         ),
         pytest.param(

@@ -92,6 +92,11 @@ def test_a_legacy_key_becomes_todays(prefix, key, value, want):
             ("PERFORMANCE_HINT", "CPU_THROUGHPUT_STREAMS"),
         ),
         (
+            Wish(plugin_config={"KEY_PERFORMANCE_HINT": "LATENCY", "KEY_CPU_THROUGHPUT_STREAMS": "1"}),
+            ("KEY_PERFORMANCE_HINT", "KEY_CPU_THROUGHPUT_STREAMS"),
+        ),
+        (Wish(plugin_config={"INFERENCE_NUM_THREADS": 1.5}), ("INFERENCE_NUM_THREADS", "1.5")),
+        (
             Wish(plugin_config={"NUM_STREAMS": 1, "CPU_THROUGHPUT_STREAMS": "2"}),
             ("NUM_STREAMS", "CPU_THROUGHPUT_STREAMS"),
         ),

@@ -65,7 +65,7 @@ def decode(body: bytes, header_length: str | None) -> Decoded:
     json_length = len(view) if header_length is None else _json_length(header_length, len(view))
     try:
         envelope = _decode_envelope(view[:json_length])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest(_explain(error, json_length)) from error
     tail = _Tail(view[json_length:])
     tensors = [_decode_input(item, tail, alone=len(envelope.inputs) == 1) for item in envelope.inputs]
@@ -87,7 +87,7 @@ def decode(body: bytes, header_length: str | None) -> Decoded:
 def _json_length(text: str, available: int) -> int:
     if not text.isdecimal():
         raise InvalidRequest("Inference-Header-Content-Length header is invalid and couldn't be parsed")
-    if int(text) > available:
+    if len(text) > 18 or int(text) > available:
         raise InvalidRequest("Inference-Header-Content-Length header exceeds actual payload length")
     return int(text)
 
@@ -134,7 +134,7 @@ def _decode_input(item: _Input, tail: _Tail, *, alone: bool) -> Tensor:
     dtype = binary.checked_dtype(item.name, item.datatype)
     shape = binary.checked_shape(item.name, item.shape)
     size = item.parameters.get("binary_data_size") if item.parameters else None
-    if bytes(item.data):
+    if memoryview(item.data).nbytes:
         if size is not None:
             raise InvalidRequest("Request contains values both in binary data and in content value")
         return Tensor(item.name, item.datatype, _decode_json(item, shape))
@@ -148,10 +148,12 @@ def _decode_input(item: _Input, tail: _Tail, *, alone: bool) -> Tensor:
 
 
 def _decode_only_bytes(item: _Input, shape: tuple[int, ...], tail: _Tail, *, alone: bool) -> Tensor:
-    """Without a size, one single element may be all the rest of the body."""
+    """Without a size, one single element may be all the rest of the body, its length in front or not."""
     if not alone or shape != (1,):
         raise InvalidRequest(f"binary_data_size is needed for BYTES; input name: {item.name}")
     raw = bytes(tail.take(tail.left))
+    if int.from_bytes(raw[:4], "little") == len(raw) - 4:
+        raw = raw[4:]
     return Tensor(item.name, "BYTES", binary.as_objects(item.name, shape, [raw]))
 
 
@@ -171,7 +173,7 @@ def _decode_json(item: _Input, shape: tuple[int, ...]) -> NDArray[Any]:
 def _flattened(item: _Input) -> list[Any]:
     """The values without their nesting; only their number is compared with the shape."""
     try:
-        values = orjson.loads(bytes(item.data))
+        values = orjson.loads(memoryview(item.data))
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"Could not parse input content: {error}; input name: {item.name}") from error
     if not isinstance(values, list):

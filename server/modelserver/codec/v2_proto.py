@@ -103,15 +103,6 @@ def _without(view: memoryview, spans: list[tuple[int, int, int]]) -> Iterator[me
     yield view[position:]
 
 
-def version_of(text: str) -> int | None:
-    """The version a message names; empty is the default one."""
-    if not text:
-        return None
-    if not text.isdecimal():
-        raise InvalidRequest(f"Could not parse model version in request: {text!r} is no number")
-    return int(text)
-
-
 def decode(parsed: Parsed) -> Request:
     """The tensors, over the message's own memory where they came raw."""
     inputs = parsed.head.inputs

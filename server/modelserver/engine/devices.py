@@ -2,6 +2,7 @@
 
 import openvino as ov
 
+from modelserver.engine.reason import reason
 from modelserver.errors import LoadFailed
 from modelserver.tuning import families
 
@@ -14,8 +15,14 @@ class Devices:
         # A memory-mapped weights file that is overwritten in place kills the process with SIGBUS.
         self.core.set_property({"ENABLE_MMAP": False})
         if cache_dir:
-            self.core.set_property({"CACHE_DIR": cache_dir})
+            self._use_cache(cache_dir)
         self.names: tuple[str, ...] = tuple(self.core.available_devices)
+
+    def _use_cache(self, directory: str) -> None:
+        try:
+            self.core.set_property({"CACHE_DIR": directory})
+        except RuntimeError as error:
+            raise LoadFailed(f"cache_dir {directory} cannot be used: {reason(error)}") from error
 
     def require(self, device: str) -> None:
         """Raise LoadFailed unless every device that `device` names is there."""

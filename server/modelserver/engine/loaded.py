@@ -12,7 +12,7 @@ import ctypes
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from modelserver.engine.elements import share, view
+from modelserver.engine.reason import reason
 from modelserver.errors import CallerGone, DeadlineExceeded, InferenceFailed, Overloaded
 from modelserver.tensors import Spec
 
@@ -166,7 +167,7 @@ class LoadedModel:
             for index, tensor in enumerate(slot.bound):
                 slot.request.set_input_tensor(index, tensor)
         except RuntimeError as error:
-            raise InferenceFailed(f"OpenVINO refused the inputs: {error}") from error
+            raise InferenceFailed(f"OpenVINO refused the inputs: {reason(error)}") from error
 
     def _read(self, slot: _Slot) -> list[NDArray[Any]]:
         get = slot.request.get_output_tensor
@@ -176,21 +177,26 @@ class LoadedModel:
         try:
             slot.infer()
         except RuntimeError as error:
-            raise InferenceFailed(f"Internal inference error: {error}") from error
+            raise InferenceFailed(f"Internal inference error: {reason(error)}") from error
 
     async def _infer_there(self, slot: _Slot) -> None:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         slot.done = done = self._loop.create_future()
-        slot.start((slot, done))
+        try:
+            slot.start((slot, done))
+        except RuntimeError as error:
+            slot.done = None
+            raise InferenceFailed(f"Internal inference error: {reason(error)}") from error
         if self._watch is None:
             self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
         await done
 
     def _called_back(self, userdata: tuple[_Slot, asyncio.Future[None]]) -> None:
-        """In OpenVINO's thread: only pass it on."""
+        """In OpenVINO's thread: only pass it on. An exception here would end the process."""
         assert self._loop is not None  # noqa: S101 - start_async came before
-        self._loop.call_soon_threadsafe(self._finished, *userdata)
+        with suppress(RuntimeError):  # the loop is closed: the process is ending, nobody waits any more
+            self._loop.call_soon_threadsafe(self._finished, *userdata)
 
     def _finished(self, slot: _Slot, done: asyncio.Future[None], error: Exception | None = None) -> None:
         if slot.done is not done:
@@ -211,7 +217,7 @@ class LoadedModel:
             try:
                 slot.request.wait_for(0)
             except RuntimeError as error:
-                self._finished(slot, slot.done, InferenceFailed(f"Internal inference error: {error}"))
+                self._finished(slot, slot.done, InferenceFailed(f"Internal inference error: {reason(error)}"))
         if self._loop is not None and self.active:
             self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
 

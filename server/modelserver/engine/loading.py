@@ -12,6 +12,7 @@ from modelserver.config import Shaping
 from modelserver.engine.devices import Devices
 from modelserver.engine.elements import datatype_of
 from modelserver.engine.loaded import Effect, LoadedModel
+from modelserver.engine.reason import reason
 from modelserver.engine.shaping import layouts, shape_model
 from modelserver.errors import LoadFailed
 from modelserver.tensors import NUMPY, Spec
@@ -25,7 +26,7 @@ def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan) -> LoadedM
         network = shape_model(devices.core.read_model(model), shaping)
         compiled = devices.core.compile_model(network, plan.device, dict(plan.properties))
     except (RuntimeError, TypeError, ValueError) as error:
-        raise LoadFailed(f"{model.name}: {_reason(error)}") from error
+        raise LoadFailed(f"{model.name}: {reason(error)}") from error
     loaded = LoadedModel(compiled, _specs(compiled, network, shaping), _effect(compiled, plan))
     try:
         _warm_up(loaded)
@@ -33,13 +34,6 @@ def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan) -> LoadedM
         loaded.close()
         raise
     return loaded
-
-
-def _reason(error: Exception) -> str:
-    """OpenVINO's message without the source positions in front of it."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith(("Exception from src/", "Check '"))]
-    return " ".join(told) or str(error).strip()
 
 
 def _specs(
@@ -94,7 +88,7 @@ def _warm_up(loaded: LoadedModel) -> None:
         seconds = min(_timed(loaded, arrays) for _ in range(3))
     except RuntimeError as error:
         if fixed:
-            raise LoadFailed(f"the first inference failed: {_reason(error)}") from error
+            raise LoadFailed(f"the first inference failed: {reason(error)}") from error
         return
     loaded.decide_inline(seconds, fixed=fixed)
 

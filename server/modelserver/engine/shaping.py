@@ -13,7 +13,7 @@ from modelserver.config import Shaping
 from modelserver.engine.elements import element_type
 from modelserver.errors import LoadFailed
 
-_RANGE = re.compile(r"(-?[0-9]+)(?::([0-9]+))?")
+_RANGE = re.compile(r"(-1|[1-9][0-9]{0,17})(?::([1-9][0-9]{0,17}))?")
 
 
 def shape_model(model: ov.Model, shaping: Shaping) -> ov.Model:
@@ -85,7 +85,7 @@ def _parse_dimension(text: str) -> ov.Dimension:
         return ov.Dimension(-1)
     match = _RANGE.fullmatch(text.strip())
     if match is None:
-        raise LoadFailed(f"{text!r} is no dimension: use a number, -1, or a range such as 100:200")
+        raise LoadFailed(f"{text!r} is no dimension: use a number above 0, -1, or a range such as 100:200")
     low, high = match.groups()
     return ov.Dimension(int(low)) if high is None else ov.Dimension(int(low), int(high))
 

@@ -25,6 +25,8 @@ def bind(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
             sockets.append(_bind_one(host.strip("[]"), port))
         except OSError as error:
             raise BindFailed(f"Cannot listen on {host}:{port}: {error.strerror or error}") from error
+        except UnicodeError as error:
+            raise BindFailed(f"Cannot listen on {host}:{port}: this is no host name") from error
     return sockets
 
 

@@ -17,11 +17,13 @@ from modelserver.codec import v2_json
 from modelserver.dataplane import DataPlane
 from modelserver.errors import InvalidRequest, NotFound, NotReady, ServerError, TooLarge
 from modelserver.front.status import Health, Receive, Scope, Send, StatusApp, respond, respond_error
-from modelserver.tensors import Call, Request, Spec
+from modelserver.tensors import Call, Request, Spec, parse_version
 
 LOG = logging.getLogger(__name__)
 MAX_BODY_BYTES = 1 << 30
 EXTENSIONS = ("binary_tensor_data",)
+_ADVICE = {429: [("retry-after", "1")], 413: [("connection", "close")]}
+"""Headers besides an error: a caller whose body is too big would go on sending it."""
 _INFER = re.compile(rb"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer/?")
 
 
@@ -55,8 +57,12 @@ class RestApp:
         try:
             body, json_length = await self._answer(match, scope, receive)
         except ServerError as error:
-            headers += [("retry-after", "1")] if error.http == 429 else []
+            headers += _ADVICE.get(error.http, [])
             await respond_error(send, error.http, str(error), *headers)
+            return
+        except asyncio.CancelledError:
+            # Only the stopping server cancels a request: its time to finish is over.
+            await respond_error(send, 503, "The server is stopping", ("connection", "close"))
             return
         except Exception:
             LOG.exception("a REST request failed in a way nobody foresaw")
@@ -86,7 +92,7 @@ class RestApp:
     def _call(self, match: re.Match[bytes], receive: Receive) -> Call:
         name, version = match.groups()
         deadline = None if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
-        number = _version(None if version is None else version.decode("latin-1"))
+        number = parse_version(None if version is None else version.decode("latin-1"))
         return Call(
             "REST", unquote(name.decode("latin-1")), number, deadline, partial(_disconnected, receive)
         )
@@ -116,17 +122,9 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _version(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdecimal():
-        raise InvalidRequest(f"Could not parse model version in request: {text!r} is no number")
-    return int(text)
-
-
 def build_cold_app(plane: DataPlane) -> FastAPI:
     """Metadata, model readiness, configuration: the routes that may cost a millisecond."""
-    app = FastAPI(title="OpenVINO ModelServer", version=__version__)
+    app = FastAPI(title="OpenVINO ModelServer", version=__version__, redirect_slashes=False)
     _add_error_handlers(app)
 
     @app.get("/v2")
@@ -135,6 +133,7 @@ def build_cold_app(plane: DataPlane) -> FastAPI:
         return {"name": "OpenVINO ModelServer", "version": __version__, "extensions": list(EXTENSIONS)}
 
     @app.get("/v1/config")
+    @app.get("/v1/config/", include_in_schema=False)
     async def configuration() -> dict[str, Any]:
         return {
             name: {"model_version_status": _states(model)} for name, model in plane.registry.models.items()
@@ -176,7 +175,7 @@ def _answer_model(plane: DataPlane, raw_path: str) -> JSONResponse:
     if match is None:
         raise NotFound(f"There is nothing at {unquote(raw_path)}")
     name, version, ready = match.groups()
-    call = Call("REST", unquote(name), _version(version))
+    call = Call("REST", unquote(name), parse_version(version))
     if not ready:
         return JSONResponse(_metadata(plane, call))
     if not plane.is_model_ready(call):

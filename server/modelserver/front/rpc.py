@@ -1,4 +1,4 @@
-"""KServe v2 over gRPC, with grpc.health.v1 and reflection; bytes in, bytes out on the hot route."""
+"""KServe v2 over gRPC; bytes in, bytes out on the hot route."""
 
 import asyncio
 import logging
@@ -6,21 +6,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from modelserver import __version__, proto
 from modelserver.codec import v2_proto
 from modelserver.dataplane import DataPlane
 from modelserver.errors import ServerError
 from modelserver.front.listen import BindFailed
+from modelserver.front.services import Context, Stopping, add_services
 from modelserver.front.status import Health
-from modelserver.tensors import Call, Spec
+from modelserver.tensors import Call, Spec, parse_version
 
 LOG = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 1 << 30
-Context = Any
-"""grpc.aio.ServicerContext; grpc ships no types."""
 
 
 class RpcServer:
@@ -30,6 +27,7 @@ class RpcServer:
         self._plane = plane
         self._health = health
         self._timeout = timeout
+        self._stopping = Stopping()
         self._server: grpc.aio.Server | None = None
 
     async def start(self, addresses: list[str], arguments: tuple[tuple[str, int | str], ...]) -> None:
@@ -44,9 +42,7 @@ class RpcServer:
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(proto.SERVICE, self._handlers()),)
         )
-        health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(self._plane, self._health), server)
-        names = (proto.SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-        _add_reflection(server, names)
+        add_services(server, self._plane, self._health, self._stopping)
         for address in addresses:
             try:
                 server.add_insecure_port(address)
@@ -59,6 +55,7 @@ class RpcServer:
 
     async def stop(self, grace: float) -> None:
         """Send GOAWAY, finish what is in flight, at most for `grace` seconds."""
+        self._stopping.begin()
         if self._server is not None:
             await self._server.stop(grace)
 
@@ -86,7 +83,7 @@ class RpcServer:
     async def _infer(self, message: bytes, context: Context) -> bytes:
         parsed = v2_proto.parse(message)
         head = parsed.head
-        call = Call("gRPC", head.model_name, v2_proto.version_of(head.model_version), self._deadline(context))
+        call = Call("gRPC", head.model_name, parse_version(head.model_version), self._deadline(context))
         return await self._plane.infer(
             call, lambda: v2_proto.decode(parsed), lambda response: v2_proto.encode(response, head.id)
         )
@@ -98,7 +95,7 @@ class RpcServer:
 
     async def _stream_infer(self, messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         """One answer per request, in their order; an error ends only its own request."""
-        async for message in messages:
+        async for message in self._stopping.messages(messages, context):
             try:
                 answer = proto.ModelInferResponse.FromString(await self._infer(message, context))
                 yield proto.ModelStreamInferResponse(infer_response=answer)
@@ -115,11 +112,11 @@ class RpcServer:
         return proto.ServerMetadataResponse(name="OpenVINO ModelServer", version=__version__)
 
     async def _model_ready(self, request: Any, _context: Context) -> Any:
-        call = Call("gRPC", request.name, v2_proto.version_of(request.version))
+        call = Call("gRPC", request.name, parse_version(request.version))
         return proto.ModelReadyResponse(ready=self._plane.is_model_ready(call))
 
     async def _model_metadata(self, request: Any, _context: Context) -> Any:
-        call = Call("gRPC", request.name, v2_proto.version_of(request.version))
+        call = Call("gRPC", request.name, parse_version(request.version))
         version, served = self._plane.metadata(call)
         answer = proto.ModelMetadataResponse(
             name=version.model, versions=[str(number) for number in served], platform="OpenVINO"
@@ -149,51 +146,3 @@ def _telling_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awai
             await context.abort(grpc.StatusCode.INTERNAL, "Internal error; the server's log tells more")
 
     return told
-
-
-def _add_reflection(server: grpc.aio.Server, names: tuple[str, ...]) -> None:
-    """Our messages live in a pool of their own; the health service's file joins it."""
-    if health_pb2.DESCRIPTOR.name not in _known_files():
-        proto.POOL.AddSerializedFile(health_pb2.DESCRIPTOR.serialized_pb)
-    reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server, proto.POOL)
-
-
-def _known_files() -> set[str]:
-    try:
-        return {proto.POOL.FindFileByName(health_pb2.DESCRIPTOR.name).name}
-    except KeyError:
-        return set()
-
-
-class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
-    """grpc.health.v1: the empty name is the server, any other a model."""
-
-    def __init__(self, plane: DataPlane, health: Health) -> None:
-        self._plane = plane
-        self._health = health
-
-    async def Check(self, request: Any, context: Context) -> Any:  # noqa: N802 - gRPC's name
-        """Now."""
-        status = self._look(request.service)
-        if status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"{request.service} is no model of this server")
-        return health_pb2.HealthCheckResponse(status=status)
-
-    async def Watch(self, request: Any, _context: Context) -> AsyncIterator[Any]:  # noqa: N802 - gRPC's name
-        """Now, and whenever it changes."""
-        told = None
-        while True:
-            status = self._look(request.service)
-            if status != told:
-                told = status
-                yield health_pb2.HealthCheckResponse(status=status)
-            await asyncio.sleep(0.2)
-
-    def _look(self, service: str) -> int:
-        states = health_pb2.HealthCheckResponse
-        if service in ("", proto.SERVICE):
-            return int(states.SERVING if self._health.is_ready() else states.NOT_SERVING)
-        model = self._plane.registry.models.get(service)
-        if model is None:
-            return int(states.SERVICE_UNKNOWN)
-        return int(states.SERVING if model.available else states.NOT_SERVING)

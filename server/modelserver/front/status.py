@@ -57,11 +57,11 @@ class StatusApp:
 
     def serves(self, path: str) -> bool:
         """Whether this path is answered here."""
-        return path in self._routes
+        return _plain(path) in self._routes
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """One request."""
-        route = self._routes.get(scope["path"])
+        route = self._routes.get(_plain(scope["path"]))
         if route is None:
             await respond_error(send, 404, f"There is nothing at {scope['path']}")
         elif scope["method"] not in ("GET", "HEAD"):
@@ -83,3 +83,8 @@ class StatusApp:
 
     async def _status(self, send: Send) -> None:
         await respond(send, 200, orjson.dumps(self._health.status()))
+
+
+def _plain(path: str) -> str:
+    """OVMS allows a slash at the end."""
+    return path.removesuffix("/")

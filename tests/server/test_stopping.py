@@ -1,0 +1,80 @@
+"""What must not hold the end of a process up, and how a process that cannot start ends."""
+
+import socket
+import threading
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from modelserver import proto
+from tests.support.server_process import ServerProcess, free_port, run_to_end, wait_until
+
+
+def dummy(repository, *arguments):
+    path = str(repository / "dummy")
+    return ServerProcess("--model_name", "dummy", "--model_path", path, *arguments)
+
+
+def test_streams_that_nobody_ends_do_not_hold_the_stop_up(repository):
+    with dummy(repository) as server, grpc.insecure_channel(server.grpc) as channel:
+        server.wait_ready()
+        hold = threading.Event()
+
+        def one(message):
+            yield message
+            hold.wait(60)
+
+        listing = reflection_pb2.ServerReflectionRequest(list_services="")
+        streams = [
+            health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()),
+            reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(one(listing)),
+            channel.stream_stream(f"/{proto.SERVICE}/ModelStreamInfer")(one(b"")),
+        ]
+        for stream in streams:
+            next(stream)
+        server.terminate()
+        assert server.wait(15) == 0
+        for stream in streams:
+            with pytest.raises(grpc.RpcError) as end:
+                list(stream)
+            assert end.value.code() == grpc.StatusCode.UNAVAILABLE
+        hold.set()
+
+
+def test_a_second_signal_ends_the_drain(repository):
+    with dummy(repository, "--drain_seconds", "60") as server:
+        server.wait_ready()
+        server.terminate()
+        wait_until(lambda: server.get("/v2/health/ready")[0] == 503, 5, "the drain")
+        server.terminate()
+        assert server.wait(15) == 0
+
+
+def test_a_request_that_never_comes_whole_is_refused_when_the_server_stops(repository):
+    with dummy(repository, "--request_timeout_seconds", "1") as server:
+        server.wait_ready()
+        with socket.create_connection(("127.0.0.1", server.rest_port)) as caller:
+            caller.settimeout(15)
+            caller.sendall(b"POST /v2/models/dummy/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+            server.get("/v2")  # the half request has been read
+            server.terminate()
+            assert b" 503 " in caller.recv(4096)
+        assert server.wait(15) == 0
+        assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cache_dir", "/proc/none"], "cache_dir /proc/none cannot be used"),
+        (["--rest_bind_address", "a" * 80], "this is no host name"),
+    ],
+)
+def test_an_option_that_cannot_be_followed_ends_the_process_with_1(repository, arguments, message):
+    path = str(repository / "dummy")
+    ended = run_to_end("--model_name", "d", "--model_path", path, "--rest_port", str(free_port()), *arguments)
+    assert ended.returncode == 1
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,36 @@
+"""The watcher with real parts, where a test must choose the moment of a change."""
+
+import asyncio
+import contextlib
+
+from modelserver.config import read_configuration
+from modelserver.cpus import read_machine
+from modelserver.engine import Devices
+from modelserver.health import Health
+from modelserver.loader import Loader
+from modelserver.metrics import Metrics
+from modelserver.registry import Registry
+from modelserver.repository import LocalStorage
+from modelserver.watch import Watch, Watcher
+
+
+async def test_a_file_that_changes_between_its_first_reading_and_the_watch_is_not_missed(
+    repository, config_of, tmp_path
+):
+    path = config_of(tmp_path / "config.json", ["dummy"], revision="r1")
+    configuration = read_configuration(path)
+    config_of(path, ["dummy"], revision="r2")
+    metrics = Metrics()
+    loader = Loader(Devices(None), metrics, None, lambda: None)
+    registry = Registry(LocalStorage(), loader, read_machine, None)
+    watcher = Watcher(registry, Health(registry, metrics, read_machine, 1), configuration, Watch(path, 0.1))
+    await watcher.load_first()
+    assert registry.revision == "r1"
+    watching = asyncio.ensure_future(watcher.run())
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(10):
+            while registry.revision == "r1":  # noqa: ASYNC110 - the registry tells nobody
+                await asyncio.sleep(0.02)
+    watching.cancel()
+    registry.close()
+    assert registry.revision == "r2"
