@@ -4,6 +4,7 @@ Level-triggered: a pass looks at everything and needs to know nothing of what wo
 """
 
 import logging
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +112,8 @@ class Reconciler:
         """Soon while something is on its way; servers are asked then, not the API server."""
         if is_settled(status):
             self._tries.pop(key, None)
-            return self.resync_seconds
+            # Many objects that were seen together at the start are not asked together for ever.
+            return self.resync_seconds * random.uniform(0.75, 1.25)
         tries = self._tries[key] = self._tries.get(key, 0) + 1
         if outcome.taken or outcome.refused:
             return min(60.0, 2.0 ** min(tries, 6))

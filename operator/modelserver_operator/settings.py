@@ -33,7 +33,8 @@ class Settings:
     relist_seconds: float
     """Every kind is listed once in this time, one kind after the other."""
     resync_seconds: float
-    """A settled object's servers are asked again after this time."""
+    """A settled object's servers are asked again after about this time: nothing else tells that they found
+    a new version of a model."""
     log_format: str
     log_level: str
 
@@ -58,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] 
         "--relist-seconds", type=float, default=1800.0, help="list every kind once in this time"
     )
     parser.add_argument(
-        "--resync-seconds", type=float, default=600.0, help="ask settled servers again after this time"
+        "--resync-seconds", type=float, default=30.0, help="ask settled servers again after about this time"
     )
     parser.add_argument("--log-format", default=get["log_format"] or "json", choices=("json", "text"))
     parser.add_argument(

@@ -1,5 +1,6 @@
 """The operator comes and goes: nothing is rewritten, nothing is left, nothing is missed."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -14,21 +15,26 @@ pytestmark = pytest.mark.api
 
 def test_a_restart_writes_nothing(kubernetes: Kubernetes, operator: OperatorProcess):
     created(kubernetes)
-    versions = {
-        item["metadata"]["uid"]: item["metadata"]["resourceVersion"]
-        for item in kubernetes.items(f"{KINDS},modelservers")
-    }
+    until(
+        "nothing moves any more", lambda: _versions(kubernetes) == _versions(kubernetes, after=1), timeout=20
+    )
+    versions = _versions(kubernetes)
     assert operator.stop() == 0
 
     operator.start("--cpu-image=modelserver:test")
 
     submit(kubernetes, model_server("second"))
     until("the second is carried out", lambda: kubernetes.condition("second", "Applied"), timeout=20)
-    after = {
+    assert versions.items() <= _versions(kubernetes).items()
+
+
+def _versions(kubernetes: Kubernetes, after: float = 0) -> dict[str, str]:
+    """Of the object and its children, some seconds later."""
+    time.sleep(after)
+    return {
         item["metadata"]["uid"]: item["metadata"]["resourceVersion"]
         for item in kubernetes.items(f"{KINDS},modelservers")
     }
-    assert versions.items() <= after.items()
 
 
 def test_nothing_is_left_of_an_object_deleted_while_no_operator_runs(

@@ -34,9 +34,12 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
 
 
 def test_when_nothing_happens_nothing_is_written_and_hardly_anything_listed(
-    kubernetes: Kubernetes, operator: OperatorProcess, requests: Requests
+    kubernetes: Kubernetes, operator: OperatorProcess, requests: Requests, start: Start
 ):
+    """Its servers are asked meanwhile, which the API server never sees."""
     until("other tests' namespaces are gone", lambda: _is_alone(kubernetes), timeout=60)
+    start(cpus="0").become_ready()
+    kubernetes.wait_for("server", timeout=20)
     kubernetes.apply(json.dumps(model_server("settled", replicas=0)))
     kubernetes.apply(json.dumps(model_server("waiting")))
     kubernetes.wait_for("settled", timeout=20)

@@ -1,11 +1,14 @@
 """What real servers report becomes the object's status."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from devcluster.demo.kubernetes import Kubernetes, until
 from tests.support.kubelet_part import Start
+from tests.support.operator_process import OperatorProcess
 
 pytestmark = pytest.mark.api
 SOON = 15
@@ -98,6 +101,29 @@ def test_a_changed_hint_is_brought_to_the_same_pod_and_read_back(kubernetes: Kub
     found = kubernetes.get("modelserver", "server")
     assert found["status"]["tuning"]["hint"] == "LATENCY"
     assert found["status"]["observedGeneration"] == found["metadata"]["generation"] == 2
+
+
+def test_a_version_that_a_server_finds_by_itself_is_soon_in_the_status(
+    kubernetes: Kubernetes, operator: OperatorProcess, start: Start, repository: Path
+):
+    """No event tells it: the servers are asked again and again."""
+    assert operator.stop() == 0
+    operator.start("--cpu-image=modelserver:test", "--resync-seconds=2")
+    shutil.copytree(repository / "dummy", repository / "growing")
+    start(model="growing").become_ready()
+    kubernetes.wait_for("server", timeout=SOON)
+
+    shutil.copytree(repository / "dummy" / "1", repository / "growing" / "2")
+
+    def served() -> list[int]:
+        (model,) = kubernetes.get("modelserver", "server")["status"]["models"]
+        return [v["version"] for v in model["versions"] if v["state"] == "AVAILABLE"]
+
+    try:
+        until("version 2 is in the status", lambda: 2 in served(), timeout=SOON)
+    finally:
+        assert operator.stop() == 0
+        operator.start("--cpu-image=modelserver:test")
 
 
 def test_a_pod_that_does_not_answer_is_unknown_and_its_port_is_named(kubernetes: Kubernetes, start: Start):
