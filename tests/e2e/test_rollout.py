@@ -27,6 +27,6 @@ def test_where_there_is_no_room_for_a_surge_pod_the_old_one_is_replaced_and_stat
         return ready["status"] == "True" and [pod["metadata"]["uid"] for pod in pods] not in ([before], [])
 
     until("the new pod serves", is_rolled, timeout=150, pause=0.5)
-    assert any("no room" in message for message in said), said
+    assert any("no node has room" in message for message in said), said
     deployment = kubernetes.items("deployments", selector(example))[0]
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
