@@ -167,7 +167,7 @@ class Server:
     async def _load_and_watch(self) -> None:
         await self._watcher.load_first()
         for name, model in self._registry.models.items():
-            is_hopeless = model.is_unreadable or model.files
+            is_hopeless = model.is_unreadable or any(one.is_wanted for one in model.versions.values())
             if self._settings.model is not None and is_hopeless and not model.available:
                 self.failure = f"model {name}: {model.error}"
                 self.failed.set()

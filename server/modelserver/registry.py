@@ -188,7 +188,11 @@ class Registry:
                 self._retire(version)
             elif not version.is_wanted and version.loaded is None:
                 version.state, version.error = "END", None
-        errors = (version.error for _, version in sorted(model.versions.items()) if version.is_wanted)
+        errors = [version.error for _, version in sorted(model.versions.items()) if version.is_wanted]
+        if missing := model.settings.policy.versions - model.files.keys():
+            errors.append(
+                f"version {min(missing)} of model_version_policy is not in {model.settings.base_path}"
+            )
         model.error = model.scan_error or next(filter(None, errors), None)
 
     async def _bring_up(self, model: Model, neighbours: Neighbours) -> set[int]:

@@ -284,6 +284,16 @@ def test_contradictory_tuning_keeps_the_old_model_and_is_not_logged_every_second
     wait_until(lambda: model_status(server)["error"] is None, 10, "the repaired tuning")
 
 
+def test_a_version_that_is_asked_for_but_not_there_is_told(configured, base):
+    server, config = configured
+    policy = {"model_version_policy": {"specific": {"versions": [1, 9]}}}
+    config.write("r2", {"name": "dummy", "base_path": str(base), **policy})
+    wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+    told = model_status(server)
+    assert "version 9 of model_version_policy is not in" in told["error"]
+    assert answer(server) == (1.0, "1")
+
+
 def test_tuning_that_openvino_cannot_even_read_is_told_like_any_other(configured, base):
     server, config = configured
     wrong = {"target_device": "AUTO:CPU", "plugin_config": {"DEVICE_PROPERTIES": "x"}}

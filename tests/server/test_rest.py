@@ -249,6 +249,18 @@ def test_data_and_a_binary_size_together_are_refused(server):
     assert infer(server, "dummy", asked)[0] == 400
 
 
+@pytest.mark.parametrize("strings", [[], [""], ["", ""]])
+def test_no_and_empty_byte_strings_come_back(server, strings):
+    status, answer = infer(server, "bytes", one_input("x", [len(strings)], "BYTES", strings))
+    assert (status, answer["outputs"][0]["data"]) == (200, strings)
+
+
+def test_one_long_string_among_many_cannot_exhaust_the_memory(server):
+    strings = ["x" * 2_000_000, *[""] * 1000]
+    status, answer = infer(server, "bytes", one_input("x", [len(strings)], "BYTES", strings))
+    assert (status, "exceeded 1GB" in answer["error"]) == (400, True)
+
+
 @pytest.mark.parametrize("prefix", [b"", b"\5\0\0\0"])
 def test_one_byte_string_needs_no_size_and_may_have_its_length_in_front(server, prefix):
     body, headers = binary({"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES"}]}, prefix + b"bytes")

@@ -53,7 +53,8 @@ class HttpServer:
     def __init__(self, app: Any, sockets: list[socket.socket]) -> None:
         config = uvicorn.Config(
             app, http="httptools", ws="none", lifespan="off", loop="none", log_config=None, access_log=False,
-            server_header=False, date_header=False, timeout_keep_alive=75, backlog=BACKLOG,
+            server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=75,
+            backlog=BACKLOG,
         )  # fmt: skip
         self._server = _Server(config)
         self._sockets = sockets
