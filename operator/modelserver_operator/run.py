@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import socket
 
 import kopf
 
@@ -12,6 +14,8 @@ from modelserver_operator.settings import Settings
 def run(settings: Settings) -> int:
     """Until SIGTERM or SIGINT; 1 when it could not start or broke."""
     _configure_logs(settings)
+    # Without it kopf asks for the user's name, and a container's numeric user has none.
+    os.environ.setdefault("POD_ID", socket.gethostname())
     registry = kopf.OperatorRegistry()
     register(registry, settings)
     try:
