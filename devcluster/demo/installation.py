@@ -5,7 +5,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from devcluster.demo.kubernetes import Kubernetes
+from devcluster.demo.kubernetes import CommandError, Kubernetes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHART = ROOT / "charts" / "modelserver-operator"
@@ -17,13 +17,25 @@ SYSTEM_NAMESPACE = "modelserver-system"
 def install_operator(kubernetes: Kubernetes, operator: str, server: str) -> None:
     """Install or upgrade the operator by Helm, with these images (`repository:tag`), and wait for it."""
     repository, _, tag = operator.rpartition(":")
-    kubernetes.helm(
+    command = (
         "upgrade", "--install", RELEASE, str(CHART),
         "--namespace", SYSTEM_NAMESPACE, "--create-namespace",
         "--set", f"image.repository={repository}", "--set-string", f"image.tag={tag}",
         "--set", f"serverImages.cpu={server}",
-        "--wait", "--timeout", "180s",
+        "--wait", "--timeout", "120s",
     )  # fmt: skip
+    try:
+        kubernetes.helm(*command)
+    except CommandError as error:
+        raise CommandError(f"{error}\n{_what_the_operator_says(kubernetes)}") from None
+
+
+def _what_the_operator_says(kubernetes: Kubernetes) -> str:
+    system = Kubernetes(kubernetes.environment, SYSTEM_NAMESPACE)
+    try:
+        return system.kubectl("get", "pods") + system.kubectl("logs", f"deployment/{RELEASE}", "--tail=20")
+    except CommandError as error:
+        return str(error)
 
 
 def uninstall_operator(kubernetes: Kubernetes) -> None:
