@@ -32,6 +32,18 @@ NUMPY: dict[str, np.dtype[Any]] = {
 """The datatypes of the protocol and the arrays that carry them."""
 
 
+def to_bf16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Round to nearest even; NaN stays NaN."""
+    bits = array.view(np.uint32).astype(np.uint64)
+    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    return np.where(np.isnan(array), np.uint16(0x7FC0), rounded)
+
+
+def from_bf16(array: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """The values of raw bits."""
+    return (array.astype(np.uint32) << 16).view(np.float32)
+
+
 @dataclass(slots=True)
 class Tensor:
     """A named array with the datatype the protocol gave it."""

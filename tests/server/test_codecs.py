@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from modelserver import proto
 from modelserver.codec import binary, v2_json, v2_proto
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import NUMPY, Request, Response, Tensor
+from modelserver.tensors import NUMPY, Request, Response, Tensor, from_bf16, to_bf16
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 NUMERIC = sorted(NUMPY.keys() - {"BYTES", "BF16"})
@@ -93,10 +93,10 @@ def test_unknown_fields_of_every_kind_are_skipped(tensor, unknown):
 
 @given(hnp.arrays(np.float32, SHAPES))
 def test_bf16_is_rounded_to_the_nearest_and_read_back_the_same(array):
-    bits = v2_json._to_bf16(array)
-    back = v2_json._from_bf16(bits)
+    bits = to_bf16(array)
+    back = from_bf16(bits)
     with np.errstate(over="ignore", invalid="ignore"):
-        assert np.array_equal(v2_json._to_bf16(back), bits)
+        assert np.array_equal(to_bf16(back), bits)
         finite = np.isfinite(array) & np.isfinite(back)
         assert (np.abs(back[finite] - array[finite]) <= np.abs(array[finite]) * 2**-8 + 1e-40).all()
 

@@ -103,3 +103,19 @@ def test_images_for_a_planar_model_without_layout_are_refused_with_the_fix():
     spec = Spec("image", frozenset(["image"]), "UINT8", ((1, 1), (3, 3), (8, 8), (6, 6)), "")
     with pytest.raises(InvalidRequest, match="layout NHWC:NCHW"):
         image_codec.decode(np.array([encoded(pixels())], object), spec)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "picture_", "suffix", "want"),
+    [
+        ("UINT8", np.full((8, 6, 3), 60000, np.uint16), ".png", 255),
+        ("UINT8", np.full((8, 6, 3), 300.5, np.float32), ".tiff", 255),
+        ("INT8", np.full((8, 6, 3), 200, np.uint8), ".png", 127),
+        ("FP32", np.full((8, 6, 3), 60000, np.uint16), ".png", 60000),
+        ("BF16", np.full((8, 6, 3), 1, np.uint8), ".png", 0x3F80),
+    ],
+)
+def test_pixels_beyond_the_datatype_become_its_limit(datatype, picture_, suffix, want):
+    spec = Spec("image", frozenset(["image"]), datatype, ((1, 1), (8, 8), (6, 6), (3, 3)), "NHWC")
+    decoded = image_codec.decode(np.array([encoded(picture_, suffix)], object), spec)
+    assert (decoded == want).all()

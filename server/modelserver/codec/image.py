@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import NUMPY, Spec
+from modelserver.tensors import NUMPY, Spec, to_bf16
 
 MAX_PIXELS = 100_000_000
 """A small file can describe a huge picture; this one still fits into 300 MB."""
@@ -44,10 +44,22 @@ def decode(images: NDArray[Any], spec: Spec) -> NDArray[Any]:
     pictures = [_decode_one(encoded, spec) for encoded in images.tolist()]
     if len({picture.shape for picture in pictures}) > 1:
         raise InvalidRequest("Binary input images for this endpoint are required to have the same resolution")
+    batch = pictures[0][np.newaxis] if len(pictures) == 1 else np.stack(pictures)
+    return _converted(batch, spec)
+
+
+def _converted(pictures: NDArray[Any], spec: Spec) -> NDArray[Any]:
+    """To the input's datatype; values beyond it become its greatest or least, as in OVMS."""
+    if spec.datatype == "BF16":
+        return to_bf16(pictures.astype(np.float32))
     dtype = NUMPY[spec.datatype]
-    if len(pictures) == 1:
-        return pictures[0][np.newaxis].astype(dtype, copy=False)
-    return np.stack(pictures).astype(dtype, copy=False)
+    if dtype.kind in "iu" and not np.can_cast(pictures.dtype, dtype):
+        limits = np.iinfo(dtype)
+        if pictures.dtype.kind == "f":
+            pictures = np.clip(np.rint(pictures), limits.min, limits.max)
+        else:
+            pictures = np.minimum(pictures, limits.max)
+    return pictures.astype(dtype, copy=False)
 
 
 def _check_layout(spec: Spec) -> None:

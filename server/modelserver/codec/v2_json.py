@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from modelserver.codec import binary
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import NUMPY, Request, Response, Tensor
+from modelserver.tensors import NUMPY, Request, Response, Tensor, from_bf16, to_bf16
 
 HEADER = "inference-header-content-length"
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
@@ -203,7 +203,7 @@ def _as_numbers(item: _Input, values: list[Any]) -> NDArray[Any]:
         values = [_as_float(item, value) for value in values]
     try:
         if item.datatype == "BF16":
-            return _to_bf16(np.array(values, np.float32))
+            return to_bf16(np.array(values, np.float32))
         with np.errstate(over="ignore"):
             return np.array(values, NUMPY[item.datatype])
     except (OverflowError, ValueError) as error:
@@ -219,17 +219,6 @@ def _as_float(item: _Input, value: Any) -> float:
             f"{value!r} is no number; only NaN, Infinity, -Infinity are strings; input: {item.name}"
         )
     return float(value)
-
-
-def _to_bf16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Round to nearest even; NaN stays NaN."""
-    bits = array.view(np.uint32).astype(np.uint64)
-    rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-    return np.where(np.isnan(array), np.uint16(0x7FC0), rounded)
-
-
-def _from_bf16(array: NDArray[np.uint16]) -> NDArray[np.float32]:
-    return (array.astype(np.uint32) << 16).view(np.float32)
 
 
 def encode(response: Response, asked: Decoded) -> tuple[bytes, int | None]:
@@ -257,7 +246,7 @@ def encode(response: Response, asked: Decoded) -> tuple[bytes, int | None]:
 def _encode_json(tensor: Tensor) -> Any:
     if tensor.datatype == "BYTES":
         return _encode_strings(tensor)
-    array = _from_bf16(tensor.data) if tensor.datatype == "BF16" else tensor.data
+    array = from_bf16(tensor.data) if tensor.datatype == "BF16" else tensor.data
     flat = np.ascontiguousarray(array).reshape(-1)
     if flat.dtype.kind != "f" or np.isfinite(flat).all():
         return flat
