@@ -177,6 +177,9 @@ async def _error(answer: Any, method: str, path: str) -> ApiError:
     text = await answer.response.text()
     body = json.loads(text) if text.startswith("{") else {"message": text.strip()}
     status: int = answer.status
+    if status == 500 and "typed patch object" in body.get("message", ""):
+        # So the API server calls a wrong type, an unknown field or a name twice in what was applied.
+        status = 400
     causes = {cause.get("reason") for cause in (body.get("details") or {}).get("causes") or []}
     kind = NamespaceEnding if "NamespaceTerminating" in causes else _ERRORS.get(status, ApiError)
     return kind(status, f"{method} {path}: {status} {body.get('message') or answer.reason}")

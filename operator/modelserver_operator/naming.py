@@ -22,7 +22,6 @@ CONFIG_DIRECTORY = "/etc/modelserver"
 CONFIG_FILE = "config.json"
 MODELS_DIRECTORY = "/models"
 CLAIM_VOLUME_PREFIX = "modelserver-claim-"
-OWN_VOLUME_PREFIX = "modelserver-"
 USER_ID = 65532
 
 CHILD_KINDS = {

@@ -8,7 +8,7 @@ import yaml
 from devcluster.demo.kubernetes import CommandError, Kubernetes
 from modelserver_operator.api import parse
 from modelserver_operator.errors import Invalid
-from tests.support.modelservers import ACCEPTED, REFUSED, REFUSED_BY_SCHEMA, model_server
+from tests.support.modelservers import ACCEPTED, REFUSED, REFUSED_BY_SCHEMA, model_server, with_model
 
 pytestmark = pytest.mark.api
 
@@ -83,5 +83,29 @@ def test_the_categories_and_the_short_name_find_it(cluster: Kubernetes):
 def test_an_object_that_bypassed_admission_is_refused_with_the_same_words(case: str):
     spec, message = REFUSED[case]
 
+    with pytest.raises(Invalid, match=message):
+        parse(model_server(**spec))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        pytest.param(with_model(uri="pvc:///m"), r"models\[0\]\.uri: the claim is missing", id="no claim"),
+        pytest.param(
+            with_model(uri="pvc://My_Claim/m"), r"My_Claim is no name of a Pers", id="a claim's name"
+        ),
+        pytest.param(with_model(uri="pvc://c/../m"), r"must not contain \.\.", id="a way out of the claim"),
+        pytest.param(with_model(uri="file://m"), r"three slashes: file:///m", id="two slashes"),
+        pytest.param(
+            {"pluginConfig": {"A": {}}}, r"A: a string, a number or a boolean", id="a nested property"
+        ),
+        pytest.param(
+            {"pod": {"volumes": [{"name": "modelserver-config", "emptyDir": {}}]}},
+            r"pod\.volumes\[0\]\.name: .*choose another",
+            id="the operator's volume",
+        ),
+    ],
+)
+def test_what_no_schema_can_see_is_refused_by_the_operator(spec: dict, message: str):
     with pytest.raises(Invalid, match=message):
         parse(model_server(**spec))

@@ -208,8 +208,19 @@ def test_a_strangers_object_of_the_same_name_is_never_touched(
     until("it goes on by itself", lambda: taken().get("status") == "True", timeout=20)
 
 
-def test_what_the_api_server_refuses_is_told_in_its_words(kubernetes: Kubernetes, operator: OperatorProcess):
-    submit(kubernetes, model_server(pod={"env": [{"name": "no value", "valueFrom": {}}]}))
+@pytest.mark.parametrize(
+    ("pod", "words"),
+    [
+        pytest.param({"env": [{"name": "no value", "valueFrom": {}}]}, "valueFrom", id="a wrong value"),
+        pytest.param({"env": [{"name": "A", "value": 5}]}, "expected string", id="a wrong type"),
+        pytest.param({"affinity": {"any": 1}}, "field not declared", id="an unknown field"),
+        pytest.param({"env": [{"name": "A"}, {"name": "A"}]}, "duplicate entries", id="a name twice"),
+    ],
+)
+def test_what_the_api_server_refuses_is_told_in_its_words(
+    kubernetes: Kubernetes, operator: OperatorProcess, pod: dict, words: str
+):
+    submit(kubernetes, model_server(pod=pod))
 
     refused = until(
         "the refusal",
@@ -217,7 +228,7 @@ def test_what_the_api_server_refuses_is_told_in_its_words(kubernetes: Kubernetes
         timeout=SOON,
     )
     assert refused["reason"] == "Refused"
-    assert "valueFrom" in refused["message"]
+    assert words in refused["message"]
 
 
 def test_a_source_of_a_later_version_is_not_accepted_and_nothing_is_applied(

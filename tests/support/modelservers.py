@@ -114,6 +114,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "equal amounts written differently": {
         "resources": {"limits": {"cpu": 1, "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1024Mi"}}
     },
+    "memory as a number of bytes": {"resources": {"limits": {"memory": 2**32}}},
     "half a shared CPU": cpu("500m", cpuManagerPolicy="none"),
     "a model that replaces the object's hint by streams": cpu(2, hint="LATENCY", **with_model(streams=2)),
     "a model with a hint under an object with streams": cpu(2, streams=2, **with_model(hint="LATENCY")),

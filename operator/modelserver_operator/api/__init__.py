@@ -3,6 +3,7 @@
 `parse` is the only place that touches an object's raw spec.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 SUPPORTED_SCHEMES = ("pvc", "file")
 LATER_SCHEMES = ("s3", "gs", "az", "https", "oci")
+OWN_VOLUME_PREFIX = "modelserver-"
+_CLAIM = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ def parse(body: Mapping[str, Any]) -> ModelServer:
     if faults := rules.broken(spec):
         raise Invalid("; ".join(faults[:8]))
     _check_sources(spec)
+    _check_volumes(spec)
     return ModelServer(
         namespace=metadata.get("namespace") or "default",
         name=name,
@@ -82,8 +86,25 @@ def _check_sources(spec: Spec) -> None:
             raise Invalid(f"{place}: the path must not contain ..")
         if scheme == "file" and not rest.startswith("/"):
             raise Invalid(f"{place}: a file URI has three slashes: file:///{rest}")
-        if scheme == "pvc" and not rest.split("/")[0]:
-            raise Invalid(f"{place}: the claim is missing; write pvc://CLAIM/PATH")
+        if scheme == "pvc":
+            _check_claim(place, rest.split("/")[0])
+
+
+def _check_claim(place: str, claim: str) -> None:
+    if not claim:
+        raise Invalid(f"{place}: the claim is missing; write pvc://CLAIM/PATH")
+    if not _CLAIM.fullmatch(claim):
+        raise Invalid(f"{place}: {claim} is no name of a PersistentVolumeClaim; write pvc://CLAIM/PATH")
+
+
+def _check_volumes(spec: Spec) -> None:
+    for index, volume in enumerate(spec.pod.volumes):
+        name = volume.get("name") if isinstance(volume, dict) else None
+        if str(name).startswith(OWN_VOLUME_PREFIX):
+            raise Invalid(
+                f"spec.pod.volumes[{index}].name: names that begin with {OWN_VOLUME_PREFIX} are the "
+                "operator's own; choose another"
+            )
 
 
 __all__ = [

@@ -88,7 +88,7 @@ class Record(BaseModel):
     )
 
 
-Quantity = Annotated[str, BeforeValidator(_checked_quantity), int_or_string(QUANTITY_PATTERN, 24)]
+Quantity = Annotated[str, BeforeValidator(_checked_quantity), int_or_string(QUANTITY_PATTERN, 24, 0, 2**53)]
 Quantities = Annotated[
     dict[Annotated[str, StringConstraints(max_length=120)], Quantity], Field(max_length=16)
 ]
