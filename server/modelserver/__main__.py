@@ -2,7 +2,10 @@
 
 import logging
 import os
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 # Before anything imports openvino: without this package it can neither call home nor write into
 # a home directory (its own code falls back to a stub).
@@ -18,12 +21,21 @@ def main() -> int:
         settings = cli.parse(sys.argv[1:])
     except UsageError as error:
         return cli.usage_failed(error)
+    # The kernel ignores signals that the first process of a container does not handle, and importing
+    # takes a second.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     from modelserver import app  # noqa: PLC0415 - a wrong command line is told at once
 
     code = app.run(settings)
     # A model that is still compiling would hold a normal exit up for as long as it takes.
     logging.shutdown()
     os._exit(code)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Nothing has begun, so nothing is in flight."""
+    os._exit(0)
 
 
 if __name__ == "__main__":

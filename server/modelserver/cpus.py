@@ -31,15 +31,18 @@ def read_machine(cgroup: Path = CGROUP) -> Machine:
     return Machine(affinity, os.cpu_count() or 1, read_quota(cgroup), count_numa_nodes(affinity))
 
 
-def read_quota(cgroup: Path = CGROUP) -> float | None:
-    """CPUs the cgroup may use (v2, then v1); None without a limit."""
-    for directory in cgroup_directories(cgroup, "cpu"):
-        if (v2 := _read(directory / "cpu.max")) is not None:
-            return parse_cpu_max(v2)
-        quota, period = _read(directory / "cpu.cfs_quota_us"), _read(directory / "cpu.cfs_period_us")
-        if quota is not None and period is not None:
-            return parse_cpu_max(f"{quota} {period}")
-    return None
+def read_quota(cgroup: Path = CGROUP, membership: str | None = None) -> float | None:
+    """CPUs the cgroup and all above it may use; None without a limit."""
+    found = (_quota_of(directory) for directory in cgroup_directories(cgroup, "cpu", membership))
+    return min((quota for quota in found if quota is not None), default=None)
+
+
+def _quota_of(directory: Path) -> float | None:
+    """As version 2 writes it, or version 1."""
+    if (v2 := _read(directory / "cpu.max")) is not None:
+        return parse_cpu_max(v2)
+    quota, period = _read(directory / "cpu.cfs_quota_us"), _read(directory / "cpu.cfs_period_us")
+    return None if quota is None or period is None else parse_cpu_max(f"{quota} {period}")
 
 
 def parse_cpu_max(text: str) -> float | None:
@@ -51,7 +54,7 @@ def parse_cpu_max(text: str) -> float | None:
 
 
 def cgroup_directories(cgroup: Path, controller: str, membership: str | None = None) -> list[Path]:
-    """Where this process's limits may stand: its own group first, then the mount's root.
+    """Where this process's limits may stand: its own group, those above it, the mount's root.
 
     In a container with a private cgroup namespace the root *is* the own group; with a shared one
     (cgroup v1 in docker) /proc/self/cgroup names it, but the mount shows it at the root again.
@@ -61,10 +64,15 @@ def cgroup_directories(cgroup: Path, controller: str, membership: str | None = N
     for line in text.splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            found.append(cgroup / path.lstrip("/"))
+            found += _upwards(cgroup, path)
         elif controller in controllers.split(","):
-            found.append(cgroup / controller / path.lstrip("/"))
+            found += _upwards(cgroup / controller, path)
     return [*found, cgroup / controller, cgroup]
+
+
+def _upwards(root: Path, path: str) -> list[Path]:
+    parts = path.strip("/").split("/")
+    return [root.joinpath(*parts[:depth]) for depth in range(len(parts), 0, -1)]
 
 
 def count_numa_nodes(affinity: tuple[int, ...], nodes: Path = NODES) -> int:
@@ -83,19 +91,21 @@ def parse_cpu_list(text: str) -> set[int]:
     return cpus
 
 
-def free_memory(cgroup: Path = CGROUP) -> int | None:
-    """Bytes the cgroup still allows, its page cache counted as free; None without a limit."""
-    for directory in cgroup_directories(cgroup, "memory"):
-        for limit_file, usage_file, cache_key in (
-            ("memory.max", "memory.current", "inactive_file"),
-            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-        ):
-            limit, usage = _read(directory / limit_file), _read(directory / usage_file)
-            if limit is None or usage is None:
-                continue
-            if limit == "max" or int(limit) >= 1 << 60:
-                return None
-            return int(limit) - int(usage) + _stat(directory / "memory.stat", cache_key)
+def free_memory(cgroup: Path = CGROUP, membership: str | None = None) -> int | None:
+    """Bytes the cgroup and all above it still allow, page cache counted as free; None without a limit."""
+    found = (_free_in(directory) for directory in cgroup_directories(cgroup, "memory", membership))
+    return min((free for free in found if free is not None), default=None)
+
+
+def _free_in(directory: Path) -> int | None:
+    for limit_file, usage_file, cache_key in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        limit, usage = _read(directory / limit_file), _read(directory / usage_file)
+        if limit is None or usage is None or limit == "max" or int(limit) >= 1 << 60:
+            continue
+        return int(limit) - int(usage) + _stat(directory / "memory.stat", cache_key)
     return None
 
 

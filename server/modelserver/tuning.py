@@ -268,10 +268,11 @@ def _properties(draft: _Draft, pinning: bool) -> dict[str, Any]:
     device, properties = draft.wish.device, dict(draft.config)
     if draft.hint is not None:
         properties["PERFORMANCE_HINT"] = draft.hint
-    if device == "CPU":
+    is_batch = device.startswith("BATCH:")  # hands everything on to its one device
+    if device == "CPU" or (is_batch and families(device) == ("CPU",)):
         properties["INFERENCE_NUM_THREADS"] = draft.cores
         properties["ENABLE_CPU_PINNING"] = pinning
-    if is_virtual(device):
+    if is_virtual(device) and not is_batch:
         return _through_device_properties(draft, properties, pinning)
     if draft.streams is not None:
         properties["NUM_STREAMS"] = draft.streams

@@ -40,10 +40,25 @@ def test_the_own_group_comes_before_the_mounts_root(tmp_path):
     found = cpus.cgroup_directories(tmp_path, "cpu", told)
     assert found == [
         tmp_path / "cpu" / "kubepods" / "pod1",
+        tmp_path / "cpu" / "kubepods",
         tmp_path / "kubepods" / "pod1",
+        tmp_path / "kubepods",
         tmp_path / "cpu",
         tmp_path,
     ]
+
+
+def test_the_tightest_limit_on_the_way_up_counts(tmp_path):
+    own = tmp_path / "slice" / "service"
+    own.mkdir(parents=True)
+    (own / "cpu.max").write_text("max 100000")
+    (own.parent / "cpu.max").write_text("150000 100000")
+    (own / "memory.max").write_text("1000")
+    (own / "memory.current").write_text("100")
+    (own.parent / "memory.max").write_text("500")
+    (own.parent / "memory.current").write_text("300")
+    assert cpus.read_quota(tmp_path, "0::/slice/service\n") == 1.5
+    assert cpus.free_memory(tmp_path, "0::/slice/service\n") == 200
 
 
 def test_free_memory_counts_the_page_cache_as_free(tmp_path):

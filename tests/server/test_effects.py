@@ -43,6 +43,9 @@ def served(repository, *arguments, prefix=TWO_CPUS):
         pytest.param(("--streams", "2", "--nireq", "32"), (None, 2, 32, 2), id="nireq"),
         pytest.param(("--expected_clients", "4"), (None, 2, 4, 2), id="clients"),
         pytest.param(("--target_device", "AUTO:CPU"), ("THROUGHPUT", 2, 2, None), id="AUTO"),
+        pytest.param(
+            ("--target_device", "BATCH:CPU(4)", "--nireq", "8"), ("THROUGHPUT", 8, 8, 2), id="BATCH"
+        ),
     ],
 )
 def test_a_wish_takes_effect_on_the_compiled_model(repository, arguments, want):

@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from modelserver import proto
-from tests.support.server_process import ServerProcess, free_port, run_to_end, wait_until
+from tests.support.server_process import ServerProcess, environment, free_port, run_to_end, wait_until
 
 
 def dummy(repository, *arguments):
@@ -78,3 +78,25 @@ def test_an_option_that_cannot_be_followed_ends_the_process_with_1(repository, a
     assert ended.returncode == 1
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_signal_while_the_program_is_still_being_read_ends_it_with_0(repository, tmp_path):
+    (tmp_path / "uvloop.py").write_text(
+        "import pathlib, time\npathlib.Path(__file__).with_name('here').touch()\ntime.sleep(60)"
+    )
+    path = f"{tmp_path}:{environment()['PYTHONPATH']}"
+    with ServerProcess(
+        "--model_name", "dummy", "--model_path", str(repository / "dummy"), PYTHONPATH=path
+    ) as server:
+        wait_until((tmp_path / "here").exists, 15, "the import")
+        server.terminate()
+        assert server.wait(10) == 0
+
+
+def test_a_version_that_nobody_put_there_is_waited_for(repository):
+    policy = '{"specific": {"versions": [9]}}'
+    with dummy(repository, "--model_version_policy", policy) as server:
+        wait_until(lambda: server.answers("/v2/health/live"), 30, "liveness")
+        wait_until(lambda: server.status()["models"][0]["error"], 10, "the error")
+        assert "version 9 of model_version_policy is not in" in server.status()["models"][0]["error"]
+        assert server.get("/v2/health/ready")[0] == 503

@@ -161,6 +161,12 @@ def test_a_virtual_device_gets_cpu_properties_through_device_properties(device):
     assert "NUM_STREAMS" not in made
 
 
+def test_a_batch_device_gets_the_properties_of_its_device_directly():
+    want = {"NUM_STREAMS": 2, "INFERENCE_NUM_THREADS": 4, "ENABLE_CPU_PINNING": False}
+    assert properties(Wish(device="BATCH:CPU(4)", streams=2)) == want
+    assert properties(Wish(device="BATCH:GPU(4)", streams=2)) == {"NUM_STREAMS": 2}
+
+
 def test_a_gpu_gets_no_cpu_properties():
     assert properties(Wish(device="GPU.0")) == {"PERFORMANCE_HINT": "THROUGHPUT"}
 
