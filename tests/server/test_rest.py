@@ -255,6 +255,15 @@ def test_no_and_empty_byte_strings_come_back(server, strings):
     assert (status, answer["outputs"][0]["data"]) == (200, strings)
 
 
+@pytest.mark.parametrize("datatype", ["FP32", "INT64", "FP16", "BF16", "BOOL", "BYTES"])
+def test_a_binary_input_without_elements_is_served(server, datatype):
+    tensor = {"name": "x", "shape": [0], "datatype": datatype, "parameters": {"binary_data_size": 0}}
+    body, headers = binary({"inputs": [tensor], "parameters": {"binary_data_output": True}}, b"")
+    status, raw, _ = server.post(INFER.format(datatype.lower()), body, **headers)
+    output = json.loads(raw)["outputs"][0]
+    assert (status, output["shape"], output["parameters"]["binary_data_size"]) == (200, [0], 0)
+
+
 def test_one_long_string_among_many_cannot_exhaust_the_memory(server):
     strings = ["x" * 2_000_000, *[""] * 1000]
     status, answer = infer(server, "bytes", one_input("x", [len(strings)], "BYTES", strings))

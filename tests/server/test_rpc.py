@@ -74,6 +74,15 @@ def test_raw_contents_of_every_datatype_come_back_equal(client, datatype):
     assert np.array_equal(answer.as_numpy("x"), data)
 
 
+@pytest.mark.parametrize("shape", [[0, 10], [1, 0]])
+def test_raw_contents_without_elements_are_served(call, shape):
+    request = proto.ModelInferRequest(model_name="dynamic")
+    request.inputs.add(name="b", datatype="FP32", shape=shape)
+    request.raw_input_contents.append(b"")
+    answer = call("ModelInfer", request, proto.ModelInferResponse)
+    assert (list(answer.outputs[0].shape), list(answer.raw_output_contents)) == (shape, [b""])
+
+
 def test_raw_bytes_come_back_equal(client):
     data = np.array([b"", b"\x00\xff", b"text"], object)
     assert client.infer("bytes", [given("x", data, "BYTES")]).as_numpy("x").tolist() == data.tolist()

@@ -69,9 +69,11 @@ def share(array: NDArray[Any], datatype: str) -> ov.Tensor:
     """A tensor over the array's own memory; only BYTES, strided arrays and empty ones are copied."""
     if datatype == "BYTES":
         return _strings(array)
-    if not array.flags.c_contiguous:
+    if not array.size:
+        array = np.empty_like(array)
+    elif not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
-    elif not array.flags.writeable and array.size:
+    elif not array.flags.writeable:
         array = np.asarray(_Writable(array))
     if datatype == "BF16":
         return ov.Tensor(array, ov.Shape(array.shape), ov.Type.bf16)
