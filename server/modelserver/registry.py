@@ -120,9 +120,10 @@ class Registry:
         await self.converge(configuration.revision, settle=False)
         self.revision = configuration.revision
 
-    async def converge(self, revision: str | None, *, settle: bool = True) -> None:
+    async def converge(self, revision: str | None, *, settle: bool = True, scan: bool = True) -> None:
         """One pass: look at the files, load, swap, retire. `settle` waits for half-copied files."""
-        await self._scan(settle=settle)
+        if scan:
+            await self._scan(settle=settle)
         neighbours = self._neighbours()
         for model in list(self.models.values()):
             await self._converge_model(model, neighbours)

@@ -74,7 +74,8 @@ class Watcher:
         is_due = self.poll_seconds and time.monotonic() - self._polled >= self.poll_seconds
         if is_due or self._registry.is_retry_due():
             self._polled = time.monotonic()
-            await self._registry.converge(self._configuration.revision)
+            # Without polling, what failed is tried again, but nothing new is looked for.
+            await self._registry.converge(self._configuration.revision, scan=self.poll_seconds > 0)
 
     def _look_at_config(self) -> Signature:
         """Follows symbolic links: a mounted ConfigMap changes by swapping one."""

@@ -132,13 +132,15 @@ def test_a_deleted_version_is_retired_and_comes_back_when_it_is_put_back(polled,
     assert answer(polled) == (1.0, "1")
 
 
-def test_without_polling_nothing_is_looked_at(base):
+def test_without_polling_nothing_new_is_looked_for_even_when_a_failure_is_tried_again(base):
+    models.save(models.dummy(2), base / "2")
+    (base / "2" / "model.xml").write_text("broken")
     arguments = ("--model_name", "dummy", "--model_path", str(base), "--file_system_poll_wait_seconds", "0")
-    with ServerProcess(*arguments) as server:
+    failures = 'modelserver_model_load_failures{name="dummy",version="2"}'
+    with ServerProcess(*arguments, "--metrics_enable") as server:
         server.wait_ready()
-        models.save(models.dummy(2), base / "2")
-        before = time.monotonic()
-        wait_until(lambda: time.monotonic() - before > 2.5, 5, "two and a half intervals")
+        models.save(models.dummy(3), base / "3")
+        wait_until(lambda: f"{failures} 3" in server.get("/metrics")[1].decode(), 15, "two further attempts")
         assert answer(server) == (1.0, "1")
 
 
