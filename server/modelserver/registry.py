@@ -154,15 +154,18 @@ class Registry:
         try:
             found = await self._in_thread(self._storage.scan, model.settings.base_path)
         except LoadFailed as error:
-            if model.scan_error != str(error):
-                LOG.error("model %s: %s", model.settings.name, error)  # noqa: TRY400 - the message is all
-            model.scan_error, model.is_unreadable = str(error), True
+            self._note_scan(model, str(error))
+            model.is_unreadable = True
             return model.files
         model.is_unreadable = False
-        model.scan_error = (
-            None if found else f"No version found for model in path: {model.settings.base_path}"
-        )
+        base = model.settings.base_path
+        self._note_scan(model, None if found else f"No version found for model in path: {base}")
         return found
+
+    def _note_scan(self, model: Model, error: str | None) -> None:
+        if error not in (None, model.scan_error):
+            LOG.error("model %s: %s", model.settings.name, error)
+        model.scan_error = error
 
     async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)

@@ -9,6 +9,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from modelserver import proto
+from tests.support import models
 from tests.support.server_process import ServerProcess, environment, free_port, run_to_end, wait_until
 
 
@@ -91,6 +92,16 @@ def test_a_signal_while_the_program_is_still_being_read_ends_it_with_0(repositor
         wait_until((tmp_path / "here").exists, 15, "the import")
         server.terminate()
         assert server.wait(10) == 0
+
+
+def test_a_directory_without_a_version_is_waited_for_and_said_once_in_the_log(tmp_path):
+    (tmp_path / "notes").mkdir()
+    with ServerProcess("--model_name", "m", "--model_path", str(tmp_path)) as server:
+        wait_until(lambda: "No version found for model in path" in server.log(), 30, "the log line")
+        wait_until(lambda: server.status()["models"][0]["error"], 10, "the error")
+        models.save(models.dummy(), tmp_path / "1")
+        server.wait_ready()
+        assert server.log().count("No version found") == 1
 
 
 def test_a_version_that_nobody_put_there_is_waited_for(repository):
