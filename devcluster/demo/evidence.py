@@ -117,21 +117,24 @@ def _rest(ports: dict[int, int], name: str, jpeg: bytes) -> NDArray[np.float32]:
     return np.array(output["data"], np.float32).reshape(output["shape"])
 
 
-def cpus(kubernetes: Kubernetes, name: str) -> CPUs:
-    """Read both affinities from the kernel; the kubelet moves older pods off within ten seconds."""
+def affinities(kubernetes: Kubernetes, name: str) -> CPUs:
+    """Read both affinities from the kernel, as they are now."""
     pod = kubernetes.items("pods", f"app.kubernetes.io/instance={name}")[0]["metadata"]["name"]
     system = Kubernetes(kubernetes.environment, SYSTEM_NAMESPACE)
+    return CPUs(
+        kubernetes.exec(f"pod/{pod}", PYTHON, "-c", AFFINITY).strip(),
+        system.exec(f"deployment/{RELEASE}", PYTHON, "-c", AFFINITY).strip(),
+    )
 
-    def read() -> CPUs:
-        return CPUs(
-            kubernetes.exec(f"pod/{pod}", PYTHON, "-c", AFFINITY).strip(),
-            system.exec(f"deployment/{RELEASE}", PYTHON, "-c", AFFINITY).strip(),
-        )
 
+def cpus(kubernetes: Kubernetes, name: str) -> CPUs:
+    """Read both, and again for a while: the kubelet moves older pods off within ten seconds."""
     try:
-        apart: CPUs = until("CPUs apart", lambda: (seen := read()).are_apart and seen, timeout=30)
+        apart: CPUs = until(
+            "CPUs apart", lambda: (seen := affinities(kubernetes, name)).are_apart and seen, timeout=30
+        )
     except TimeoutError:
-        return read()
+        return affinities(kubernetes, name)
     return apart
 
 
