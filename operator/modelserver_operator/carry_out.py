@@ -1,14 +1,16 @@
 """Do what a plan says, and say what became of it."""
 
+import contextlib
 import logging
 from dataclasses import replace
 
-from modelserver_operator.children import Child, read_child
+from modelserver_operator.children import Child, Desired, Raw, read_child
 from modelserver_operator.cluster import Cluster, Event
-from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding
+from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding, NotFound
 from modelserver_operator.facts import Outcome
 from modelserver_operator.plan import Change, Plan, Why
 from modelserver_operator.store import Store
+from modelserver_operator.strays import strays
 
 _logger = logging.getLogger(__name__)
 # The request or the object is at fault: trying the same again at once is useless.
@@ -49,13 +51,13 @@ class Work:
     async def _change(self, change: Change) -> bool:
         """Whether the child is ours now."""
         observed = change.observed or await self._look(change)
-        if observed is not None and observed.owner_uid != self._owner_uid:
+        if observed is not None and observed.owner_uid != self._owner_uid and not observed.is_orphan():
             return False
         try:
             if observed is None:
-                reply = await self._cluster.create(change.desired)
+                reply, is_done = await self._cluster.create(change.desired), True
             else:
-                reply = await self._cluster.apply(change.desired, observed)
+                reply, is_done = await self._bring_back(change.desired, observed)
         except Conflict:
             if observed is None:
                 return False
@@ -63,9 +65,22 @@ class Work:
             self._store.forget(observed.kind, observed.namespace, observed.name, observed.uid)
             raise
         self._store.put(change.desired.kind, reply)
-        self._store.settle(read_child(change.desired.kind, reply))
+        if is_done:
+            self._store.settle(read_child(change.desired.kind, reply))
         self._note(change, observed)
         return True
+
+    async def _bring_back(self, desired: Desired, observed: Child) -> tuple[Raw, bool]:
+        """The child, and whether all strays are gone; if not, it changed again and the next pass goes on."""
+        with contextlib.suppress(Conflict, NotFound):
+            # First, where that leaves something: a second port of the same name would be refused.
+            await self._cluster.remove(observed, strays(observed.body, desired.manifest))
+        reply = await self._cluster.apply(desired, observed)
+        child = read_child(desired.kind, reply)
+        try:
+            return await self._cluster.remove(child, strays(child.body, desired.manifest)) or reply, True
+        except (Conflict, NotFound):
+            return reply, False
 
     async def _look(self, change: Change) -> Child | None:
         """Watches show only what bears our label; a stranger's object of that name does not."""

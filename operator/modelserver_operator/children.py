@@ -65,11 +65,15 @@ class Child:
     rollout: Rollout | None
     body: Raw | None
 
+    def is_orphan(self) -> bool:
+        """Whether it was made for an object, but bears no owner (any more)."""
+        return bool(self.owner_name) and not self.owner_uid
+
 
 def read_child(kind: str, body: Raw) -> Child:
     """From a raw object; items of a list lack `kind`."""
     metadata = body["metadata"]
-    owner = controller(metadata)
+    owner_name, owner_uid = _owner(metadata)
     content = _content(body)
     return Child(
         kind=kind,
@@ -77,8 +81,8 @@ def read_child(kind: str, body: Raw) -> Child:
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
-        owner_uid=owner.get("uid", "") if owner.get("kind") == KIND else "",
-        owner_name=owner.get("name", "") if owner.get("kind") == KIND else "",
+        owner_uid=owner_uid,
+        owner_name=owner_name,
         desired_hash=(metadata.get("annotations") or {}).get(naming.HASH_ANNOTATION, ""),
         fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16],
         last_editor=_last_editor(metadata),
@@ -90,6 +94,16 @@ def read_child(kind: str, body: Raw) -> Child:
 def controller(metadata: Raw) -> Raw:
     """The owner that controls the object, or nothing."""
     return next((owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")), {})
+
+
+def _owner(metadata: Raw) -> tuple[str, str]:
+    """Name and uid; without a uid when somebody took the owner away from what we made."""
+    owner, labels = controller(metadata), metadata.get("labels") or {}
+    if owner:
+        return (owner["name"], owner["uid"]) if owner.get("kind") == KIND else ("", "")
+    is_made_here = naming.HASH_ANNOTATION in (metadata.get("annotations") or {})
+    is_made_here = is_made_here and labels.get(naming.MANAGED_BY_LABEL) == naming.MANAGER
+    return (labels.get(naming.INSTANCE_LABEL, ""), "") if is_made_here else ("", "")
 
 
 def _content(body: Raw) -> dict[str, Any]:

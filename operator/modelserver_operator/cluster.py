@@ -6,7 +6,7 @@ Paths are given explicitly: discovery would cost requests, and its cache is a fi
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +21,7 @@ from modelserver_operator.errors import ApiError, Conflict, Forbidden, Namespace
 from modelserver_operator.facts import Pod
 
 Raw = Mapping[str, Any]
+Body = Raw | list[dict[str, str]] | None
 _PAGE = 500
 _TIMEOUT = 30
 _KINDS = {**naming.CHILD_KINDS, "Pod": ("v1", "pods"), KIND: (API_VERSION, PLURAL)}
@@ -48,7 +49,7 @@ async def connect() -> "Cluster":
 
 
 class Cluster:
-    """A few verbs; every write is a server-side apply under one field manager, or merges one annotation."""
+    """A few verbs; every write but for annotations and strays is a server-side apply of one manager."""
 
     def __init__(self, api: client.ApiClient) -> None:
         self._api = api
@@ -84,6 +85,15 @@ class Cluster:
         """Bring back what is desired; a Conflict says that it is another object by now."""
         manifest = {**desired.manifest, "metadata": {**desired.manifest["metadata"], "uid": observed.uid}}
         return await self._apply(manifest, force=True)
+
+    async def remove(self, child: Child, pointers: Sequence[str]) -> Raw | None:
+        """Take away parts of exactly this version, a Conflict tells of a newer; None for no part."""
+        if not pointers:
+            return None
+        version = {"op": "replace", "path": "/metadata/resourceVersion", "value": child.resource_version}
+        patch = [version, *({"op": "remove", "path": pointer} for pointer in pointers)]
+        path = _path(child.kind, child.namespace, child.name)
+        return await self._request("PATCH", path, {"fieldManager": naming.MANAGER}, patch)
 
     async def delete(self, child: Child) -> None:
         """Exactly this one."""
@@ -144,10 +154,10 @@ class Cluster:
         return await self._request("PATCH", path, _APPLY | {"force": str(force).lower()}, manifest)
 
     async def _request(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Raw | None = None
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Body = None
     ) -> Raw:
         url = f"{path}?{urlencode(query)}" if query else path
-        headers = {"Accept": "application/json", "Content-Type": _content_type(method, query or {})}
+        headers = {"Accept": "application/json", "Content-Type": _content_type(method, query or {}, body)}
         try:
             request = await self._api.param_serialize(
                 method, url, header_params=headers, body=body, auth_settings=["BearerToken"]
@@ -166,9 +176,11 @@ class Cluster:
 _APPLY = {"fieldManager": naming.MANAGER}
 
 
-def _content_type(method: str, query: Mapping[str, str]) -> str:
+def _content_type(method: str, query: Mapping[str, str], body: Body) -> str:
     if method != "PATCH":
         return "application/json"
+    if isinstance(body, list):
+        return "application/json-patch+json"
     return "application/apply-patch+yaml" if "force" in query else "application/merge-patch+json"
 
 

@@ -8,6 +8,7 @@
 | ours, as we left it (fingerprint as settled)     | nothing                          |
 | ours, edited, still covers what is desired       | nothing, and that is settled     |
 | ours, edited against what is desired             | apply: drift                     |
+| made by us, but without its owner by now         | apply: drift                     |
 | ours, not desired any more                       | prune                            |
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 
 from modelserver_operator.api.fields import quantity
 from modelserver_operator.children import Child, Desired
+from modelserver_operator.strays import strays
 
 
 class Why(StrEnum):
@@ -62,7 +64,7 @@ def plan(desired: Iterable[Desired], observed: Observed, owner_uid: str, settled
         key = (item.kind, item.name)
         wanted.add(key)
         child = observed.get(key)
-        if child is not None and child.owner_uid != owner_uid:
+        if child is not None and child.owner_uid != owner_uid and not child.is_orphan():
             taken.append(child)
         elif child is not None and (why := _why(item, child, settled)) is None:
             fine.append(child)
@@ -75,11 +77,14 @@ def plan(desired: Iterable[Desired], observed: Observed, owner_uid: str, settled
 
 
 def _why(desired: Desired, child: Child, settled: Mapping[str, str]) -> Why | None:
+    if child.is_orphan():
+        return Why.DRIFTED
     if child.desired_hash != desired.hash:
         return Why.CHANGED
     if settled.get(child.uid) == child.fingerprint:
         return None
-    if child.body is not None and covers(child.body, _comparable(desired)):
+    wanted = _comparable(desired)
+    if child.body is not None and covers(child.body, wanted) and not strays(child.body, wanted):
         return None
     return Why.DRIFTED
 

@@ -11,6 +11,7 @@ from modelserver_operator.api import parse
 from modelserver_operator.children import Child, Desired, read_child
 from modelserver_operator.desired import Images, render
 from modelserver_operator.plan import Why, covers, plan
+from modelserver_operator.strays import strays
 from tests.support.modelservers import model_server
 
 UID = "owner"
@@ -110,6 +111,44 @@ def test_an_owned_child_that_is_not_desired_is_pruned():
 )
 def test_covers_looks_only_at_what_is_desired(live, wanted, want: bool):
     assert covers(live, wanted) is want
+
+
+def container(*env: str, name: str = "a") -> dict:
+    return {"name": name, "env": [{"name": item, "value": "1"} for item in env]}
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted", "want"),
+    [
+        pytest.param({"x": 1}, {}, [], id="a field that is not desired"),
+        pytest.param({"args": ["a", "b"]}, {"args": ["a"]}, [], id="a list that an apply replaces"),
+        pytest.param(
+            {"containers": [container("X", "A", "Y"), container(name="b")]},
+            {"containers": [container("A")]},
+            ["/containers/0/env/2", "/containers/0/env/0", "/containers/1"],
+            id="items inside first, the last index first",
+        ),
+        pytest.param({"env": [{"name": "X"}]}, {"env": [{"name": "A"}]}, [], id="nothing of ours is there"),
+        pytest.param(
+            {"a/b": {"env": [{"name": "A"}, {"name": "X"}]}},
+            {"a/b": {"env": [{"name": "A"}]}},
+            ["/a~1b/env/1"],
+            id="a key with a slash",
+        ),
+        pytest.param(
+            {"selector": {"a": "b", "x": "y"}}, {"selector": {"a": "b"}}, ["/selector/x"], id="a selector"
+        ),
+    ],
+)
+def test_strays_are_what_others_put_among_ours(live, wanted, want: list[str]):
+    assert strays(live, wanted) == want
+
+
+def test_what_lost_its_owner_is_brought_back():
+    children = observed(desired())
+    orphans = {key: replace(child, owner_uid="") for key, child in children.items()}
+
+    assert {change.why for change in plan(desired(), orphans, UID, {}).changes} == {Why.DRIFTED}
 
 
 JSON = st.recursive(

@@ -103,6 +103,59 @@ def test_a_changed_argument_comes_back(kubernetes: Kubernetes, operator: Operato
     until("the arguments are back", lambda: "--log_level=TRACE" not in args(), timeout=SOON)
 
 
+C = "/spec/template/spec/containers/0"
+EDITS = {
+    "a second container": (
+        "deployment",
+        "add",
+        "/spec/template/spec/containers/-",
+        {"name": "x", "image": "y"},
+    ),
+    "another name for the container": ("deployment", "replace", f"{C}/name", "x"),
+    "a variable more": ("deployment", "add", f"{C}/env/-", {"name": "X", "value": "1"}),
+    "a volume more": ("deployment", "add", "/spec/template/spec/volumes/-", {"name": "x", "emptyDir": {}}),
+    "another strategy": ("deployment", "replace", "/spec/strategy", {"type": "Recreate"}),
+    "a pause": ("deployment", "add", "/spec/paused", True),
+    "no owner": ("deployment", "remove", "/metadata/ownerReferences", None),
+    "no arguments": ("deployment", "remove", f"{C}/args", None),
+    "another port": ("service", "replace", "/spec/ports/0/port", 9),
+    "a port more": ("service", "add", "/spec/ports/-", {"name": "x", "port": 9}),
+    "a selector that finds nothing": ("service", "add", "/spec/selector/x", "y"),
+    "no owner of the Service": ("service", "remove", "/metadata/ownerReferences", None),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_any_edit_against_what_is_desired_is_undone(
+    kubernetes: Kubernetes, operator: OperatorProcess, edit: str
+):
+    created(kubernetes, pod={"env": [{"name": "A", "value": "b"}]})
+    kind, verb, path, value = EDITS[edit]
+
+    def content() -> tuple:
+        found = kubernetes.get(kind, "server")
+        return found["spec"], found["metadata"]["labels"], found["metadata"].get("ownerReferences")
+
+    before = content()
+    patch = {"op": verb, "path": path, **({} if value is None else {"value": value})}
+    kubernetes.kubectl("patch", kind, "server", "--type=json", "-p", json.dumps([patch]))
+
+    until("it is as it was", lambda: content() == before, timeout=SOON)
+    until("it is told", lambda: events(kubernetes, "DriftCorrected"), timeout=SOON)
+
+
+def test_children_of_a_deleted_object_find_their_successor(kubernetes: Kubernetes, operator: OperatorProcess):
+    created(kubernetes)
+    pods = kubernetes.get("deployment", "server")["metadata"]["uid"]
+
+    kubernetes.kubectl("delete", "modelserver", "server", "--cascade=orphan")
+    created(kubernetes)
+
+    owner = kubernetes.get("modelserver", "server")["metadata"]["uid"]
+    found = deployment(kubernetes)["metadata"]
+    assert (found["uid"], found["ownerReferences"][0]["uid"]) == (pods, owner)
+
+
 def test_a_removed_label_comes_back(kubernetes: Kubernetes, operator: OperatorProcess):
     created(kubernetes)
 

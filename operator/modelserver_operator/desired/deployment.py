@@ -20,6 +20,7 @@ def deployment(server: ModelServer, images: Images, *, in_place: bool = False) -
         },
         "spec": {
             "replicas": server.spec.replicas,
+            "paused": False,
             "revisionHistoryLimit": 3,
             # Loading may take the whole start-up budget before a rollout is called stuck.
             "progressDeadlineSeconds": server.spec.rollout.startup_timeout_seconds + 60,

@@ -1,0 +1,59 @@
+"""What others added where only the operator's own items may be. Pure.
+
+Server-side apply brings back what is desired, but leaves what others own: a second container, a variable,
+a port. In a field that is not desired at all, others may do as they like.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+_KEYS = {
+    "containers": ("name",),
+    "env": ("name",),
+    "imagePullSecrets": ("name",),
+    "ports": ("port", "containerPort", "protocol"),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "volumeMounts": ("mountPath",),
+    "volumes": ("name",),
+}
+"""Lists whose items server-side apply merges, and by what it tells the items apart."""
+_WHOLE = {"nodeSelector", "selector"}
+"""Maps in which one entry more changes the meaning of all."""
+
+
+def strays(live: Any, desired: Any, path: str = "") -> list[str]:
+    """JSON pointers to them, in an order in which they can be removed one after the other."""
+    if isinstance(live, Mapping) and isinstance(desired, Mapping):
+        return _in_map(live, desired, path)
+    keys = _KEYS.get(path.rpartition("/")[2])
+    if keys is None or not isinstance(live, list) or not isinstance(desired, list):
+        return []
+    return _in_list(live, desired, path, keys)
+
+
+def _in_map(live: Mapping[str, Any], desired: Mapping[str, Any], path: str) -> list[str]:
+    found = [
+        pointer
+        for key, item in desired.items()
+        for pointer in strays(live.get(key), item, f"{path}/{_escaped(key)}")
+    ]
+    if path.rpartition("/")[2] in _WHOLE:
+        found += [f"{path}/{_escaped(key)}" for key in live if key not in desired]
+    return found
+
+
+def _in_list(live: list[Any], desired: list[Any], path: str, keys: tuple[str, ...]) -> list[str]:
+    wanted = {tuple(item.get(key) for key in keys): item for item in desired}
+    found, foreign = [], []
+    for index, item in enumerate(live):
+        own = wanted.get(tuple(item.get(key) for key in keys))
+        if own is None:
+            foreign.append(f"{path}/{index}")
+        else:
+            found += strays(item, own, f"{path}/{index}")
+    # No list is emptied: most must not be empty, and an apply puts ours beside the others first.
+    return found + (foreign[::-1] if len(foreign) < len(live) else [])
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
