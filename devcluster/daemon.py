@@ -11,6 +11,7 @@ from devcluster.process import Runner, end, owned_by, stop_all
 
 OWNER = "engine"
 _PID_FILE = Path("/var/run/docker.pid")
+_CONTAINERD_PID_FILE = Path("/var/run/docker/containerd/containerd.pid")
 _SYSTEM_CONFIGURATION = Path("/etc/docker/daemon.json")
 
 
@@ -28,8 +29,22 @@ def start(runtimes: dict[str, Path]) -> None:
     configuration.write_text(json.dumps(_with_runtimes({}, runtimes)))
     if not is_ours():
         _before().write_text(_iptables("-S", "FORWARD").splitlines()[0])
+    for file, program in ((_PID_FILE, "dockerd"), (_CONTAINERD_PID_FILE, "containerd")):
+        forget_stale(file, program)
     program = system.find("dockerd") or "dockerd"
     Runner(OWNER).start([program, f"--config-file={configuration}", f"--pidfile={_PID_FILE}"], log())
+
+
+def forget_stale(pid_file: Path, program: str) -> None:
+    """Remove a pid file whose number belongs to another program by now: dockerd would believe it."""
+    if not pid_file.exists():
+        return
+    try:
+        running = Path(f"/proc/{pid_file.read_text().strip()}/comm").read_text().strip()
+    except OSError:
+        running = ""
+    if running != program:
+        pid_file.unlink(missing_ok=True)
 
 
 def check_alive() -> None:
