@@ -34,6 +34,8 @@ from modelserver.watch import Watch, Watcher
 LOG = logging.getLogger(__name__)
 GRACE_SECONDS = 60.0
 """In-flight requests get this long after SIGTERM when no request timeout says otherwise."""
+MARGIN_SECONDS = 3.0
+"""The request timeout limits the waiting; inference comes on top. Pods get five seconds beyond it."""
 
 
 def run(settings: ServerSettings) -> int:
@@ -61,11 +63,14 @@ async def _serve(settings: ServerSettings) -> int:
         await server.start()
         await _first_of(stop, server.failed)
     finally:
-        await server.stop(hurry)
+        was_in_time = await server.stop(hurry)
     if server.failed.is_set():
         LOG.error("%s", server.failure)
         return 1
-    LOG.info("stopped; everything in flight was answered")
+    if was_in_time:
+        LOG.info("stopped; everything in flight was answered")
+    else:
+        LOG.warning("stopped; what was still in flight after the grace time was cut off")
     return 0
 
 
@@ -149,20 +154,27 @@ class Server:
             )
             await self._status.start()
 
-    async def stop(self, hurry: asyncio.Event) -> None:
-        """Not ready at once; then drain, finish what is in flight, and let go. `hurry` ends the drain."""
+    async def stop(self, hurry: asyncio.Event) -> bool:
+        """Not ready at once; then drain, finish what is in flight, and let go. `hurry` ends the drain.
+
+        True when everything in flight was finished in time.
+        """
         self._health.draining = True
         if self._loading is not None:
             if not self.failed.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(hurry.wait(), self._settings.drain_seconds)
             self._loading.cancel()
-        grace = self._settings.request_timeout_seconds or GRACE_SECONDS
+        limit = self._settings.request_timeout_seconds
+        grace = GRACE_SECONDS if limit is None else limit + MARGIN_SECONDS
+        end = asyncio.get_running_loop().time() + grace
         await asyncio.gather(self._rpc.stop(grace), *(front.stop(grace) for front in self._fronts))
+        was_in_time = asyncio.get_running_loop().time() < end
         if self._status is not None:
             await self._status.stop(1)
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._registry.close()
+        return was_in_time
 
     async def _load_and_watch(self) -> None:
         await self._watcher.load_first()

@@ -64,6 +64,7 @@ def test_a_request_that_never_comes_whole_is_refused_when_the_server_stops(repos
             assert b" 503 " in caller.recv(4096)
         assert server.wait(15) == 0
         assert "Traceback" not in server.log()
+        assert "was cut off" in server.log()
 
 
 @pytest.mark.parametrize(
@@ -111,3 +112,23 @@ def test_a_version_that_nobody_put_there_is_waited_for(repository):
         wait_until(lambda: server.status()["models"][0]["error"], 10, "the error")
         assert "version 9 of model_version_policy is not in" in server.status()["models"][0]["error"]
         assert server.get("/v2/health/ready")[0] == 503
+
+
+def test_an_inference_longer_than_the_request_timeout_is_finished_all_the_same(tmp_path):
+    models.save(models.slow(2048, 60), tmp_path / "1")
+    arguments = ("--model_name", "slow", "--model_path", str(tmp_path), "--request_timeout_seconds", "0.1")
+    with (
+        ServerProcess(*arguments, "--metrics_enable") as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        server.wait_ready()
+        request = proto.ModelInferRequest(model_name="slow")
+        request.inputs.add(name="x", datatype="FP32", shape=[64, 2048])
+        request.raw_input_contents.append(bytes(64 * 2048 * 4))
+        answer = channel.unary_unary(f"/{proto.SERVICE}/ModelInfer").future(request.SerializeToString())
+        wait_until(
+            lambda: b'ovms_infer_req_active{name="slow",version="1"} 1' in server.get("/metrics")[1], 20, "it"
+        )
+        server.terminate()
+        assert answer.result(30)
+        assert server.wait(15) == 0
