@@ -30,7 +30,6 @@ _WATCHED: dict[str, tuple[str, str, str]] = {
         for kind, (version, plural) in {**naming.CHILD_KINDS, "Pod": ("v1", "pods")}.items()
     },
 }
-_START_SECONDS = 60.0
 _GATHER_SECONDS = 2.0
 _logger = logging.getLogger(__name__)
 
@@ -49,14 +48,13 @@ class Application:
         self._tasks: list[asyncio.Task[None]] = []
         self._suspects: asyncio.Queue[str] = asyncio.Queue()
         self._suspected: set[str] = set()
-        self._started = 0.0
+        self._heard: set[str] = set()
         self._cluster: Cluster | None = None
         self._prober: Prober | None = None
         self._reconciler: Reconciler | None = None
 
     async def start(self) -> None:
         """Know all children before the first pass: what is not known would be written again."""
-        self._started = asyncio.get_running_loop().time()
         self._cluster, self._prober = await connect(), Prober()
         self._reconciler = Reconciler(
             store=self._store,
@@ -92,8 +90,7 @@ class Application:
     def seen(self, kind: str, change: str | None, body: kopf.Body) -> None:
         """An object was there, came, changed or went."""
         raw = dict(body)
-        if change is None:
-            self._suspect(kind)
+        self._hear(kind, change, raw["metadata"]["uid"])
         key = self._store.drop(kind, raw) if change == "DELETED" else self._store.put(kind, raw)
         self._wake(key)
 
@@ -127,10 +124,21 @@ class Application:
             except ApiError as error:
                 _logger.warning("a kind could not be listed: %s", error)
 
+    def _hear(self, kind: str, change: str | None, uid: str) -> None:
+        """Kopf lists a kind anew when its watch broke; what was deleted meanwhile is in no event.
+
+        A whole kind may be gone, and then nothing tells of its watch: what broke one suspects all.
+        """
+        if change == "DELETED":
+            self._heard.discard(uid)
+        elif change is None and uid in self._heard:
+            for suspect in (kind, *_WATCHED):
+                self._suspect(suspect)
+        else:
+            self._heard.add(uid)
+
     def _suspect(self, kind: str) -> None:
-        """Kopf lists a kind anew when its watch broke; what was deleted meanwhile is in no event."""
-        is_starting = asyncio.get_running_loop().time() < self._started + _START_SECONDS
-        if not is_starting and kind not in self._suspected:
+        if kind not in self._suspected:
             self._suspected.add(kind)
             self._suspects.put_nowait(kind)
 

@@ -44,6 +44,6 @@ def _configure_logs(settings: Settings) -> None:
         quiet=settings.log_level == "warning",
         log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.PLAIN,
     )
-    # kopf tells of every event it hands over.
-    for name in ("kopf.objects", "kopf.activities"):
+    # kopf tells of every event it hands over, aiohttp of every probe.
+    for name in ("kopf.objects", "kopf.activities", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
