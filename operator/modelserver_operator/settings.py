@@ -2,11 +2,13 @@
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from modelserver_operator.desired import Images
 
+T = TypeVar("T", int, float)
 DEFAULT_IMAGE = "modelserver:latest"
 ENVIRONMENT = {
     "cpu_image": "MODELSERVER_IMAGE_CPU",
@@ -39,6 +41,18 @@ class Settings:
     log_level: str
 
 
+def _at_least(minimum: int, kind: Callable[[str], T]) -> Callable[[str], T]:
+    """For argparse, which tells the flag's name and this message."""
+
+    def number(text: str) -> T:
+        value = kind(text)
+        if not minimum <= float(value) < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is no number from {minimum} on")
+        return value
+
+    return number
+
+
 def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] = os.environ) -> None:
     """Every flag's default is its environment variable."""
     get = {name: environment.get(variable, "") for name, variable in ENVIRONMENT.items()}
@@ -53,13 +67,16 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] 
     parser.add_argument(
         "--namespaces", default=get["namespaces"], help="namespaces to watch, a,b; default: all"
     )
-    parser.add_argument("--workers", type=int, default=8, help="objects worked on in parallel")
+    parser.add_argument("--workers", type=_at_least(1, int), default=8, help="objects worked on in parallel")
     parser.add_argument("--liveness-port", type=int, default=8080, help="port of GET /healthz")
     parser.add_argument(
-        "--relist-seconds", type=float, default=1800.0, help="list every kind once in this time"
+        "--relist-seconds", type=_at_least(1, float), default=1800.0, help="list every kind once in this time"
     )
     parser.add_argument(
-        "--resync-seconds", type=float, default=30.0, help="ask settled servers again after about this time"
+        "--resync-seconds",
+        type=_at_least(1, float),
+        default=30.0,
+        help="ask settled servers again after about this time",
     )
     parser.add_argument("--log-format", default=get["log_format"] or "json", choices=("json", "text"))
     parser.add_argument(

@@ -234,6 +234,16 @@ def test_render_needs_neither_kopf_nor_a_client():
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "flag", ["--workers=0", "--resync-seconds=0", "--relist-seconds=nan", "--workers=many"]
+)
+def test_a_setting_that_would_loop_or_never_work_is_refused(flag: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["run", flag])
+
+    assert flag.partition("=")[0] in capsys.readouterr().err
+
+
 if __name__ == "__main__":
     for each in GOLDEN:
         (DATA / f"render_{each}.yaml").write_text(golden(each))

@@ -139,6 +139,13 @@ LEGACY_STREAM_KEYS = (
 BANNED_KEYS = ("ENABLE_CPU_RESERVATION",)
 
 
+_NAMED_KEYS = {
+    **dict.fromkeys(TYPED_KEYS, "Refused: use the fields hint, streams and expectedClients."),
+    **dict.fromkeys(LEGACY_STREAM_KEYS, "Translated to streams. Excludes hint, streams and expectedClients."),
+    **dict.fromkeys(BANNED_KEYS, "Refused: it makes every later model fail to load."),
+}
+
+
 def _plain_properties(value: Mapping[str, Any]) -> dict[str, Any]:
     for key, item in value.items():
         if not isinstance(item, str | int | float | bool):
@@ -156,8 +163,8 @@ PluginConfig = Annotated[
             "maxProperties": 64,
             "x-kubernetes-preserve-unknown-fields": True,
             "properties": {
-                key: {"x-kubernetes-int-or-string": True, "maxLength": 64}
-                for key in sorted((*TYPED_KEYS, *LEGACY_STREAM_KEYS, *BANNED_KEYS))
+                key: {"x-kubernetes-int-or-string": True, "maxLength": 64, "description": text}
+                for key, text in sorted(_NAMED_KEYS.items())
             },
         }
     ),
