@@ -113,6 +113,7 @@ EDITS = {
     ),
     "another name for the container": ("deployment", "replace", f"{C}/name", "x"),
     "a variable more": ("deployment", "add", f"{C}/env/-", {"name": "X", "value": "1"}),
+    "a privileged container": ("deployment", "replace", f"{C}/securityContext", {"privileged": True}),
     "a volume more": ("deployment", "add", "/spec/template/spec/volumes/-", {"name": "x", "emptyDir": {}}),
     "another strategy": ("deployment", "replace", "/spec/strategy", {"type": "Recreate"}),
     "a pause": ("deployment", "add", "/spec/paused", True),

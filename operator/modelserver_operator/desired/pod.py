@@ -93,6 +93,8 @@ def _container(spec: Spec, image: str) -> dict[str, Any]:
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,
+            # Set by somebody else it would contradict the line above, and no apply could pass.
+            "privileged": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
