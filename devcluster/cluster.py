@@ -189,5 +189,5 @@ def _remove(name: str) -> None:
     if known is None or not known.wish.no_node:
         if known:
             engines.ensure()  # its containers would come back with the engine
-        kindcluster.remove(name)
+        kindcluster.remove(name, was_killed=known is not None and state.find(name) is None)
     state.remove_directory(name)

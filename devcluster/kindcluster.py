@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from devcluster import engine as engines
@@ -16,6 +17,7 @@ from devcluster.state import Cluster
 
 _LABEL = "io.x-k8s.kind.cluster"
 _NETWORK = "kind"
+_SETTLE_SECONDS = 4
 
 
 def create(cluster: Cluster, engine: Engine, image: NodeImage) -> None:
@@ -69,18 +71,34 @@ def is_running(cluster: Cluster) -> bool:
     return len(running) == cluster.wish.nodes
 
 
-def remove(name: str) -> None:
+def remove(name: str, *, was_killed: bool = False) -> None:
     """Remove what an engine holds of a cluster; without an engine there is nothing that runs."""
     engine = engines.find()
     if engine is None:
         return
-    nodes = engine.run("ps", "--all", "--quiet", "--filter", f"label={_LABEL}={name}").split()
-    if nodes:
-        engine.run("rm", "--force", "--volumes", *nodes)
+    _remove_nodes(engine, name, _SETTLE_SECONDS if was_killed else 0)
     if not engine.run("ps", "--all", "--quiet", "--filter", f"label={_LABEL}"):
         networks = engine.run("network", "ls", "--format", "{{.Name}}").split()
         if _NETWORK in networks:
             engine.run("network", "rm", _NETWORK)
+
+
+def _remove_nodes(engine: Engine, name: str, quiet: float) -> None:
+    """Remove the nodes, until none was there for so long.
+
+    Docker goes on creating a container whose client was killed, and one that is removed meanwhile comes
+    back when that is done.
+    """
+    gone_since = time.monotonic()
+    while True:
+        nodes = engine.run("ps", "--all", "--quiet", "--filter", f"label={_LABEL}={name}").split()
+        if nodes:
+            engine.run("rm", "--force", "--volumes", *nodes)
+            gone_since = time.monotonic()
+        elif time.monotonic() - gone_since >= quiet:
+            return
+        else:
+            time.sleep(0.2)
 
 
 def _load_metrics_server(cluster: Cluster, engine: Engine) -> None:

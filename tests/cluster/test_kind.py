@@ -1,5 +1,6 @@
 """A cluster with a real kubelet: exclusive CPUs, storage, names, Services, images, and a clean end."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import devcluster
-from devcluster import Cluster, engine, kindconfig
+from devcluster import Cluster, engine, kindconfig, rootfs
 from tests.support import traces
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,6 +166,33 @@ def test_two_nodes_never_share_an_exclusive_cpu_and_leave_nothing(run_name, imag
     finally:
         devcluster.down(name)
     assert traces.of(name) == {}
+
+
+def test_a_node_that_the_engine_still_creates_when_up_is_killed_is_removed_too(run_name):
+    name = f"{run_name}-early"
+    command = [sys.executable, "-m", "devcluster", "up", "--name", name]
+    up = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        traces.until(lambda: is_being_created(f"{name}-control-plane"), "the engine's client", seconds=60)
+    finally:
+        up.kill()
+        up.wait()
+    devcluster.down(name)
+
+    assert traces.of(name) == {}
+    # The name is free: nothing of it is on its way in the engine any more.
+    created = engine.ensure().run("create", "--name", f"{name}-control-plane", rootfs.IMAGE, "true").strip()
+    engine.ensure().run("rm", created)
+
+
+def is_being_created(node: str) -> bool:
+    """Whether the engine's client was asked to run that node."""
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = line.read_bytes().split(b"\0")
+            if b"run" in words and node.encode() in words:
+                return True
+    return False
 
 
 def test_a_killed_up_is_cleaned_a_node_without_the_policy_shares_its_cpus_and_survives_a_restart(
