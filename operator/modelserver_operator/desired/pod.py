@@ -67,6 +67,8 @@ def arguments(spec: Spec) -> list[str]:
         *([f"--exclusive_cpus={exclusive}"] if exclusive else []),
         f"--log_level={spec.server.log_level}",
         f"--request_timeout_seconds={_request_timeout(spec)}",
+        # preStop does the waiting; this second tells callers that keep connections to go elsewhere.
+        *(["--drain_seconds=1"] if spec.rollout.drain_seconds else []),
         *([] if spec.server.queue_size is None else [f"--queue_size={spec.server.queue_size}"]),
         *([f"--grpc_channel_arguments={channel}"] if channel else []),
     ]

@@ -1,0 +1,96 @@
+"""Under constant load not one request fails while pods are replaced, scaled down, or models change."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devcluster.demo import images, installation
+from devcluster.demo.kubernetes import Kubernetes, until
+from tests.support.e2e import remove, selector
+from tests.support.models import dummy, save
+
+pytestmark = pytest.mark.kind
+LOAD = (Path(__file__).parent.parent / "support" / "load.py").read_text()
+SECONDS = 75
+OBJECT = """
+apiVersion: modelserver.dev/v1alpha1
+kind: ModelServer
+metadata: {name: rolling}
+spec:
+  models:
+  - {name: plus-one, uri: "pvc://models/plus-one"}
+  replicas: 2
+  cpuManagerPolicy: none
+  resources:
+    limits: {cpu: 250m, memory: 512Mi}
+  rollout: {drainSeconds: 5}
+"""
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: load}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: load
+    image: IMAGE
+    command: [/opt/venv/bin/python, -c, "import time; time.sleep(3600)"]
+"""
+
+
+@pytest.fixture
+def rolling(
+    kubernetes: Kubernetes, server_image: images.Image, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    model = tmp_path_factory.mktemp("model") / "plus-one"
+    save(dummy(), model / "1")
+    installation.copy_into_volume(kubernetes, model, "plus-one")
+    kubernetes.apply(OBJECT)
+    kubernetes.apply(POD.replace("IMAGE", server_image.name))
+    kubernetes.wait_for("rolling", timeout=150)
+    kubernetes.kubectl("wait", "pod/load", "--for=condition=Ready", "--timeout=60s")
+    yield "rolling"
+    kubernetes.kubectl("delete", "pod", "load", "--ignore-not-found", "--wait=true")
+    remove(kubernetes, "rolling")
+
+
+def under_load(kubernetes: Kubernetes) -> "subprocess.Popen[str]":
+    command = ["kubectl", "exec", "pod/load", "--", "/opt/venv/bin/python", "-c", LOAD]
+    return subprocess.Popen(
+        [*command, "rolling", "8081", str(SECONDS)],
+        env=kubernetes.environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def change(kubernetes: Kubernetes, patch: dict) -> None:
+    """Patch the object and wait until every pod serves this very generation."""
+    kubernetes.kubectl("patch", "modelserver", "rolling", "--type=merge", "-p", json.dumps(patch))
+
+    def is_ready() -> bool:
+        found = kubernetes.get("modelserver", "rolling")
+        ready = kubernetes.condition("rolling", "Ready")
+        return ready["status"] == "True" and ready["observedGeneration"] == found["metadata"]["generation"]
+
+    until(f"{patch} is served", is_ready, timeout=SECONDS)
+
+
+def test_no_request_fails_while_tuning_changes_pods_are_replaced_and_one_goes(
+    kubernetes: Kubernetes, rolling: str
+):
+    before = {pod["metadata"]["uid"] for pod in kubernetes.items("pods", selector(rolling))}
+    with under_load(kubernetes) as load:
+        change(kubernetes, {"spec": {"hint": "LATENCY"}})
+        change(kubernetes, {"spec": {"pod": {"env": [{"name": "ROLLED", "value": "yes"}]}}})
+        change(kubernetes, {"spec": {"replicas": 1}})
+        assert load.poll() is None, "all changes must happen under load"
+        said, _ = load.communicate(timeout=SECONDS + 30)
+
+    result = json.loads(said)
+    assert result["errors"] == []
+    assert result["answered"] > 100
+    after = {pod["metadata"]["uid"] for pod in kubernetes.items("pods", selector(rolling))}
+    assert not before & after
