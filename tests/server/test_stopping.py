@@ -99,7 +99,7 @@ def test_a_directory_without_a_version_is_waited_for_and_said_once_in_the_log(tm
     (tmp_path / "notes").mkdir()
     with ServerProcess("--model_name", "m", "--model_path", str(tmp_path)) as server:
         wait_until(lambda: "No version found for model in path" in server.log(), 30, "the log line")
-        wait_until(lambda: server.status()["models"][0]["error"], 10, "the error")
+        wait_until(lambda: any(model["error"] for model in server.status()["models"]), 20, "the error")
         models.save(models.dummy(), tmp_path / "1")
         server.wait_ready()
         assert server.log().count("No version found") == 1
@@ -109,13 +109,13 @@ def test_a_version_that_nobody_put_there_is_waited_for(repository):
     policy = '{"specific": {"versions": [9]}}'
     with dummy(repository, "--model_version_policy", policy) as server:
         wait_until(lambda: server.answers("/v2/health/live"), 30, "liveness")
-        wait_until(lambda: server.status()["models"][0]["error"], 10, "the error")
+        wait_until(lambda: any(model["error"] for model in server.status()["models"]), 20, "the error")
         assert "version 9 of model_version_policy is not in" in server.status()["models"][0]["error"]
         assert server.get("/v2/health/ready")[0] == 503
 
 
 def test_an_inference_longer_than_the_request_timeout_is_finished_all_the_same(tmp_path):
-    models.save(models.slow(2048, 60), tmp_path / "1")
+    models.save(models.slow(2048, 20), tmp_path / "1")
     arguments = ("--model_name", "slow", "--model_path", str(tmp_path), "--request_timeout_seconds", "0.1")
     with (
         ServerProcess(*arguments, "--metrics_enable") as server,
