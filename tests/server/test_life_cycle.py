@@ -99,7 +99,7 @@ def test_sigterm_while_a_model_is_loading_ends_at_once_with_exit_code_0(reposito
     os.mkfifo(version / "model.bin")  # reading the weights blocks for ever
     with ServerProcess("--model_name", "m", "--model_path", str(tmp_path / "stuck")) as server:
         wait_until(lambda: server.answers("/v2/health/live"), 30, "liveness")
-        wait_until(lambda: server.status()["models"][0]["versions"], 10, "the load")
+        wait_until(lambda: any(model["versions"] for model in server.status()["models"]), 10, "the load")
         assert server.status()["models"][0]["versions"][0]["state"] == "LOADING"
         server.terminate()
         assert server.wait(15) == 0
