@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devcluster.demo.installation import RELEASE, SYSTEM_NAMESPACE
-from devcluster.demo.kubernetes import Kubernetes, until
+from devcluster.demo.kubernetes import Kubernetes, selector, until
 from devcluster.demo.orientation import LABELS, BareOpenVINO, picture, pixels
 
 GRPC, REST = 8080, 8081
@@ -119,7 +119,7 @@ def _rest(ports: dict[int, int], name: str, jpeg: bytes) -> NDArray[np.float32]:
 
 def affinities(kubernetes: Kubernetes, name: str) -> CPUs:
     """Read both affinities from the kernel, as they are now."""
-    pod = kubernetes.items("pods", f"app.kubernetes.io/instance={name}")[0]["metadata"]["name"]
+    pod = kubernetes.items("pods", selector(name))[0]["metadata"]["name"]
     system = Kubernetes(kubernetes.environment, SYSTEM_NAMESPACE)
     return CPUs(
         kubernetes.exec(f"pod/{pod}", PYTHON, "-c", AFFINITY).strip(),

@@ -74,7 +74,7 @@ class Kubernetes:
 
     def describe(self, name: str) -> str:
         """Say what there is to say about a ModelServer that is not as it should be."""
-        label = f"app.kubernetes.io/instance={name}"
+        label = selector(name)
         wanted = (
             ("get", "modelserver", name, "-o", "jsonpath={.status}"),
             ("get", "all", "-l", label, "-o", "wide"),
@@ -146,6 +146,11 @@ def _forwarded(process: subprocess.Popen[str], ports: set[int]) -> dict[int, int
     if not ports <= set(found):
         raise CommandError(f"kubectl port-forward: {said.strip() or 'ended without a word'}")
     return found
+
+
+def selector(name: str) -> str:
+    """Select the children and pods of a ModelServer."""
+    return f"app.kubernetes.io/instance={name}"
 
 
 def until(what: str, holds: Any, timeout: float = 60, pause: float = 0.3) -> Any:

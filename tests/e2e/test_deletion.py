@@ -3,8 +3,8 @@
 import pytest
 
 from devcluster.demo.installation import RELEASE, SYSTEM_NAMESPACE
-from devcluster.demo.kubernetes import Kubernetes, until
-from tests.support.e2e import minimal, selector
+from devcluster.demo.kubernetes import Kubernetes, selector, until
+from tests.support.e2e import minimal
 
 pytestmark = pytest.mark.kind
 KINDS = "deployments,replicasets,pods,services,configmaps,serviceaccounts,endpointslices"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from devcluster.demo import evidence
-from devcluster.demo.kubernetes import CommandError, Kubernetes, until
+from devcluster.demo.kubernetes import CommandError, Kubernetes, selector, until
 
 pytestmark = pytest.mark.kind
 
@@ -34,7 +34,7 @@ def test_the_server_runs_on_exactly_its_own_cpu_as_the_kernel_sees_it(kubernetes
 
 
 def test_every_thread_of_the_server_is_on_that_cpu(kubernetes: Kubernetes, example: str):
-    pod = kubernetes.items("pods", f"app.kubernetes.io/instance={example}")[0]["metadata"]["name"]
+    pod = kubernetes.items("pods", selector(example))[0]["metadata"]["name"]
     script = (
         "import glob, re\n"
         "for f in glob.glob('/proc/1/task/*/status'):\n"
@@ -92,7 +92,7 @@ def test_no_finalizer_and_no_annotation_is_left_on_the_object(kubernetes: Kubern
 
 
 def test_the_pod_is_guaranteed_unprivileged_and_holds_no_api_token(kubernetes: Kubernetes, example: str):
-    pod = kubernetes.items("pods", f"app.kubernetes.io/instance={example}")[0]
+    pod = kubernetes.items("pods", selector(example))[0]
 
     assert pod["status"]["qosClass"] == "Guaranteed"
     assert pod["spec"]["automountServiceAccountToken"] is False
@@ -117,7 +117,7 @@ spec:
 
 
 def test_what_others_change_comes_back_within_seconds(kubernetes: Kubernetes, example: str):
-    pods = f"app.kubernetes.io/instance={example}"
+    pods = selector(example)
     deployment = kubernetes.items("deployments", pods)[0]["metadata"]["name"]
 
     kubernetes.kubectl("scale", f"deployment/{deployment}", "--replicas=0")

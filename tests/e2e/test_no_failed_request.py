@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from devcluster.demo import images, installation
-from devcluster.demo.kubernetes import Kubernetes, until
-from tests.support.e2e import remove, selector
+from devcluster.demo.kubernetes import Kubernetes, selector, until
+from tests.support.e2e import remove
 from tests.support.models import dummy, save
 
 pytestmark = pytest.mark.kind

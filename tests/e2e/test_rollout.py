@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from devcluster.demo.kubernetes import Kubernetes, until
-from tests.support.e2e import pod_of, selector
+from devcluster.demo.kubernetes import Kubernetes, selector, until
+from tests.support.e2e import pod_of
 
 pytestmark = pytest.mark.kind
 CHANGE = {"spec": {"pod": {"env": [{"name": "ROLLED", "value": "yes"}]}}}

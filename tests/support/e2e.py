@@ -5,7 +5,7 @@ from pathlib import Path
 
 from devcluster import Cluster, load
 from devcluster.demo import images, installation
-from devcluster.demo.kubernetes import Kubernetes, until
+from devcluster.demo.kubernetes import Kubernetes, selector, until
 
 MINIMAL = """
 apiVersion: modelserver.dev/v1alpha1
@@ -35,10 +35,6 @@ def remove(kubernetes: Kubernetes, name: str) -> None:
     # Nobody asks these pods any more: do not wait for their drain.
     kubernetes.kubectl("delete", "pods", "--selector", selector(name), "--grace-period=1", "--wait=false")
     until(f"no pod of {name} is left", lambda: not kubernetes.items("pods", selector(name)), timeout=90)
-
-
-def selector(name: str) -> str:
-    return f"app.kubernetes.io/instance={name}"
 
 
 def pod_of(kubernetes: Kubernetes, name: str) -> dict:
