@@ -16,6 +16,8 @@ from modelserver.registry import Registry, Version
 from modelserver.tensors import Call, Request, Response, Spec, Tensor
 
 T = TypeVar("T")
+Decode = Callable[[Sequence[Spec]], Request]
+"""Gives the tensors of a request; sees the model's inputs, for encodings that name no datatypes."""
 DecodeImages = Callable[[NDArray[Any], Spec], Awaitable[NDArray[Any]]]
 
 
@@ -27,7 +29,7 @@ class DataPlane:
         self._metrics = metrics
         self._decode_images = decode_images
 
-    async def infer(self, call: Call, decode: Callable[[], Request], encode: Callable[[Response], T]) -> T:
+    async def infer(self, call: Call, decode: Decode, encode: Callable[[Response], T]) -> T:
         """One inference: `decode` gives the tensors, `encode` turns borrowed outputs into an answer."""
         started = time.perf_counter()
         version = self._find(call)
@@ -35,24 +37,24 @@ class DataPlane:
         try:
             answer = await self._infer(version, decode, encode, passage)
         except BaseException as error:
-            self._count(call, "ModelInfer", version, failed=True)
+            self._count(call, version, failed=True)
             if isinstance(error, Overloaded):
                 self._metrics.counter("modelserver_requests_shed", _of(version)).add()
             raise
-        self._count(call, "ModelInfer", version)
+        self._count(call, version)
         self._observe(call, version, passage, time.perf_counter() - started)
         return answer
 
     async def _infer(
         self,
         version: Version,
-        decode: Callable[[], Request],
+        decode: Decode,
         encode: Callable[[Response], T],
         passage: Passage,
     ) -> T:
         loaded = version.serving
         with loaded.enter():
-            request = decode()
+            request = decode(loaded.inputs)
             arrays = [await self._input(tensor, spec) for tensor, spec in _paired(request, loaded)]
             chosen = _chosen_outputs(request, loaded)
 
@@ -80,7 +82,7 @@ class DataPlane:
     def metadata(self, call: Call) -> tuple[Version, list[int]]:
         """The version asked for, and all numbers that are served."""
         version = self._find(call)
-        self._count(call, "ModelMetadata", version)
+        self._count(call, version)
         return version, self.registry.served(call.model)
 
     def is_model_ready(self, call: Call) -> bool:
@@ -106,18 +108,18 @@ class DataPlane:
             self._metrics.counter("modelserver_requests_unknown_model", told).add()
             raise
 
-    def _count(self, call: Call, method: str, version: Version, *, failed: bool = False) -> None:
+    def _count(self, call: Call, version: Version, *, failed: bool = False) -> None:
         told = (
-            ("api", "KServe"),
+            ("api", call.api),
             ("interface", call.interface),
-            ("method", method),
+            ("method", call.method),
             ("name", version.model),
             ("version", str(version.number)),
         )
         self._metrics.counter("ovms_requests_fail" if failed else "ovms_requests_success", told).add()
 
     def _count_ready(self, call: Call, *, failed: bool = False) -> None:
-        told = labels(api="KServe", interface=call.interface, method="ModelReady", name=call.model)
+        told = labels(api=call.api, interface=call.interface, method=call.method, name=call.model)
         self._metrics.counter("ovms_requests_fail" if failed else "ovms_requests_success", told).add()
 
     def _observe(self, call: Call, version: Version, passage: Passage, seconds: float) -> None:

@@ -119,3 +119,7 @@ class Call:
     """On the loop's clock; None waits as long as the queue allows."""
     gone: Callable[[], Awaitable[None]] | None = None
     """Returns when the caller has hung up; asked only while the request has to wait."""
+    api: str = "KServe"
+    """KServe or TensorFlowServing, as the metrics call them."""
+    method: str = "ModelInfer"
+    """The call's name in the metrics: ModelInfer, ModelMetadata, ModelReady, Predict..."""

@@ -10,11 +10,10 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from modelserver import proto
 from modelserver.dataplane import DataPlane
+from modelserver.front.calls import Context
 from modelserver.front.status import Health
 
 T = TypeVar("T")
-Context = Any
-"""grpc.aio.ServicerContext; grpc ships no types."""
 WATCH_SECONDS = 0.2
 
 

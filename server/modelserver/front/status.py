@@ -5,12 +5,8 @@ from typing import Any, Protocol
 
 import orjson
 
+from modelserver.front.asgi import Receive, Scope, Send, respond, respond_error
 from modelserver.metrics import CONTENT_TYPE
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-JSON = "application/json"
 
 
 class Health(Protocol):
@@ -26,19 +22,6 @@ class Health(Protocol):
 
     def metrics(self) -> bytes:
         """The page of GET /metrics."""
-
-
-async def respond(send: Send, status: int, body: bytes, *headers: tuple[str, str], media: str = JSON) -> None:
-    """One whole answer."""
-    raw = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode())]
-    raw += [(name.encode(), value.encode()) for name, value in headers]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def respond_error(send: Send, status: int, message: str, *headers: tuple[str, str]) -> None:
-    """The one shape of every error."""
-    await respond(send, status, orjson.dumps({"error": message}), *headers)
 
 
 class StatusApp:

@@ -1,0 +1,51 @@
+"""HTTP as ASGI speaks it: whole answers, whole bodies, and the one shape of every error."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from modelserver.errors import InvalidRequest, TooLarge
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+JSON = "application/json"
+MAX_BODY_BYTES = 1 << 30
+
+
+async def respond(send: Send, status: int, body: bytes, *headers: tuple[str, str], media: str = JSON) -> None:
+    """One whole answer."""
+    raw = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode())]
+    raw += [(name.encode(), value.encode()) for name, value in headers]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def respond_error(send: Send, status: int, message: str, *headers: tuple[str, str]) -> None:
+    """The one shape of every error."""
+    await respond(send, status, orjson.dumps({"error": message}), *headers)
+
+
+async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    """The whole body, joined once; refused before it is read when it announces too much."""
+    announced = headers.get(b"content-length", b"0")
+    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
+        raise TooLarge(f"The request body is larger than {MAX_BODY_BYTES} bytes")
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise InvalidRequest("The connection was closed before the whole body had come")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BODY_BYTES:
+            raise TooLarge(f"The request body is larger than {MAX_BODY_BYTES} bytes")
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Returns when the connection is closed; after the body nothing else can come."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

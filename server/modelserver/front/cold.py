@@ -1,0 +1,109 @@
+"""The REST routes that may cost a millisecond: metadata, model readiness, configuration, the OpenAPI page."""
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as HttpRequest
+
+from modelserver import __version__
+from modelserver.dataplane import DataPlane
+from modelserver.errors import NotFound, NotReady, ServerError
+from modelserver.tensors import Call, Spec, parse_version
+
+EXTENSIONS = ("binary_tensor_data",)
+
+
+def build_cold_app(plane: DataPlane) -> FastAPI:
+    """Metadata, model readiness, configuration: the routes that may cost a millisecond."""
+    app = FastAPI(title="OpenVINO ModelServer", version=__version__, redirect_slashes=False)
+    _add_error_handlers(app)
+
+    @app.get("/v2")
+    @app.get("/v2/", include_in_schema=False)
+    async def server_metadata() -> dict[str, Any]:
+        return {"name": "OpenVINO ModelServer", "version": __version__, "extensions": list(EXTENSIONS)}
+
+    @app.get("/v1/config")
+    @app.get("/v1/config/", include_in_schema=False)
+    async def configuration() -> dict[str, Any]:
+        return {
+            name: {"model_version_status": _states(model)} for name, model in plane.registry.models.items()
+        }
+
+    @app.get("/v2/models/{rest:path}", summary="Metadata, and with /ready at the end readiness, of a model")
+    async def model(request: HttpRequest, rest: str) -> JSONResponse:  # noqa: ARG001 - documents the path
+        return _answer_model(plane, request.scope["raw_path"].decode("latin-1"))
+
+    return app
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(ServerError)
+    async def told(_request: HttpRequest, error: ServerError) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, error.http)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_request: HttpRequest, _error: Exception) -> JSONResponse:
+        return JSONResponse({"error": "Internal error; the server's log tells more"}, 500)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: HttpRequest, error: HTTPException) -> JSONResponse:
+        message = {
+            404: f"There is nothing at {request.url.path}",
+            405: f"{request.method} is not answered here",
+        }
+        return JSONResponse(
+            {"error": message.get(error.status_code, error.detail)}, error.status_code, error.headers
+        )
+
+
+_MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(/ready)?/?")
+
+
+def _answer_model(plane: DataPlane, raw_path: str) -> JSONResponse:
+    """Names are percent-encoded, so they are cut out of the raw path before they are decoded."""
+    match = _MODEL.fullmatch(raw_path.partition("?")[0])
+    if match is None:
+        raise NotFound(f"There is nothing at {unquote(raw_path)}")
+    name, version, ready = match.groups()
+    method = "ModelReady" if ready else "ModelMetadata"
+    call = Call("REST", unquote(name), parse_version(version), method=method)
+    if not ready:
+        return JSONResponse(_metadata(plane, call))
+    if not plane.is_model_ready(call):
+        raise NotReady("Model with requested version is not loaded yet")
+    return JSONResponse({"name": call.model, "ready": True})
+
+
+def _metadata(plane: DataPlane, call: Call) -> dict[str, Any]:
+    version, served = plane.metadata(call)
+    loaded = version.serving
+    return {
+        "name": version.model,
+        "versions": [str(number) for number in served],
+        "platform": "OpenVINO",
+        "inputs": [_described(spec) for spec in loaded.inputs],
+        "outputs": [_described(spec) for spec in loaded.outputs],
+    }
+
+
+def _described(spec: Spec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
+
+
+def _states(model: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "version": str(number),
+            "state": version.state,
+            "status": {
+                "error_code": "UNKNOWN" if version.error else "OK",
+                "error_message": version.error or "OK",
+            },
+        }
+        for number, version in sorted(model.versions.items())
+    ]

@@ -1,0 +1,92 @@
+"""KServe v2 over gRPC; bytes in, bytes out on the hot route."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from modelserver import __version__, proto
+from modelserver.codec import v2_proto
+from modelserver.dataplane import DataPlane
+from modelserver.errors import ServerError
+from modelserver.front.calls import Context, deadline, telling_errors
+from modelserver.front.services import Stopping
+from modelserver.front.status import Health
+from modelserver.tensors import Call, Spec, parse_version
+
+
+class V2Service:
+    """inference.GRPCInferenceService."""
+
+    def __init__(self, plane: DataPlane, health: Health, stopping: Stopping, timeout: float | None) -> None:
+        self._plane = plane
+        self._health = health
+        self._stopping = stopping
+        self._timeout = timeout
+
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """All methods by name."""
+        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        plain: dict[str, tuple[Callable[..., Awaitable[Any]], Any]] = {
+            "ServerLive": (self._server_live, proto.ServerLiveRequest),
+            "ServerReady": (self._server_ready, proto.ServerReadyRequest),
+            "ServerMetadata": (self._server_metadata, proto.ServerMetadataRequest),
+            "ModelReady": (self._model_ready, proto.ModelReadyRequest),
+            "ModelMetadata": (self._model_metadata, proto.ModelMetadataRequest),
+        }
+        handlers = {
+            name: unary(telling_errors(method), request.FromString, lambda answer: answer.SerializeToString())
+            for name, (method, request) in plain.items()
+        }
+        handlers["ModelInfer"] = unary(telling_errors(self._infer))
+        handlers["ModelStreamInfer"] = stream(
+            self._stream_infer, response_serializer=lambda answer: answer.SerializeToString()
+        )
+        return handlers
+
+    async def _infer(self, message: bytes, context: Context) -> bytes:
+        parsed = v2_proto.parse(message)
+        head = parsed.head
+        call = Call(
+            "gRPC", head.model_name, parse_version(head.model_version), deadline(context, self._timeout)
+        )
+        return await self._plane.infer(
+            call, lambda _: v2_proto.decode(parsed), lambda response: v2_proto.encode(response, head.id)
+        )
+
+    async def _stream_infer(self, messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+        """One answer per request, in their order; an error ends only its own request."""
+        async for message in self._stopping.messages(messages, context):
+            try:
+                answer = proto.ModelInferResponse.FromString(await self._infer(message, context))
+                yield proto.ModelStreamInferResponse(infer_response=answer)
+            except ServerError as error:
+                yield proto.ModelStreamInferResponse(error_message=str(error))
+
+    async def _server_live(self, _request: Any, _context: Context) -> Any:
+        return proto.ServerLiveResponse(live=True)
+
+    async def _server_ready(self, _request: Any, _context: Context) -> Any:
+        return proto.ServerReadyResponse(ready=self._health.is_ready())
+
+    async def _server_metadata(self, _request: Any, _context: Context) -> Any:
+        return proto.ServerMetadataResponse(name="OpenVINO ModelServer", version=__version__)
+
+    async def _model_ready(self, request: Any, _context: Context) -> Any:
+        call = Call("gRPC", request.name, parse_version(request.version), method="ModelReady")
+        return proto.ModelReadyResponse(ready=self._plane.is_model_ready(call))
+
+    async def _model_metadata(self, request: Any, _context: Context) -> Any:
+        call = Call("gRPC", request.name, parse_version(request.version), method="ModelMetadata")
+        version, served = self._plane.metadata(call)
+        answer = proto.ModelMetadataResponse(
+            name=version.model, versions=[str(number) for number in served], platform="OpenVINO"
+        )
+        _describe(answer.inputs, version.serving.inputs)
+        _describe(answer.outputs, version.serving.outputs)
+        return answer
+
+
+def _describe(target: Any, specs: tuple[Spec, ...]) -> None:
+    for spec in specs:
+        target.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
