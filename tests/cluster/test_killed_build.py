@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from devcluster import gobuild, paths, process, rootfs
-from tests.support import traces
+from devcluster.demo.kubernetes import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,7 +27,7 @@ def kill_during(code, running):
     started = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    traces.until(running, "the build has begun")
+    until("the build has begun", running, timeout=30, pause=0.05)
     os.kill(started.pid, signal.SIGKILL)
     started.wait()
 

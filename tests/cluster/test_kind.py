@@ -14,6 +14,7 @@ import pytest
 
 import devcluster
 from devcluster import Cluster, engine, kindconfig, rootfs
+from devcluster.demo.kubernetes import until
 from tests.support import traces
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,7 +113,7 @@ def test_a_guaranteed_pod_owns_its_cpu(kind_cluster, probes):
     assert len(own) == 1
     # Pods that were there before leave the CPU at the kubelet's next reconciliation.
     alone = lambda: not own & cpus(kind_cluster, "probe", "shared")  # noqa: E731
-    traces.until(alone, "the other pod leaves the exclusive CPU")
+    until("the other pod leaves the exclusive CPU", alone, timeout=30, pause=0.05)
 
 
 def test_a_claim_is_bound_and_keeps_a_file(kind_cluster, probes):
@@ -141,7 +142,7 @@ def test_metrics_server_gives_the_nodes_figures(kind_cluster):
         except devcluster.errors.CommandFailed:
             return ""
 
-    traces.until(lambda: "%" in figures(), "figures of the nodes", seconds=120)
+    until("figures of the nodes", lambda: "%" in figures(), timeout=120, pause=0.05)
 
 
 def test_an_image_that_is_not_there_is_named(kind_cluster):
@@ -173,7 +174,9 @@ def test_a_node_that_the_engine_still_creates_when_up_is_killed_is_removed_too(r
     command = [sys.executable, "-m", "devcluster", "up", "--name", name]
     up = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        traces.until(lambda: is_being_created(f"{name}-control-plane"), "the engine's client", seconds=60)
+        until(
+            "the engine's client", lambda: is_being_created(f"{name}-control-plane"), timeout=60, pause=0.05
+        )
     finally:
         up.kill()
         up.wait()
@@ -202,7 +205,7 @@ def test_a_killed_up_is_cleaned_a_node_without_the_policy_shares_its_cpus_and_su
     command = [sys.executable, "-m", "devcluster", "up", "--name", name, "--cpu-policy", "none"]
     up = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        traces.until(lambda: "containers" in traces.of(name), "the node's container", seconds=60)
+        until("the node's container", lambda: "containers" in traces.of(name), timeout=60, pause=0.05)
         os.kill(up.pid, signal.SIGKILL)
         up.wait()
         cluster = devcluster.up(name, cpu_policy="none")

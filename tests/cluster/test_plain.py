@@ -13,6 +13,7 @@ import pytest
 
 import devcluster
 from devcluster import state
+from devcluster.demo.kubernetes import until
 from devcluster.errors import DevclusterError
 from tests.support import traces
 
@@ -61,9 +62,9 @@ def test_the_controller_manager_makes_pods_and_collects_garbage(api_cluster):
     kubectl("create", "namespace", "garbage")
     kubectl("-n", "garbage", "create", "deployment", "one", "--image=none")
     pods = lambda: kubectl("-n", "garbage", "get", "pods", "--output=name")  # noqa: E731
-    traces.until(pods, "a pod of the deployment")
+    until("a pod of the deployment", pods, timeout=30, pause=0.05)
     kubectl("-n", "garbage", "delete", "deployment", "one")
-    traces.until(lambda: not pods(), "no pod of the deleted deployment")
+    until("no pod of the deleted deployment", lambda: not pods(), timeout=30, pause=0.05)
 
 
 def test_the_api_servers_request_metrics_can_be_read(api_cluster):
@@ -107,7 +108,7 @@ def test_down_leaves_nothing(name):
 def test_what_a_killed_up_left_is_removed_by_down(name, after):
     up = start_up("--name", name, "--no-node")
     programs = lambda: {one.program for one in traces.process.owned_by(state.owner_of(name))}  # noqa: E731
-    traces.until(lambda: after in programs(), f"{after} of the new cluster")
+    until(f"{after} of the new cluster", lambda: after in programs(), timeout=30, pause=0.05)
     os.kill(up.pid, signal.SIGKILL)
     up.wait()
     assert traces.of(name)
@@ -118,7 +119,7 @@ def test_what_a_killed_up_left_is_removed_by_down(name, after):
 def test_what_a_killed_up_left_does_not_hinder_the_next_up(name):
     up = start_up("--name", name, "--no-node")
     programs = lambda: {one.program for one in traces.process.owned_by(state.owner_of(name))}  # noqa: E731
-    traces.until(lambda: "etcd" in programs(), "etcd of the new cluster")
+    until("etcd of the new cluster", lambda: "etcd" in programs(), timeout=30, pause=0.05)
     os.kill(up.pid, signal.SIGKILL)
     up.wait()
     cluster = devcluster.up(name, no_node=True)

@@ -1,7 +1,5 @@
 """What a cluster could leave on this machine, read from the kernel and from the engine."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from devcluster import engine, process, state
@@ -20,14 +18,6 @@ def of(name: str) -> dict[str, list[str]]:
         "containers": _containers(name),
     }
     return {kind: traces for kind, traces in found.items() if traces}
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
-    """Wait for a condition, with a bound."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
 
 
 def _command_lines() -> list[str]:
