@@ -13,12 +13,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from modelserver.codec import binary
+from modelserver.codec import binary, json_values
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import NUMPY, Request, Response, Tensor, from_bf16, to_bf16
+from modelserver.tensors import Request, Response, Tensor
 
 HEADER = "inference-header-content-length"
-_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 _ABSENT = msgspec.Raw(b"")
 
 
@@ -167,7 +166,7 @@ def _decode_json(item: _Input, shape: tuple[int, ...]) -> NDArray[Any]:
         )
     if item.datatype == "BYTES":
         return _decode_strings(item, shape, values)
-    return _as_numbers(item, values).reshape(shape)
+    return json_values.to_array(item.name, item.datatype, values).reshape(shape)
 
 
 def _flattened(item: _Input) -> list[Any]:
@@ -195,32 +194,6 @@ def _decode_strings(item: _Input, shape: tuple[int, ...], values: list[Any]) -> 
     return binary.as_objects(item.name, shape, [value.encode() for value in values])
 
 
-def _as_numbers(item: _Input, values: list[Any]) -> NDArray[Any]:
-    kinds = set(map(type, values))
-    if not kinds <= _ALLOWED[NUMPY[item.datatype].kind if item.datatype != "BF16" else "f"]:
-        raise InvalidRequest(f"The data of input {item.name} does not fit its datatype {item.datatype}")
-    if str in kinds:
-        values = [_as_float(item, value) for value in values]
-    try:
-        if item.datatype == "BF16":
-            return to_bf16(np.array(values, np.float32))
-        with np.errstate(over="ignore"):
-            return np.array(values, NUMPY[item.datatype])
-    except (OverflowError, ValueError) as error:
-        raise InvalidRequest(f"The data of input {item.name} does not fit its datatype: {error}") from error
-
-
-_ALLOWED: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float, str}}
-
-
-def _as_float(item: _Input, value: Any) -> float:
-    if isinstance(value, str) and value not in _NOT_FINITE:
-        raise InvalidRequest(
-            f"{value!r} is no number; only NaN, Infinity, -Infinity are strings; input: {item.name}"
-        )
-    return float(value)
-
-
 def encode(response: Response, asked: Decoded) -> tuple[bytes, int | None]:
     """The body, and the JSON part's length when raw tensors follow it."""
     outputs, raw = [], []
@@ -246,15 +219,7 @@ def encode(response: Response, asked: Decoded) -> tuple[bytes, int | None]:
 def _encode_json(tensor: Tensor) -> Any:
     if tensor.datatype == "BYTES":
         return _encode_strings(tensor)
-    array = from_bf16(tensor.data) if tensor.datatype == "BF16" else tensor.data
-    flat = np.ascontiguousarray(array).reshape(-1)
-    if flat.dtype.kind != "f" or np.isfinite(flat).all():
-        return flat
-    values: list[Any] = flat.tolist()
-    for index in np.flatnonzero(~np.isfinite(flat)):
-        value = values[index]
-        values[index] = "NaN" if value != value else _NOT_FINITE[1 if value > 0 else 2]  # noqa: PLR0124
-    return values
+    return json_values.from_array(tensor.datatype, tensor.data.reshape(-1))
 
 
 def _encode_strings(tensor: Tensor) -> list[str]:

@@ -15,12 +15,11 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from modelserver import proto
-from modelserver.codec import binary
+from modelserver.codec import binary, wire
 from modelserver.errors import InvalidRequest
 from modelserver.tensors import NUMPY, Request, Response, Tensor
 
 _RAW_INPUT = 7 << 3 | 2
-_FIXED = {1: 8, 5: 4}
 _RAW_OUTPUT = bytes([6 << 3 | 2])
 _CONTENTS = {
     "BOOL": "bool_contents",
@@ -49,7 +48,7 @@ class Parsed:
 def parse(message: bytes) -> Parsed:
     """Split a serialized ModelInferRequest into its head and its raw tensors."""
     try:
-        spans = list(_raw_spans(message))
+        spans = [span for tag, *span in wire.fields(message, 0, len(message)) if tag == _RAW_INPUT]
         view = memoryview(message)
         head = b"".join(_without(view, spans)) if spans else message
         return Parsed(proto.ModelInferRequest.FromString(head), [view[start:end] for _, start, end in spans])
@@ -57,45 +56,7 @@ def parse(message: bytes) -> Parsed:
         raise InvalidRequest("The message is no valid ModelInferRequest") from error
 
 
-def _raw_spans(message: bytes) -> Iterator[tuple[int, int, int]]:
-    """Of each raw_input_contents: where its field starts, where its value starts and ends."""
-    position, end = 0, len(message)
-    while position < end:
-        field_start = position
-        tag, position = _varint(message, position)
-        length, position = _length(message, position, tag & 7)
-        if position + length > end:
-            raise DecodeError
-        if tag == _RAW_INPUT:
-            yield field_start, position, position + length
-        position += length
-
-
-def _length(message: bytes, position: int, wire_type: int) -> tuple[int, int]:
-    """How long a field's value is and where it starts; all but length-delimited ones are unknown fields."""
-    if wire_type == 2:
-        return _varint(message, position)
-    if wire_type == 0:
-        return 0, _varint(message, position)[1]
-    if wire_type in _FIXED:
-        return _FIXED[wire_type], position
-    raise DecodeError
-
-
-def _varint(message: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-        if shift > 63:
-            raise DecodeError
-
-
-def _without(view: memoryview, spans: list[tuple[int, int, int]]) -> Iterator[memoryview]:
+def _without(view: memoryview, spans: list[list[int]]) -> Iterator[memoryview]:
     position = 0
     for field_start, _, value_end in spans:
         yield view[position:field_start]
@@ -175,14 +136,5 @@ def encode(response: Response, request_id: str) -> bytes:
     for tensor in response.outputs:
         head.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.data.shape)
         raw = binary.encode(tensor.datatype, tensor.data)
-        parts += (_RAW_OUTPUT, _encode_varint(len(raw)), raw)
+        parts += (_RAW_OUTPUT, wire.encode_varint(len(raw)), raw)
     return b"".join([head.SerializeToString(), *parts])
-
-
-def _encode_varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
