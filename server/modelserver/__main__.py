@@ -18,7 +18,7 @@ from modelserver.errors import UsageError  # noqa: E402
 def main() -> int:
     """0 after an orderly stop, 1 when serving is impossible, 64 for a wrong command line."""
     try:
-        settings = cli.parse(sys.argv[1:])
+        settings = cli.parse(sys.argv[1:], variables=os.environ)
     except UsageError as error:
         return cli.usage_failed(error)
     # The kernel ignores signals that the first process of a container does not handle, and importing

@@ -12,7 +12,6 @@ import uvloop
 from numpy.typing import NDArray
 
 from modelserver import __version__, cpus, logs
-from modelserver.cli import ServerSettings
 from modelserver.codec import image
 from modelserver.config import Configuration, read_configuration
 from modelserver.dataplane import DataPlane
@@ -28,6 +27,7 @@ from modelserver.metrics import Metrics
 from modelserver.monitoring import Monitoring
 from modelserver.registry import Registry
 from modelserver.repository import LocalStorage
+from modelserver.settings import ServerSettings
 from modelserver.tensors import Spec
 from modelserver.watch import Watch, Watcher
 
@@ -113,14 +113,14 @@ class Server:
         self._decoders = ThreadPoolExecutor(workers, "decode")
         self._monitoring = _monitoring(settings, configuration)
         metrics = Metrics(self._monitoring.only)
-        loader = Loader(Devices(settings.cache_dir), metrics, settings.queue_size, cpus.free_memory)
+        loader = Loader(Devices(settings.cache_dir), metrics, settings.limits.queue_size, cpus.free_memory)
         self._registry = Registry(LocalStorage(), loader, cpus.read_machine, settings.exclusive_cpus)
         self._health = Health(self._registry, metrics, cpus.read_machine, workers)
         self._health.warnings += _start_warnings(settings, workers)
         watch = Watch(settings.config_path, settings.poll_seconds)
         self._watcher = Watcher(self._registry, self._health, configuration, watch)
         self._plane = DataPlane(self._registry, metrics, self._decode_images)
-        self._rpc = RpcServer(self._plane, self._health, settings.request_timeout_seconds)
+        self._rpc = RpcServer(self._plane, self._health, settings.limits.request_timeout_seconds)
         self._fronts: list[HttpServer] = []
         self._status: HttpServer | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -145,7 +145,7 @@ class Server:
         is_separate = settings.status_port not in (0, settings.rest_port)
         if settings.rest_port:
             shared = StatusApp(self._health, metrics=self._monitoring.enable, status=not is_separate)
-            rest = RestApp(self._plane, shared, self._health, settings.request_timeout_seconds)
+            rest = RestApp(self._plane, shared, self._health, settings.limits.request_timeout_seconds)
             self._fronts.append(HttpServer(rest, bind(settings.rest_hosts, settings.rest_port)))
             await self._fronts[-1].start()
         if is_separate:
@@ -165,7 +165,7 @@ class Server:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(hurry.wait(), self._settings.drain_seconds)
             self._loading.cancel()
-        limit = self._settings.request_timeout_seconds
+        limit = self._settings.limits.request_timeout_seconds
         grace = GRACE_SECONDS if limit is None else limit + MARGIN_SECONDS
         end = asyncio.get_running_loop().time() + grace
         await asyncio.gather(self._rpc.stop(grace), *(front.stop(grace) for front in self._fronts))

@@ -1,93 +1,40 @@
 """The command line: OVMS's options, its messages and its exit codes."""
 
 import argparse
-import math
 import os
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from modelserver import __version__
+from modelserver import environment, unsupported
 from modelserver.config import ModelSettings, parse_model
 from modelserver.errors import ConfigError, UsageError
+from modelserver.limits import Cors, Limits
 from modelserver.monitoring import Monitoring, checked_names
+from modelserver.options import LOG_LEVELS, MODEL_OPTIONS, build_parser, option_names
+from modelserver.settings import ServerSettings
 
-LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
-_MODEL_OPTIONS = (
-    "batch_size", "shape", "layout", "mean", "scale", "color_format", "precision", "model_version_policy",
-    "nireq", "target_device", "plugin_config", "hint", "streams", "expected_clients",
-)  # fmt: skip
-_NOT_SUPPORTED = {
-    "sequence_cleaner_poll_wait_minutes": "stateful models are gone from OVMS too; remove it",
-    "stateful": "stateful models are gone from OVMS too; remove it",
-    "idle_sequence_cleanup": "stateful models are gone from OVMS too; remove it",
-    "max_sequence_number": "stateful models are gone from OVMS too; remove it",
-    "low_latency_transformation": "stateful models are gone from OVMS too; remove it",
-    "custom_node_resources_cleaner_interval_seconds": "there are no custom nodes here; remove it",
-    "cpu_extension": "custom layer libraries cannot be loaded; convert the model without them",
-    "task": "generative models are not served; use OpenVINO Model Server for them",
-    "source_model": "models are not pulled from a hub; put the files where --model_path points",
-    "pull": "models are not pulled from a hub; put the files where --model_path points",
-    "api_key_file": "put an authenticating proxy in front",
-    "allowed_origins": "let a proxy add the CORS headers",
-    "allowed_methods": "let a proxy add the CORS headers",
-    "allowed_headers": "let a proxy add the CORS headers",
-    "allow_credentials": "let a proxy add the CORS headers",
-    "verbose_response": "generative models are not served; remove it",
-    "trace_path": "there is no tracing to a file; remove it",
-    "list_models": "ask GET /v1/config instead",
-    "add_to_config": "edit config.json instead; the server picks the change up by itself",
-    "remove_from_config": "edit config.json instead; the server picks the change up by itself",
-}
 _HOST = re.compile(r"[A-Za-z0-9._\-]+|\[?[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*\]?")
 
 
-@dataclass(frozen=True)
-class ServerSettings:
-    """What cannot change while the process runs."""
-
-    port: int
-    rest_port: int
-    status_port: int
-    grpc_hosts: tuple[str, ...]
-    rest_hosts: tuple[str, ...]
-    workers: int
-    channel_arguments: tuple[tuple[str, int | str], ...]
-    poll_seconds: float
-    drain_seconds: float
-    request_timeout_seconds: float | None
-    queue_size: int | None
-    exclusive_cpus: int | None
-    cache_dir: str | None
-    monitoring: Monitoring | None
-    """None: the command line says nothing, config.json may."""
-    log_level: str
-    log_format: str
-    log_path: str | None
-    config_path: Path | None
-    model: ModelSettings | None
-    warnings: tuple[str, ...]
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse with OVMS's words."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"error parsing options - {message}")
-
-
-def parse(argv: list[str], cores: int | None = None) -> ServerSettings:
-    """Read the arguments; raises UsageError. `--help` and `--version` print and exit."""
-    arguments, unknown = _parser().parse_known_args([_underscored(item) for item in argv])
-    if unknown:
-        _refuse_unknown(unknown)
-    _check_addresses(arguments)
-    _check_ports(arguments)
-    _check_workers(arguments, cores or os.cpu_count() or 1)
-    _check_models(arguments)
-    return _settings(arguments)
+def parse(
+    argv: list[str], cores: int | None = None, variables: Mapping[str, str] | None = None
+) -> ServerSettings:
+    """Read arguments and environment; raises UsageError. `--help` and `--version` print and exit."""
+    parser = build_parser()
+    told = environment.read(variables or {}, argv, option_names(parser))
+    try:
+        given, unknown = parser.parse_known_args([*told.arguments, *map(_underscored, argv)])
+        if unknown:
+            _refuse_unknown(unknown)
+        if told.workers is not None:
+            given.grpc_workers = told.workers
+        _check(given, cores or os.cpu_count() or 1)
+        return _settings(given, told.warnings)
+    except UsageError as error:
+        raise UsageError(told.explain(str(error))) from error
 
 
 def _underscored(item: str) -> str:
@@ -101,100 +48,23 @@ def _underscored(item: str) -> str:
 def _refuse_unknown(unknown: list[str]) -> NoReturn:
     for item in unknown:
         name = item.lstrip("-").partition("=")[0]
-        if name in _NOT_SUPPORTED:
-            raise UsageError(f"error parsing options - --{name} is not supported: {_NOT_SUPPORTED[name]}")
+        if item.startswith("--") and name in unsupported.OPTIONS:
+            raise UsageError(
+                f"error parsing options - --{name} is not supported: {unsupported.OPTIONS[name]}"
+            )
     raise UsageError(f"error parsing options - unmatched arguments: {', '.join(unknown)}")
 
 
-def _flag(text: str) -> bool:
-    if text.lower() in ("true", "1"):
-        return True
-    if text.lower() in ("false", "0"):
-        return False
-    raise argparse.ArgumentTypeError(f"true or false is expected, not {text}")
-
-
-def _at_least(minimum: float, kind: type[float]) -> Any:
-    def convert(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"a number is expected, not {text}") from None
-        if not minimum <= value < math.inf:
-            raise argparse.ArgumentTypeError(f"at least {minimum} is expected, not {text}")
-        return value
-
-    return convert
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="modelserver", allow_abbrev=False, description="Serve OpenVINO models.")
-    parser.add_argument("--version", action="version", version=f"OpenVINO ModelServer {__version__}")
-    _add_network(parser.add_argument_group("network"))
-    _add_life_cycle(parser.add_argument_group("life cycle"))
-    _add_models(parser.add_argument_group("models"))
-    _add_logging(parser.add_argument_group("logs and metrics"))
-    return parser
-
-
-def _add_network(group: Any) -> None:
-    count = _at_least(0, int)
-    group.add_argument("--port", type=count, default=0, help="gRPC port; 0 = no gRPC")
-    group.add_argument("--rest_port", type=count, default=0, help="REST port; 0 = no REST")
-    group.add_argument(
-        "--status_port", type=count, help="probes, /metrics and /status; default: the REST port"
-    )
-    group.add_argument("--grpc_bind_address", default="0.0.0.0", help="addresses, separated by commas")
-    group.add_argument("--rest_bind_address", default="0.0.0.0", help="addresses, separated by commas")
-    group.add_argument(
-        "--grpc_workers", type=int, default=1, help="front-end workers (threads that decode images)"
-    )
-    group.add_argument("--rest_workers", type=int, help="accepted for compatibility; has no effect")
-    group.add_argument(
-        "--grpc_channel_arguments", default="", help="gRPC channel arguments, key=value,key=value"
-    )
-    group.add_argument("--grpc_max_threads", type=count, help="accepted for compatibility; has no effect")
-    group.add_argument("--grpc_memory_quota", type=count, help="accepted for compatibility; has no effect")
-
-
-def _add_life_cycle(group: Any) -> None:
-    seconds = _at_least(0, float)
-    group.add_argument(
-        "--drain_seconds", type=seconds, default=0.0, help="keep listening so long after SIGTERM"
-    )
-    group.add_argument(
-        "--request_timeout_seconds", type=seconds, help="how long a request may wait for its turn"
-    )
-    group.add_argument(
-        "--queue_size", type=_at_least(0, int), help="waiting requests per model; default 16 x nireq"
-    )
-    group.add_argument(
-        "--exclusive_cpus", type=_at_least(1, int), help="this process owns so many CPUs alone"
-    )
-    group.add_argument("--cache_dir", help="keep compiled models here")
-
-
-def _add_models(group: Any) -> None:
-    group.add_argument("--model_name", help="name of the one model served")
-    group.add_argument("--model_path", help="its directory with version directories, or one model file")
-    group.add_argument("--config_path", help="config.json with any number of models, watched for changes")
-    group.add_argument("--file_system_poll_wait_seconds", type=_at_least(0, float), default=1.0,
-                       help="how often model directories are looked at; 0 = never")  # fmt: skip
-    helps = {"target_device": "CPU (default), GPU, NPU, AUTO:..., HETERO:..., MULTI:...",
-             "hint": "LATENCY, THROUGHPUT or CUMULATIVE_THROUGHPUT", "streams": "a number, AUTO or NUMA",
-             "expected_clients": "parallel clients", "nireq": "infer requests in the pool",
-             "plugin_config": "OpenVINO properties as a JSON object"}  # fmt: skip
-    for name in _MODEL_OPTIONS:
-        group.add_argument(f"--{name}", help=helps.get(name, "as in OpenVINO Model Server"))
-
-
-def _add_logging(group: Any) -> None:
-    group.add_argument("--log_level", default="INFO", help=", ".join(LOG_LEVELS))
-    group.add_argument("--log_format", default="text", choices=("text", "json"))
-    group.add_argument("--log_path", help="write the log to this file as well")
-    group.add_argument("--metrics_enable", type=_flag, nargs="?", const=True, default=False,
-                       help="/metrics on the REST port (a separate status port always has it)")  # fmt: skip
-    group.add_argument("--metrics_list", help="show only these of OVMS's metrics, separated by commas")
+def _check(given: argparse.Namespace, cores: int) -> None:
+    _check_addresses(given)
+    _check_ports(given)
+    _check_workers(given, cores)
+    _check_models(given)
+    if given.cpu_extension and not Path(given.cpu_extension).exists():
+        raise UsageError(
+            "File path provided as an --cpu_extension parameter does not exist in the filesystem:"
+            f" {given.cpu_extension}"
+        )
 
 
 def _check_addresses(given: argparse.Namespace) -> None:
@@ -225,7 +95,9 @@ def _check_workers(given: argparse.Namespace, cores: int) -> None:
         if not 2 <= given.rest_workers <= 10000:
             raise UsageError("rest_workers count should be from 2 to 10000")
         if not given.rest_port:
-            raise UsageError("rest_port setting is missing, rest_workers has no effect without it")
+            raise UsageError(
+                "rest_workers is set but rest_port is not set. rest_port is required to start rest servers"
+            )
     if given.log_level.upper() not in LOG_LEVELS:
         raise UsageError(f"log_level should be one of: {', '.join(LOG_LEVELS)}")
 
@@ -234,13 +106,14 @@ def _check_models(given: argparse.Namespace) -> None:
     if given.config_path:
         if given.model_name or given.model_path:
             raise UsageError("Use either config_path or model_path with model_name")
-        if any(getattr(given, name) is not None for name in _MODEL_OPTIONS):
+        if any(getattr(given, name) is not None for name in MODEL_OPTIONS):
             raise UsageError("Model parameters in CLI are exclusive with the config file")
     elif not given.model_name or not given.model_path:
         raise UsageError("Use config_path or model_path with model_name")
 
 
-def _settings(given: argparse.Namespace) -> ServerSettings:
+def _settings(given: argparse.Namespace, warnings: tuple[str, ...]) -> ServerSettings:
+    is_single = not given.config_path
     return ServerSettings(
         port=given.port,
         rest_port=given.rest_port,
@@ -249,20 +122,39 @@ def _settings(given: argparse.Namespace) -> ServerSettings:
         rest_hosts=tuple(given.rest_bind_address.split(",")),
         workers=given.grpc_workers,
         channel_arguments=_channel_arguments(given.grpc_channel_arguments),
+        limits=_limits(given),
+        cors=_cors(given),
+        model_control_mode=given.model_control_mode,
         poll_seconds=given.file_system_poll_wait_seconds,
         drain_seconds=given.drain_seconds,
-        request_timeout_seconds=given.request_timeout_seconds or None,
-        queue_size=given.queue_size,
+        on_load_failure=given.on_load_failure or ("exit" if is_single else "wait"),
         exclusive_cpus=given.exclusive_cpus,
         cache_dir=given.cache_dir or _default_cache(),
+        cpu_extension=Path(given.cpu_extension) if given.cpu_extension else None,
         monitoring=_monitoring(given),
         log_level=given.log_level.upper(),
         log_format=given.log_format,
         log_path=given.log_path,
-        config_path=Path(given.config_path) if given.config_path else None,
-        model=None if given.config_path else _model(given),
-        warnings=_ineffective(given),
+        access_log=given.access_log,
+        config_path=None if is_single else Path(given.config_path),
+        model=_model(given) if is_single else None,
+        dry_run=given.dry_run,
+        warnings=(*warnings, *_ineffective(given)),
     )
+
+
+def _limits(given: argparse.Namespace) -> Limits:
+    return Limits(
+        queue_size=given.queue_size,
+        request_timeout_seconds=given.request_timeout_seconds or None,
+        max_request_bytes=given.max_request_bytes,
+        client_timeout_seconds=given.client_timeout_seconds,
+        memory_quota=given.grpc_memory_quota,
+    )
+
+
+def _cors(given: argparse.Namespace) -> Cors:
+    return Cors(given.allow_credentials, given.allowed_origins, given.allowed_methods, given.allowed_headers)
 
 
 def _channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
@@ -288,15 +180,14 @@ def _monitoring(given: argparse.Namespace) -> Monitoring | None:
         if given.metrics_list:
             raise UsageError("metrics_enable setting is missing, required when metrics_list is provided")
         return None
-    names = [name.strip() for name in (given.metrics_list or "").split(",") if name.strip()]
     try:
-        return Monitoring(enable=True, only=checked_names(names))
+        return Monitoring(enable=True, only=checked_names(list(given.metrics_list)))
     except ConfigError as error:
         raise UsageError(str(error)) from error
 
 
 def _model(given: argparse.Namespace) -> ModelSettings:
-    raw: dict[str, Any] = {name: getattr(given, name) for name in _MODEL_OPTIONS}
+    raw: dict[str, Any] = {name: getattr(given, name) for name in MODEL_OPTIONS}
     raw |= {"name": given.model_name, "base_path": given.model_path}
     try:
         return parse_model(raw, Path.cwd())
@@ -305,7 +196,7 @@ def _model(given: argparse.Namespace) -> ModelSettings:
 
 
 def _ineffective(given: argparse.Namespace) -> tuple[str, ...]:
-    names = ("rest_workers", "grpc_max_threads", "grpc_memory_quota")
+    names = ("rest_workers", "grpc_max_threads", "allow_cache")
     return tuple(
         f"--{name} has no effect in this server" for name in names if getattr(given, name) is not None
     )

@@ -1,0 +1,43 @@
+"""How much the server takes on, and which pages may call it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cors:
+    """What browsers are told about pages of other origins."""
+
+    allow_credentials: bool = False
+    allowed_origins: tuple[str, ...] = ("*",)
+    allowed_methods: tuple[str, ...] = ("*",)
+    allowed_headers: tuple[str, ...] = ("*",)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond these a request is refused, each with an error of its own."""
+
+    queue_size: int | None = None
+    """Waiting requests per model; None: 16 x nireq, at least 64."""
+    request_timeout_seconds: float | None = None
+    """How long a request may wait for its turn; None: as long as its caller."""
+    max_request_bytes: int = 1 << 30
+    """Size of one request's body, REST and gRPC."""
+    client_timeout_seconds: float = 60.0
+    """How long a client may take to send a request's headers, or to go on with its body."""
+    memory_quota: int = 1 << 31
+    """Bytes of request bodies held at one time, both fronts together."""
+
+
+class LiveLimits:
+    """The limits in effect: read `now` for every request, config.json may have changed them."""
+
+    def __init__(self, given: Limits) -> None:
+        self._given = given
+        self.now = given
+
+    def follow(self, changes: Mapping[str, Any]) -> None:
+        """What config.json says wins over the command line; what it no longer says falls back to it."""
+        self.now = replace(self._given, **changes)
