@@ -5,13 +5,14 @@ from typing import Any
 from urllib.parse import unquote
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 
 from modelserver import __version__
 from modelserver.dataplane import DataPlane
 from modelserver.errors import NotFound, NotReady, ServerError
+from modelserver.front import openapi
 from modelserver.tensors import Call, Spec, parse_version
 
 EXTENSIONS = ("binary_tensor_data",)
@@ -19,8 +20,17 @@ EXTENSIONS = ("binary_tensor_data",)
 
 def build_cold_app(plane: DataPlane) -> FastAPI:
     """Metadata, model readiness, configuration: the routes that may cost a millisecond."""
-    app = FastAPI(title="OpenVINO ModelServer", version=__version__, redirect_slashes=False)
+    # The document is ours: most of what it describes never passes FastAPI.
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
     _add_error_handlers(app)
+
+    @app.get("/openapi.json")
+    async def openapi_document() -> dict[str, Any]:
+        return openapi.document()
+
+    @app.get("/docs", response_class=HTMLResponse)
+    async def openapi_page() -> str:
+        return openapi.page()
 
     @app.get("/v2")
     @app.get("/v2/", include_in_schema=False)
