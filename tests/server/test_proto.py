@@ -12,11 +12,11 @@ from modelserver import proto
 HERE = Path(proto.__file__).parent
 
 
-def test_the_descriptor_is_fresh(tmp_path):
-    made = tmp_path / "made.binpb"
+def test_the_descriptors_are_fresh(tmp_path):
     environment = {**os.environ, "PYTHON": sys.executable}
-    subprocess.run([HERE / "generate.sh", made], check=True, env=environment, timeout=60)
-    assert made.read_bytes() == (HERE / "grpc_predict_v2.binpb").read_bytes()
+    subprocess.run([HERE / "generate.sh", tmp_path], check=True, env=environment, timeout=60)
+    made = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert made == {file.name: file.read_bytes() for file in HERE.glob("*.binpb")}
 
 
 def test_messages_agree_with_tritons_on_the_wire():

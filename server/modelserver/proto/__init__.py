@@ -1,6 +1,6 @@
 """The messages of KServe v2, made from the checked-in descriptor of `grpc_predict_v2.proto`.
 
-They live in a descriptor pool of their own: a client library that registers the same names in
+All messages live in a descriptor pool of their own: a client library that registers the same names in
 the default pool (every Triton client does) can then be imported into the same process.
 """
 
@@ -14,8 +14,15 @@ from google.protobuf.message_factory import GetMessageClass
 SERVICE = "inference.GRPCInferenceService"
 
 POOL = DescriptorPool()
-for _file in FileDescriptorSet.FromString(files(__name__).joinpath("grpc_predict_v2.binpb").read_bytes()).file:
-    POOL.Add(_file)
+
+
+def load(descriptors: str) -> None:
+    """Add the messages of a checked-in descriptor to the pool."""
+    for file in FileDescriptorSet.FromString(files(__name__).joinpath(descriptors).read_bytes()).file:
+        POOL.Add(file)
+
+
+load("grpc_predict_v2.binpb")
 
 
 def _message(name: str) -> Any:

@@ -1,5 +1,7 @@
 #!/bin/sh
-# Writes the descriptor that proto/__init__.py reads; run it after a change of the .proto.
+# Writes the descriptors that the package reads; run it after a change of a .proto.
 set -eu
 cd "$(dirname "$0")"
-exec "${PYTHON:-python3}" -m grpc_tools.protoc -I. --descriptor_set_out="${1:-grpc_predict_v2.binpb}" grpc_predict_v2.proto
+for name in grpc_predict_v2 tensorflow_serving; do
+  "${PYTHON:-python3}" -m grpc_tools.protoc -I. --include_imports --descriptor_set_out="${1:-.}/$name.binpb" "$name.proto"
+done
