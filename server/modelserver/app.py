@@ -17,6 +17,7 @@ from modelserver.config import Configuration, read_configuration
 from modelserver.dataplane import DataPlane
 from modelserver.engine import Devices
 from modelserver.errors import ConfigError, ServerError
+from modelserver.front.cors import CorsApp
 from modelserver.front.listen import HttpServer, bind
 from modelserver.front.rest import RestApp
 from modelserver.front.rpc import RpcServer
@@ -146,7 +147,8 @@ class Server:
         if settings.rest_port:
             shared = StatusApp(self._health, metrics=self._monitoring.enable, status=not is_separate)
             rest = RestApp(self._plane, shared, self._health, settings.limits.request_timeout_seconds)
-            self._fronts.append(HttpServer(rest, bind(settings.rest_hosts, settings.rest_port)))
+            guarded = CorsApp(rest, settings.cors)
+            self._fronts.append(HttpServer(guarded, bind(settings.rest_hosts, settings.rest_port)))
             await self._fronts[-1].start()
         if is_separate:
             self._status = HttpServer(
