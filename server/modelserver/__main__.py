@@ -25,6 +25,10 @@ def main() -> int:
     # takes a second.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
+    if settings.dry_run:
+        from modelserver import dryrun  # noqa: PLC0415 - it imports openvino, as the server does
+
+        return dryrun.run(settings)
     from modelserver import app  # noqa: PLC0415 - a wrong command line is told at once
 
     code = app.run(settings)

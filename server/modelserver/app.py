@@ -13,22 +13,27 @@ from numpy.typing import NDArray
 
 from modelserver import __version__, cpus, logs
 from modelserver.codec import image
-from modelserver.config import Configuration, read_configuration
+from modelserver.config import Configuration
 from modelserver.dataplane import DataPlane
 from modelserver.engine import Devices
-from modelserver.errors import ConfigError, ServerError
+from modelserver.errors import ServerError
 from modelserver.front.cors import CorsApp
 from modelserver.front.listen import HttpServer, bind
 from modelserver.front.rest import RestApp
 from modelserver.front.rpc import RpcServer
 from modelserver.front.status import StatusApp
 from modelserver.health import Health
+from modelserver.limits import LiveLimits
 from modelserver.loader import Loader
 from modelserver.metrics import Metrics
-from modelserver.monitoring import Monitoring
 from modelserver.registry import Registry
 from modelserver.repository import LocalStorage
-from modelserver.settings import ServerSettings
+from modelserver.settings import (
+    ServerSettings,
+    chosen_monitoring,
+    first_configuration,
+    workers_in_effect,
+)
 from modelserver.tensors import Spec
 from modelserver.watch import Watch, Watcher
 
@@ -58,7 +63,7 @@ def run(settings: ServerSettings) -> int:
 async def _serve(settings: ServerSettings) -> int:
     """Configuration, sockets, fronts, models, then wait for the end."""
     stop, hurry = _on_signals()
-    configuration = _first_configuration(settings)
+    configuration = first_configuration(settings)
     server = Server(settings, configuration)
     try:
         await server.start()
@@ -95,14 +100,6 @@ async def _first_of(*events: asyncio.Event) -> None:
         task.cancel()
 
 
-def _first_configuration(settings: ServerSettings) -> Configuration:
-    if settings.config_path is not None:
-        return read_configuration(settings.config_path)
-    if settings.model is None:
-        raise ConfigError("Use config_path or model_path with model_name")
-    return Configuration((settings.model,))
-
-
 class Server:
     """All parts of one running server."""
 
@@ -110,14 +107,16 @@ class Server:
         self._settings = settings
         self.failure: str | None = None
         self.failed = asyncio.Event()
-        workers = min(settings.workers, cpus.read_machine().threads)
+        workers, warnings = workers_in_effect(settings, cpus.read_machine().threads)
         self._decoders = ThreadPoolExecutor(workers, "decode")
-        self._monitoring = _monitoring(settings, configuration)
+        self._monitoring = chosen_monitoring(settings, configuration)
         metrics = Metrics(self._monitoring.only)
-        loader = Loader(Devices(settings.cache_dir), metrics, settings.limits.queue_size, cpus.free_memory)
+        self._limits = LiveLimits(settings.limits)
+        devices = Devices(settings.cache_dir, settings.cpu_extension)
+        loader = Loader(devices, metrics, self._limits, cpus.free_memory)
         self._registry = Registry(LocalStorage(), loader, cpus.read_machine, settings.exclusive_cpus)
         self._health = Health(self._registry, metrics, cpus.read_machine, workers)
-        self._health.warnings += _start_warnings(settings, workers)
+        self._health.warnings += warnings
         watch = Watch(settings.config_path, settings.poll_seconds)
         self._watcher = Watcher(self._registry, self._health, configuration, watch)
         self._plane = DataPlane(self._registry, metrics, self._decode_images)
@@ -167,7 +166,7 @@ class Server:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(hurry.wait(), self._settings.drain_seconds)
             self._loading.cancel()
-        limit = self._settings.limits.request_timeout_seconds
+        limit = self._limits.now.request_timeout_seconds
         grace = GRACE_SECONDS if limit is None else limit + MARGIN_SECONDS
         end = asyncio.get_running_loop().time() + grace
         await asyncio.gather(self._rpc.stop(grace), *(front.stop(grace) for front in self._fronts))
@@ -182,7 +181,7 @@ class Server:
         await self._watcher.load_first()
         for name, model in self._registry.models.items():
             is_hopeless = model.is_unreadable or any(one.is_wanted for one in model.versions.values())
-            if self._settings.model is not None and is_hopeless and not model.available:
+            if self._settings.on_load_failure == "exit" and is_hopeless and not model.available:
                 self.failure = f"model {name}: {model.error}"
                 self.failed.set()
                 return
@@ -201,21 +200,3 @@ class Server:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
-
-
-def _monitoring(settings: ServerSettings, configuration: Configuration) -> Monitoring:
-    if settings.monitoring is not None and configuration.monitoring is not None:
-        raise ConfigError("Metrics configuration duplicated in configuration file and CLI parameters")
-    wanted = settings.monitoring or configuration.monitoring or Monitoring()
-    if wanted.enable and not settings.rest_port and not settings.status_port:
-        raise ConfigError("rest_port setting is missing, metrics are enabled on rest port")
-    return wanted
-
-
-def _start_warnings(settings: ServerSettings, workers: int) -> list[str]:
-    warnings = list(settings.warnings)
-    if workers < settings.workers:
-        warnings.append(
-            f"grpc_workers {settings.workers} is more than the CPUs of this process: {workers} are used"
-        )
-    return warnings

@@ -15,6 +15,7 @@ from modelserver.limits import Cors, Limits
 from modelserver.monitoring import Monitoring, checked_names
 from modelserver.options import LOG_LEVELS, MODEL_OPTIONS, build_parser, option_names
 from modelserver.settings import ServerSettings
+from modelserver.tuning import check
 
 _HOST = re.compile(r"[A-Za-z0-9._\-]+|\[?[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*\]?")
 
@@ -190,9 +191,11 @@ def _model(given: argparse.Namespace) -> ModelSettings:
     raw: dict[str, Any] = {name: getattr(given, name) for name in MODEL_OPTIONS}
     raw |= {"name": given.model_name, "base_path": given.model_path}
     try:
-        return parse_model(raw, Path.cwd())
+        model = parse_model(raw, Path.cwd())
+        check(model.wish)
     except ConfigError as error:
         raise UsageError(str(error)) from error
+    return model
 
 
 def _ineffective(given: argparse.Namespace) -> tuple[str, ...]:

@@ -8,18 +8,15 @@ from typing import Any
 
 import orjson
 
+from modelserver import unsupported
 from modelserver.errors import ConfigError
+from modelserver.limits import parse_limits
 from modelserver.monitoring import Monitoring, parse_monitoring
 from modelserver.repository import Policy, parse_policy
 from modelserver.tuning import Wish
 
 _TOP_KEYS = {"revision", "server", "model_config_list", "monitoring"}
-_UNSUPPORTED_TOP_KEYS = {
-    "mediapipe_config_list": "MediaPipe graphs",
-    "pipeline_config_list": "DAG pipelines",
-    "custom_node_library_config_list": "custom nodes",
-    "custom_loader_config_list": "custom loaders",
-}
+_SERVER_KEYS = ("file_system_poll_wait_seconds", "queue_size", "request_timeout_seconds", "max_request_bytes")
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,8 @@ class Configuration:
     revision: str | None = None
     poll_seconds: float | None = None
     """None: as the command line says."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of Limits that win over the command line's."""
     monitoring: Monitoring | None = None
     """Read once, at start; None: as the command line says."""
 
@@ -85,29 +84,34 @@ def parse_configuration(raw: Any, directory: Path) -> Configuration:
     names = [model.name for model in models]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"model names are used twice: {', '.join(sorted(twice))}")
-    revision = raw.get("revision")
+    revision, server = raw.get("revision"), _server(raw)
     return Configuration(
         tuple(models),
         None if revision is None else str(revision),
-        _poll_seconds(raw),
+        _poll_seconds(server),
+        parse_limits(server),
         parse_monitoring(raw.get("monitoring")),
     )
 
 
 def _refuse_unknown_top_keys(raw: Mapping[str, Any]) -> None:
     for key in raw.keys() - _TOP_KEYS:
-        if key not in _UNSUPPORTED_TOP_KEYS:
+        if key not in unsupported.TOP_KEYS:
             raise ConfigError(f"unknown key {key}")
         if raw[key]:
             raise ConfigError(
-                f"{key}: {_UNSUPPORTED_TOP_KEYS[key]} are not supported by this server; remove it"
+                f"{key}: {unsupported.TOP_KEYS[key]} are not supported by this server; remove it"
             )
 
 
-def _poll_seconds(raw: Mapping[str, Any]) -> float | None:
+def _server(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     server = raw.get("server", {})
-    if not isinstance(server, dict) or server.keys() - {"file_system_poll_wait_seconds"}:
-        raise ConfigError("server: an object with the only key file_system_poll_wait_seconds is expected")
+    if not isinstance(server, dict) or server.keys() - set(_SERVER_KEYS):
+        raise ConfigError(f"server: an object with no other keys than {', '.join(_SERVER_KEYS)} is expected")
+    return server
+
+
+def _poll_seconds(server: Mapping[str, Any]) -> float | None:
     value = server.get("file_system_poll_wait_seconds")
     if value is None:
         return None
@@ -130,21 +134,14 @@ def _parse_entry(raw: Mapping[str, Any], index: int, directory: Path) -> ModelSe
 _SHAPING_KEYS = tuple(item.name for item in fields(Shaping))
 _TUNING_KEYS = ("hint", "streams", "expected_clients", "nireq")
 _IGNORED_KEYS = {"allow_cache"}
-_REMOVED_KEYS = {
-    "stateful": "stateful models",
-    "idle_sequence_cleanup": "stateful models",
-    "max_sequence_number": "stateful models",
-    "low_latency_transformation": "stateful models",
-    "custom_loader_options": "custom loaders",
-    "graph_path": "MediaPipe graphs",
-    "subconfig": "MediaPipe graphs",
-}
 _MODEL_KEYS = {"name", "base_path", "target_device", "model_version_policy", "plugin_config"}
 
 
 def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
     """One `config` object, or the same keys gathered from the command line."""
     _refuse_unknown_model_keys(raw)
+    if raw.get("allow_cache") not in (None, True, False, "true", "false"):
+        raise ConfigError(f"allow_cache must be true or false, not {raw['allow_cache']!r}")
     name, base = raw.get("name"), raw.get("base_path")
     if not isinstance(name, str) or not name:
         raise ConfigError("name is missing")
@@ -161,10 +158,12 @@ def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
 
 def _refuse_unknown_model_keys(raw: Mapping[str, Any]) -> None:
     for key in raw.keys() - {*_MODEL_KEYS, *_SHAPING_KEYS, *_TUNING_KEYS, *_IGNORED_KEYS}:
-        if key not in _REMOVED_KEYS:
+        if key not in unsupported.MODEL_KEYS:
             raise ConfigError(f"unknown key {key}")
         if raw[key]:
-            raise ConfigError(f"{key}: {_REMOVED_KEYS[key]} are not supported by this server; remove it")
+            raise ConfigError(
+                f"{key}: {unsupported.MODEL_KEYS[key]} are not supported by this server; remove it"
+            )
 
 
 def _local_path(base: str, directory: Path) -> str:

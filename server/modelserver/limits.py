@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from modelserver.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Cors:
@@ -41,3 +43,20 @@ class LiveLimits:
     def follow(self, changes: Mapping[str, Any]) -> None:
         """What config.json says wins over the command line; what it no longer says falls back to it."""
         self.now = replace(self._given, **changes)
+
+
+def parse_limits(server: Mapping[str, Any]) -> dict[str, Any]:
+    """The limits in the `server` object of config.json, as fields of Limits."""
+    found: dict[str, Any] = {}
+    for name, minimum in (("queue_size", 0), ("max_request_bytes", 1)):
+        if (value := server.get(name)) is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+            raise ConfigError(f"server.{name} is a whole number of at least {minimum}, not {value!r}")
+        found[name] = value
+    seconds = server.get("request_timeout_seconds")
+    if seconds is not None:
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds < 0:
+            raise ConfigError(f"server.request_timeout_seconds is a number of at least 0, not {seconds!r}")
+        found["request_timeout_seconds"] = float(seconds) or None
+    return found

@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 from modelserver.config import ModelSettings
 from modelserver.engine import Devices, LoadedModel, load
 from modelserver.errors import NoMemoryForSwap
+from modelserver.limits import LiveLimits
 from modelserver.metrics import Metrics
 from modelserver.repository import VersionFiles
 from modelserver.tuning import Plan
@@ -23,11 +24,11 @@ class Loader:
     """What the registry needs to turn files into a served model."""
 
     def __init__(
-        self, devices: Devices, metrics: Metrics, queue_size: int | None, free: Callable[[], int | None]
+        self, devices: Devices, metrics: Metrics, limits: LiveLimits, free: Callable[[], int | None]
     ) -> None:
         self._devices = devices
         self._metrics = metrics
-        self._queue_size = queue_size
+        self._limits = limits
         self._free = free
         self._seconds: dict[tuple[str, int], float] = {}
 
@@ -39,10 +40,15 @@ class Loader:
             self._require_room(files)
         started = time.perf_counter()
         loaded = load(self._devices, files.model, settings.shaping, plan)
-        if self._queue_size is not None:
-            loaded.queue_limit = self._queue_size
+        loaded.limit_queue(self._limits.now.queue_size)
         self._seconds[settings.name, files.number] = time.perf_counter() - started
         return loaded
+
+    def follow(self, changes: Mapping[str, Any], served: Iterable[LoadedModel]) -> None:
+        """Limits as config.json has them from now on, for what is served already too."""
+        self._limits.follow(changes)
+        for loaded in served:
+            loaded.limit_queue(self._limits.now.queue_size)
 
     def _require_room(self, files: VersionFiles) -> None:
         """Rather keep what is served than be killed half-way to the new."""

@@ -20,7 +20,7 @@ from modelserver.engine import LoadedModel
 from modelserver.errors import ConfigError, LoadFailed, NotFound, NotReady
 from modelserver.loader import Loader
 from modelserver.repository import Storage, VersionFiles
-from modelserver.tuning import Neighbours, Plan, Wish, has_own_threads, plan
+from modelserver.tuning import Neighbours, Plan, count_neighbours, plan
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
@@ -112,6 +112,7 @@ class Registry:
 
     async def apply(self, configuration: Configuration) -> None:
         """Make the configuration's models the wanted ones and go there."""
+        self._loader.follow(configuration.limits, self._all_loaded())
         wanted = {settings.name: settings for settings in configuration.models}
         for name in self.models.keys() - wanted.keys():
             self._retire_model(self.models.pop(name))
@@ -176,9 +177,7 @@ class Registry:
             (model.settings.wish, len(model.settings.policy.select(model.files)))
             for model in self.models.values()
         ]
-        loaded = sum(count for _, count in loads)
-        sharing = sum(count for wish, count in loads if not _has_own_threads(wish))
-        return Neighbours(max(1, loaded), max(1, sharing), self._exclusive)
+        return count_neighbours(loads, self._exclusive)
 
     async def _converge_model(self, model: Model, neighbours: Neighbours) -> None:
         wanted = model.settings.policy.select(model.files)
@@ -257,6 +256,10 @@ class Registry:
             self._let_go(old)
         return True
 
+    def _all_loaded(self) -> list[LoadedModel]:
+        versions = [version for model in self.models.values() for version in model.versions.values()]
+        return [version.loaded for version in versions if version.loaded is not None]
+
     def _serves_anything(self) -> bool:
         return any(model.available for model in self.models.values())
 
@@ -308,14 +311,6 @@ class Registry:
 def _is_backing_off(version: Version, key: object) -> bool:
     """Whether just this was tried and failed, and its time to be tried again has not come."""
     return version.failed_key == key and time.monotonic() < version.retry_at
-
-
-def _has_own_threads(wish: Wish) -> bool:
-    """A wish that cannot be followed is told when its model is loaded, not here."""
-    try:
-        return has_own_threads(wish)
-    except ConfigError:
-        return False
 
 
 def _settled(

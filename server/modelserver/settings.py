@@ -1,11 +1,16 @@
-"""What the command line and the environment settle for the life of the process."""
+"""What the command line and the environment settle for the life of the process.
+
+And what they and config.json say together when the process starts.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelserver.config import ModelSettings
+from modelserver.config import Configuration, ModelSettings, read_configuration
+from modelserver.errors import ConfigError
 from modelserver.limits import Cors, Limits
 from modelserver.monitoring import Monitoring
+from modelserver.tuning import check
 
 
 @dataclass(frozen=True)
@@ -41,3 +46,40 @@ class ServerSettings:
     model: ModelSettings | None
     dry_run: bool
     warnings: tuple[str, ...]
+
+
+def first_configuration(settings: ServerSettings) -> Configuration:
+    """What to serve at first.
+
+    Later on, contradictory tuning costs one model its change; at the start nothing is lost by ending.
+    """
+    if settings.config_path is None:
+        if settings.model is None:
+            raise ConfigError("Use config_path or model_path with model_name")
+        return Configuration((settings.model,))
+    configuration = read_configuration(settings.config_path)
+    for model in configuration.models:
+        try:
+            check(model.wish)
+        except ConfigError as error:
+            raise ConfigError(f"Config file {settings.config_path}: model {model.name}: {error}") from error
+    return configuration
+
+
+def chosen_monitoring(settings: ServerSettings, configuration: Configuration) -> Monitoring:
+    """From one of the two places, never from both."""
+    if settings.monitoring is not None and configuration.monitoring is not None:
+        raise ConfigError("Metrics configuration duplicated in configuration file and CLI parameters")
+    wanted = settings.monitoring or configuration.monitoring or Monitoring()
+    if wanted.enable and not settings.rest_port and not settings.status_port:
+        raise ConfigError("rest_port setting is missing, metrics are enabled on rest port")
+    return wanted
+
+
+def workers_in_effect(settings: ServerSettings, threads: int) -> tuple[int, tuple[str, ...]]:
+    """Front-end workers in effect, and every warning of the start."""
+    warnings = settings.warnings
+    if threads < settings.workers:
+        told = f"grpc_workers {settings.workers} is more than the CPUs of this process: {threads} are used"
+        warnings = (*warnings, told)
+    return min(settings.workers, threads), warnings

@@ -12,7 +12,7 @@ Threads are always passed (OpenVINO reads the affinity mask once and does not kn
 threads are pinned only where that was measured to help: one model alone on exclusive CPUs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +95,28 @@ def plan(wish: Wish, machine: Machine, neighbours: Neighbours) -> Plan:
         reason,
         tuple(draft.warnings),
     )
+
+
+def check(wish: Wish) -> None:
+    """Raise ConfigError for a wish that no machine can follow."""
+    try:
+        plan(wish, Machine((0,), 1, None), Neighbours())
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"plugin_config cannot be read: {error}") from error
+
+
+def count_neighbours(loads: Sequence[tuple[Wish, int]], exclusive_cpus: int | None) -> Neighbours:
+    """Who shares the CPUs when each of these is loaded in so many versions."""
+    sharing = sum(count for wish, count in loads if not _has_own_threads(wish))
+    return Neighbours(max(1, sum(count for _, count in loads)), max(1, sharing), exclusive_cpus)
+
+
+def _has_own_threads(wish: Wish) -> bool:
+    """A wish that cannot be followed is told when its model is loaded, not here."""
+    try:
+        return has_own_threads(wish)
+    except ConfigError:
+        return False
 
 
 def has_own_threads(wish: Wish) -> bool:

@@ -8,6 +8,7 @@ from modelserver.config import ModelSettings, Shaping
 from modelserver.cpus import Machine
 from modelserver.engine import Devices
 from modelserver.errors import NoMemoryForSwap
+from modelserver.limits import Limits, LiveLimits
 from modelserver.loader import Loader
 from modelserver.metrics import BUCKETS_US, Metrics
 from modelserver.repository import LocalStorage
@@ -116,7 +117,7 @@ def test_a_swap_without_room_keeps_the_old_and_says_so(repository):
     (files,) = LocalStorage().scan(str(repository / "slow")).values()
     settings = ModelSettings("slow", str(repository / "slow"), shaping=Shaping())
     chosen = plan(Wish(), Machine((0,), 2, None), Neighbours())
-    loader = Loader(Devices(None), Metrics(), None, lambda: files.size // 2)
+    loader = Loader(Devices(None), Metrics(), LiveLimits(Limits()), lambda: files.size // 2)
     loader.load(files, settings, chosen, beside_others=False).close()
     with pytest.raises(NoMemoryForSwap, match=r"NoMemoryForSwap: loading needs about \d+ MiB"):
         loader.load(files, settings, chosen, beside_others=True)

@@ -180,15 +180,6 @@ def test_a_taken_port_ends_the_process_with_1_naming_it(repository):
         (["--model_path", "{dummy}", "--target_device", "GPU"], "Device GPU is not available"),
         (["--model_path", "{dummy}", "--target_device", "AUTO:GPU,CPU"], "has CPU"),
         (["--model_path", "{dummy}", "--plugin_config", '{"NOT_A_PROPERTY": "1"}'], "NOT_A_PROPERTY"),
-        (
-            [
-                "--model_path",
-                "{dummy}",
-                "--plugin_config",
-                '{"CPU_THROUGHPUT_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY"}',
-            ],
-            "PERFORMANCE_HINT and CPU_THROUGHPUT_STREAMS",
-        ),
         (["--model_path", "{dummy}", "--shape", "(a,b)"], "dimension"),
         (["--model_path", "{dummy}", "--layout", "NHWC:NCHW"], "model.xml"),
     ],

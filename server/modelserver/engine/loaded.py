@@ -74,7 +74,7 @@ class LoadedModel:
     ) -> None:
         self.inputs, self.outputs = specs
         self.effect = effect
-        self.queue_limit = max(64, 16 * effect.nireq)
+        self.limit_queue(None)
         self.inline = False
         self.in_flight = 0
         self._compiled: ov.CompiledModel | None = compiled
@@ -93,6 +93,10 @@ class LoadedModel:
     def waiting(self) -> int:
         """Requests in the queue."""
         return len(self._queue)
+
+    def limit_queue(self, size: int | None) -> None:
+        """How many requests may wait; None: by the number of those that run."""
+        self.queue_limit = max(64, 16 * self.effect.nireq) if size is None else size
 
     def run_once(self, arrays: Sequence[NDArray[Any]]) -> None:
         """Infer in the calling thread, before anybody else uses the model."""
