@@ -4,6 +4,7 @@ import pytest
 
 from modelserver import cli
 from modelserver.errors import UsageError
+from modelserver.limits import Cors, Limits
 from tests.support.server_process import run_to_end
 
 MODEL = ["--model_name", "m", "--model_path", "/models/m"]
@@ -54,6 +55,62 @@ PORT = ["--port", "9001"]
         (
             [*MODEL, "--rest_port", "2", "--metrics_enable", "--metrics_list", "ovms_speed"],
             "Invalid name in metrics_list: ovms_speed",
+        ),
+        ([*MODEL, *PORT, "--pull"], "models are not pulled from a hub"),
+        ([*MODEL, *PORT, "--source-model=x/y"], "--source_model is not supported: models are not pulled"),
+        ([*MODEL, *PORT, "--task", "text_generation"], "generative models are not served"),
+        ([*MODEL, *PORT, "--cache_size=2"], "--cache_size is not supported: generative models"),
+        ([*MODEL, *PORT, "--weight-format", "int8"], "--weight_format is not supported"),
+        ([*MODEL, *PORT, "--add_to_config", "c"], "edit config.json instead"),
+        ([*MODEL, *PORT, "--list_models"], "ask GET /v1/config instead"),
+        ([*MODEL, *PORT, "--api_key_file", "k"], "put an authenticating proxy in front"),
+        ([*MODEL, *PORT, "--trace_path=t"], "there is no tracing to a file"),
+        ([*MODEL, *PORT, "--custom-node-resources-cleaner-interval-seconds=1"], "no custom nodes"),
+        (
+            [*MODEL, *PORT, "--rest_workers", "4"],
+            "rest_workers is set but rest_port is not set. rest_port is required to start rest servers",
+        ),
+        ([*MODEL, *PORT, "--grpc_max_threads", "0"], "at least 1 is expected"),
+        ([*MODEL, *PORT, "--grpc_memory_quota", "0"], "at least 1 is expected"),
+        ([*MODEL, *PORT, "--allow_cache", "maybe"], "allow_cache must be true or false"),
+        ([*MODEL, *PORT, "--model_control_mode", "poll"], "invalid choice: 'poll'"),
+        ([*MODEL, *PORT, "--on_load_failure", "stay"], "invalid choice: 'stay'"),
+        ([*MODEL, *PORT, "--allow_credentials", "maybe"], "true or false is expected"),
+        (
+            [*MODEL, *PORT, "--cpu_extension", "/no/lib.so"],
+            "File path provided as an --cpu_extension parameter does not exist in the filesystem: /no/lib.so",
+        ),
+        ([*MODEL, *PORT, "--nireq", "100001"], "Nireq parameter too high"),
+        (
+            [
+                *MODEL,
+                *PORT,
+                "--plugin_config",
+                '{"CPU_THROUGHPUT_STREAMS": "1", "PERFORMANCE_HINT": "LATENCY"}',
+            ],
+            "PERFORMANCE_HINT and CPU_THROUGHPUT_STREAMS must not be used together",
+        ),
+        (
+            [*MODEL, *PORT, "--hint", "LATENCY", "--plugin_config", '{"KEY_CPU_THROUGHPUT_STREAMS": "1"}'],
+            "hint and KEY_CPU_THROUGHPUT_STREAMS must not be used together",
+        ),
+        (
+            [*MODEL, *PORT, "--hint", "LATENCY", "--streams", "2"],
+            "hint and streams must not be used together",
+        ),
+        ([*MODEL, *PORT, "--streams", "4", "--nireq", "2"], "nireq 2 is below streams 4"),
+        (
+            [*MODEL, *PORT, "--plugin_config", '{"ENABLE_CPU_RESERVATION": true}'],
+            "ENABLE_CPU_RESERVATION is not supported",
+        ),
+        (
+            [*MODEL, *PORT, "--target_device", "AUTO:CPU", "--plugin_config", '{"DEVICE_PROPERTIES": "x"}'],
+            "plugin_config cannot be read",
+        ),
+        ([*MODEL, *PORT, "--model_version_policy", '{"newest": {}}'], "contains unsupported key"),
+        (
+            [*MODEL, *PORT, "--model_version_policy", '{"latest": {}}'],
+            "Model version policy is in wrong format",
         ),
         (["--model_name", "m", "--model_path", "s3://b/m", *PORT], "s3:// storage is not supported yet"),
         (["--model_name", "m", "--model_path", "../m", *PORT], "must not contain .."),
@@ -118,3 +175,35 @@ def test_channel_arguments_are_numbers_where_they_can_be():
         [*MODEL, *PORT, "--grpc_channel_arguments", "grpc.max_connection_age_ms=2000,a=b"], cores=4
     )
     assert settings.channel_arguments == (("grpc.max_connection_age_ms", 2000), ("a", "b"))
+
+
+def test_cors_and_limits_have_ovms_defaults():
+    settings = cli.parse([*MODEL, *PORT], cores=4)
+    assert settings.cors == Cors(
+        allow_credentials=False, allowed_origins=("*",), allowed_methods=("*",), allowed_headers=("*",)
+    )
+    assert (settings.limits.memory_quota, settings.limits.max_request_bytes) == (2147483648, 1 << 30)
+    assert (settings.model_control_mode, settings.access_log) == ("explicit", False)
+
+
+def test_cors_and_limits_are_read():
+    settings = cli.parse(
+        [*MODEL, *PORT, "--allow-credentials", "--allowed_origins", "https://a.example, https://b.example",
+         "--allowed-methods=GET,POST", "--allowed_headers", "x-token", "--queue_size=3", "--access_log",
+         "--request_timeout_seconds", "0", "--grpc_memory_quota", "100000", "--model_control_mode=none"],
+        cores=4,
+    )  # fmt: skip
+    assert settings.cors == Cors(
+        allow_credentials=True,
+        allowed_origins=("https://a.example", "https://b.example"),
+        allowed_methods=("GET", "POST"),
+        allowed_headers=("x-token",),
+    )
+    assert settings.limits == Limits(queue_size=3, request_timeout_seconds=None, memory_quota=100000)
+    assert (settings.model_control_mode, settings.access_log) == ("none", True)
+
+
+def test_loads_that_fail_at_the_start_end_a_single_model_and_wait_for_many():
+    assert cli.parse([*MODEL, *PORT]).on_load_failure == "exit"
+    assert cli.parse(["--config_path", "c", *PORT]).on_load_failure == "wait"
+    assert cli.parse([*MODEL, *PORT, "--on-load-failure=wait"]).on_load_failure == "wait"
