@@ -93,20 +93,31 @@ class DataPlane:
             self._count_ready(call, failed=True)
             return False
         except NotFound:
-            self._metrics.counter(
-                "modelserver_requests_unknown_model", labels(interface=call.interface)
-            ).add()
+            self._count_unknown(call)
             raise
         self._count_ready(call)
         return True
+
+    def states(self, call: Call) -> list[Version]:
+        """The version asked for, or all of them, in whatever state; raises NotFound."""
+        try:
+            versions = self.registry.states(call.model, call.version)
+        except NotFound:
+            self._count_unknown(call)
+            raise
+        self._count_ready(call)
+        return versions
 
     def _find(self, call: Call) -> Version:
         try:
             return self.registry.find(call.model, call.version)
         except ServerError:
-            told = labels(interface=call.interface)
-            self._metrics.counter("modelserver_requests_unknown_model", told).add()
+            self._count_unknown(call)
             raise
+
+    def _count_unknown(self, call: Call) -> None:
+        told = labels(interface=call.interface)
+        self._metrics.counter("modelserver_requests_unknown_model", told).add()
 
     def _count(self, call: Call, version: Version, *, failed: bool = False) -> None:
         told = (

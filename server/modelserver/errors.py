@@ -3,6 +3,7 @@
 ServerError
 ├── InvalidRequest        400  INVALID_ARGUMENT    the caller's request is wrong
 │   └── TooLarge          413  RESOURCE_EXHAUSTED  the request is bigger than allowed
+├── Unsupported           501  UNIMPLEMENTED       the API has it, this server does not
 ├── NotFound              404  NOT_FOUND           no such model or version
 ├── NotReady              503  UNAVAILABLE         it exists but is not served (yet)
 ├── Overloaded            429  RESOURCE_EXHAUSTED  the queue in front of the model is full
@@ -17,12 +18,21 @@ ServerError
 
 from typing import ClassVar
 
+MAX_MESSAGE_BYTES = 2000
+"""gRPC writes a byte that is not ASCII as three, and many clients refuse headers of more than 8 KiB."""
+
 
 class ServerError(Exception):
     """The root; its message is what the caller reads."""
 
     http: ClassVar[int] = 500
     grpc: ClassVar[str] = "INTERNAL"
+
+    def __str__(self) -> str:
+        """Never longer than a gRPC status may be, whatever names a caller sends."""
+        raw = super().__str__().encode(errors="replace")
+        kept = raw[:MAX_MESSAGE_BYTES].decode(errors="ignore")
+        return kept if len(raw) <= MAX_MESSAGE_BYTES else f"{kept}…"
 
 
 class InvalidRequest(ServerError):
@@ -37,6 +47,13 @@ class TooLarge(InvalidRequest):
 
     http = 413
     grpc = "RESOURCE_EXHAUSTED"
+
+
+class Unsupported(ServerError):
+    """The API knows it, this server does not offer it."""
+
+    http = 501
+    grpc = "UNIMPLEMENTED"
 
 
 class NotFound(ServerError):

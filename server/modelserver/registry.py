@@ -106,6 +106,17 @@ class Registry:
             raise NotReady("Model with requested version is not loaded yet")
         return version
 
+    def states(self, name: str, number: int | None) -> list[Version]:
+        """All versions of a model, or one, whatever their state; raises NotFound in OVMS's words."""
+        model = self.models.get(name)
+        if model is None:
+            raise NotFound("Model with requested name is not found")
+        if number is None:
+            return [version for _, version in sorted(model.versions.items())]
+        if number not in model.versions:
+            raise NotFound("Model with requested version is not found")
+        return [model.versions[number]]
+
     def served(self, name: str) -> list[int]:
         """The versions of a model that answer."""
         return self.models[name].available

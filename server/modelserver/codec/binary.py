@@ -12,12 +12,16 @@ from modelserver.errors import InvalidRequest
 from modelserver.tensors import NUMPY
 
 Buffer = bytes | memoryview
+MAX_DIMENSIONS = 64
+"""numpy's limit."""
 _LENGTH = struct.Struct("<I")
 
 
 def checked_shape(name: str, shape: Iterable[int]) -> tuple[int, ...]:
     """A shape without negative sizes and without overflow."""
     sizes = tuple(shape)
+    if len(sizes) > MAX_DIMENSIONS:
+        raise InvalidRequest(f"Invalid number of shape dimensions - {len(sizes)}; input name: {name}")
     if any(size < 0 for size in sizes):
         raise InvalidRequest(f"Invalid input shape - negative dimension in {list(sizes)}; input name: {name}")
     if prod(size or 1 for size in sizes) >= 1 << 60:
@@ -76,6 +80,17 @@ def as_objects(name: str, shape: tuple[int, ...], elements: list[bytes]) -> NDAr
     array = np.empty(len(elements), object)
     array[:] = elements
     return array.reshape(shape)
+
+
+def narrowed(name: str, datatype: str, array: NDArray[Any]) -> NDArray[Any]:
+    """Small integers travel in 32-bit fields: refuse those that do not fit."""
+    dtype = NUMPY[datatype]
+    if array.dtype == dtype:
+        return array
+    limits = np.iinfo(dtype)
+    if array.size and (array.min() < limits.min or array.max() > limits.max):
+        raise InvalidRequest(f"The data of input {name} does not fit its datatype {datatype}")
+    return array.astype(dtype)
 
 
 def encode(datatype: str, array: NDArray[Any]) -> Buffer:

@@ -4,17 +4,22 @@ from collections.abc import Iterator
 
 from google.protobuf.message import DecodeError
 
+MAX_FIELDS = 1 << 16
+"""No request needs more; a gigabyte of empty ones would keep the event loop for minutes."""
 _FIXED = {1: 8, 5: 4}
 
 
 def fields(message: bytes, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Of each field between `position` and `end`: its tag, where it starts, where its value starts and ends.
 
-    Raises DecodeError or IndexError where the bytes are no message. The start of a value that is no
-    byte string is where its bytes end.
+    Raises DecodeError or IndexError where the bytes are no message. A value that is no byte string
+    starts and ends where the field does.
     """
+    count = 0
     while position < end:
-        start = position
+        start, count = position, count + 1
+        if count > MAX_FIELDS:
+            raise DecodeError
         tag, position = varint(message, position)
         length, position = _length(message, position, tag & 7)
         if position + length > end:

@@ -13,6 +13,7 @@ from modelserver import __version__
 from modelserver.dataplane import DataPlane
 from modelserver.errors import NotFound, NotReady, ServerError
 from modelserver.front import openapi
+from modelserver.front.tfs_rest import add_tfs_routes, statuses
 from modelserver.tensors import Call, Spec, parse_version
 
 EXTENSIONS = ("binary_tensor_data",)
@@ -41,13 +42,15 @@ def build_cold_app(plane: DataPlane) -> FastAPI:
     @app.get("/v1/config/", include_in_schema=False)
     async def configuration() -> dict[str, Any]:
         return {
-            name: {"model_version_status": _states(model)} for name, model in plane.registry.models.items()
+            name: {"model_version_status": statuses(plane.registry.states(name, None))}
+            for name in plane.registry.models
         }
 
     @app.get("/v2/models/{rest:path}", summary="Metadata, and with /ready at the end readiness, of a model")
     async def model(request: HttpRequest, rest: str) -> JSONResponse:  # noqa: ARG001 - documents the path
         return _answer_model(plane, request.scope["raw_path"].decode("latin-1"))
 
+    add_tfs_routes(app, plane)
     return app
 
 
@@ -103,17 +106,3 @@ def _metadata(plane: DataPlane, call: Call) -> dict[str, Any]:
 
 def _described(spec: Spec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
-
-
-def _states(model: Any) -> list[dict[str, Any]]:
-    return [
-        {
-            "version": str(number),
-            "state": version.state,
-            "status": {
-                "error_code": "UNKNOWN" if version.error else "OK",
-                "error_message": version.error or "OK",
-            },
-        }
-        for number, version in sorted(model.versions.items())
-    ]

@@ -1,13 +1,13 @@
 """The REST front: inference as bare ASGI, FastAPI for everything that is not hot."""
 
 from modelserver.dataplane import DataPlane
-from modelserver.front import v2_rest
+from modelserver.front import tfs_rest, v2_rest
 from modelserver.front.asgi import Receive, Scope, Send
 from modelserver.front.cold import build_cold_app
 from modelserver.front.infer import InferApp
 from modelserver.front.status import Health, StatusApp
 
-ROUTES = (v2_rest.ROUTE,)
+ROUTES = (v2_rest.ROUTE, *tfs_rest.ROUTES)
 
 
 class RestApp:

@@ -7,7 +7,9 @@ from modelserver.dataplane import DataPlane
 from modelserver.front.listen import BindFailed
 from modelserver.front.services import Stopping, add_services
 from modelserver.front.status import Health
+from modelserver.front.tfs_rpc import ModelService, PredictionService
 from modelserver.front.v2_rpc import V2Service
+from modelserver.proto import tfs
 
 MAX_MESSAGE_BYTES = 1 << 30
 
@@ -43,9 +45,14 @@ class RpcServer:
         self._server = server
 
     def _add_services(self, server: grpc.aio.Server) -> None:
-        service = V2Service(self._plane, self._health, self._stopping, self._timeout)
-        handler = grpc.method_handlers_generic_handler(proto.SERVICE, service.handlers())
-        server.add_generic_rpc_handlers((handler,))
+        services = {
+            proto.SERVICE: V2Service(self._plane, self._health, self._stopping, self._timeout).handlers(),
+            tfs.PREDICTION_SERVICE: PredictionService(self._plane, self._timeout).handlers(),
+            tfs.MODEL_SERVICE: ModelService(self._plane, None).handlers(),
+        }
+        server.add_generic_rpc_handlers(
+            tuple(grpc.method_handlers_generic_handler(*service) for service in services.items())
+        )
         add_services(server, self._plane, self._health, self._stopping)
 
     async def stop(self, grace: float) -> None:

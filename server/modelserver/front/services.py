@@ -12,8 +12,10 @@ from modelserver import proto
 from modelserver.dataplane import DataPlane
 from modelserver.front.calls import Context
 from modelserver.front.status import Health
+from modelserver.proto import tfs
 
 T = TypeVar("T")
+_APIS = (proto.SERVICE, tfs.PREDICTION_SERVICE, tfs.MODEL_SERVICE)
 WATCH_SECONDS = 0.2
 
 
@@ -87,7 +89,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
 
     def _look(self, service: str) -> int:
         states = health_pb2.HealthCheckResponse
-        if service in ("", proto.SERVICE):
+        if service in ("", *_APIS):
             return int(states.SERVING if self._health.is_ready() else states.NOT_SERVING)
         model = self._plane.registry.models.get(service)
         if model is None:
@@ -117,7 +119,7 @@ def add_services(server: grpc.aio.Server, plane: DataPlane, health: Health, stop
     if health_pb2.DESCRIPTOR.name not in _known_files():
         proto.POOL.AddSerializedFile(health_pb2.DESCRIPTOR.serialized_pb)
     names = (
-        proto.SERVICE,
+        *_APIS,
         health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
         reflection.SERVICE_NAME,
     )

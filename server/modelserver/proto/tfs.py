@@ -16,6 +16,7 @@ def _message(name: str) -> Any:
     return GetMessageClass(POOL.FindMessageTypeByName(name))
 
 
+DATA_TYPES = POOL.FindEnumTypeByName("tensorflow.DataType").values_by_name
 TensorProto = _message("tensorflow.TensorProto")
 SignatureDef = _message("tensorflow.SignatureDef")
 ModelSpec = _message("tensorflow.serving.ModelSpec")

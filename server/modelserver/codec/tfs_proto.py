@@ -1,0 +1,152 @@
+"""TensorFlow Serving's Predict over gRPC: requests and answers as bytes, so that content is never copied.
+
+A request's inputs are map entries: {1: name, 2: TensorProto}. Where one is written as usual, its
+tensor_content (field 4) is cut out as a view of the message and only the small rest is parsed;
+whatever looks different is left to protobuf. An answer is written the same way.
+"""
+
+from dataclasses import dataclass
+from itertools import islice
+from math import prod
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from modelserver.codec import binary, wire
+from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
+from modelserver.errors import InvalidRequest
+from modelserver.proto import tfs
+from modelserver.tensors import NUMPY, Request, Response, Tensor
+
+_INPUT, _NAME, _TENSOR, _CONTENT = 2 << 3 | 2, 1 << 3 | 2, 2 << 3 | 2, 4 << 3 | 2
+_OUTPUT = bytes([1 << 3 | 2])
+_BY_NUMBER = {tfs.DATA_TYPES[name].number: datatype for datatype, (name, _) in DATATYPES.items()}
+
+
+@dataclass(slots=True)
+class _Input:
+    name: str
+    tensor: Any
+    content: binary.Buffer
+
+
+@dataclass(slots=True)
+class Parsed:
+    """A request before its tensors are looked at."""
+
+    head: Any
+    inputs: list[_Input]
+
+
+def parse(message: bytes) -> Parsed:
+    """Split a serialized PredictRequest into its head and its tensors."""
+    try:
+        head, inputs = _cut(message)
+    except (DecodeError, IndexError, UnicodeDecodeError) as error:
+        raise InvalidRequest("The message is no valid PredictRequest") from error
+    inputs += [_Input(name, tensor, tensor.tensor_content) for name, tensor in head.inputs.items()]
+    return Parsed(head, inputs)
+
+
+def _cut(message: bytes) -> tuple[Any, list[_Input]]:
+    """The message without the inputs whose content could be cut out, and those inputs."""
+    view, rest, inputs, position = memoryview(message), [], [], 0
+    for tag, start, value_start, end in wire.fields(message, 0, len(message)):
+        if tag == _INPUT and (found := _cut_input(message, value_start, end)) is not None:
+            inputs.append(found)
+            rest.append(view[position:start])
+            position = end
+    rest.append(view[position:])
+    return tfs.PredictRequest.FromString(b"".join(rest)), inputs
+
+
+def _cut_input(message: bytes, start: int, end: int) -> _Input | None:
+    """An input with its content as a view; None when it is better left to protobuf."""
+    parts = list(islice(wire.fields(message, start, end), 3))
+    if [tag for tag, *_ in parts] != [_NAME, _TENSOR]:
+        return None
+    (_, _, name_start, name_end), (_, _, tensor_start, tensor_end) = parts
+    view = memoryview(message)
+    for tag, field_start, value_start, value_end in islice(wire.fields(message, tensor_start, tensor_end), 4):
+        if tag == _CONTENT:
+            head = b"".join((view[tensor_start:field_start], view[value_end:tensor_end]))
+            tensor = tfs.TensorProto.FromString(head)
+            if tensor.tensor_content:
+                return None  # the content came twice
+            return _Input(str(view[name_start:name_end], "utf-8"), tensor, view[value_start:value_end])
+    return None
+
+
+def decode(parsed: Parsed) -> Request:
+    """The tensors, over the message's own memory where they came as content."""
+    return Request([_decode_input(item) for item in parsed.inputs], list(parsed.head.output_filter))
+
+
+def _decode_input(item: _Input) -> Tensor:
+    datatype = _BY_NUMBER.get(item.tensor.dtype)
+    if datatype is None:  # fits no model: the data plane says what was expected
+        return Tensor(item.name, _told(item.tensor.dtype), np.empty(0))
+    if item.tensor.tensor_shape.unknown_rank:
+        raise InvalidRequest(f"Invalid input shape - unknown rank; input name: {item.name}")
+    shape = binary.checked_shape(item.name, [dim.size for dim in item.tensor.tensor_shape.dim])
+    field = DATATYPES[datatype][1]
+    filled = {found.name for found, _ in item.tensor.ListFields() if found.name.endswith("_val")}
+    if filled - {field} or (filled and len(item.content)) or (datatype == "BYTES" and len(item.content)):
+        given = sorted(filled) + ["tensor_content"] * bool(len(item.content))
+        wanted = field if datatype == "BYTES" else f"either tensor_content or {field}"
+        raise InvalidRequest(
+            f"Input {item.name} of datatype {datatype} must be in {wanted}, not {', '.join(given)}"
+        )
+    if filled or datatype == "BYTES":
+        return Tensor(item.name, datatype, _decode_values(item, datatype, shape))
+    return Tensor(item.name, datatype, binary.decode(item.name, datatype, shape, item.content))
+
+
+def _told(number: int) -> str:
+    known = tfs.DATA_TYPES.values()
+    return next((value.name for value in known if value.number == number), f"datatype {number}")
+
+
+def _decode_values(item: _Input, datatype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    values = getattr(item.tensor, DATATYPES[datatype][1])
+    if datatype == "BYTES":
+        return binary.as_objects(item.name, shape, list(values))
+    if len(values) != prod(shape):
+        raise InvalidRequest(
+            f"Invalid number of values in tensor proto container - Expected: {prod(shape)};"
+            f" Actual: {len(values)}; input name: {item.name}"
+        )
+    if datatype in ("FP16", "BF16"):  # the bits of each, in an integer
+        bits = binary.narrowed(item.name, "UINT16", np.fromiter(values, np.int32, len(values)))
+        return bits.view(NUMPY[datatype]).reshape(shape)
+    wide = np.dtype(np.int32) if DATATYPES[datatype][1] == "int_val" else NUMPY[datatype]
+    return binary.narrowed(item.name, datatype, np.fromiter(values, wide, len(values))).reshape(shape)
+
+
+def encode(response: Response) -> bytes:
+    """A serialized PredictResponse with the outputs as content: one copy, by the join."""
+    head = tfs.PredictResponse()
+    head.model_spec.name = response.model
+    head.model_spec.version.value = response.version
+    head.model_spec.signature_name = SIGNATURE
+    parts: list[binary.Buffer] = [head.SerializeToString()]
+    for tensor in response.outputs:
+        parts += _encode_output(tensor)
+    return b"".join(parts)
+
+
+def _encode_output(tensor: Tensor) -> list[binary.Buffer]:
+    described = tfs.TensorProto(dtype=tfs.DATA_TYPES[DATATYPES[tensor.datatype][0]].number)
+    for size in tensor.data.shape:
+        described.tensor_shape.dim.add(size=size)
+    content: binary.Buffer = b""
+    if tensor.datatype == "BYTES":
+        described.string_val.extend(tensor.data.ravel().tolist())
+    else:
+        content = binary.encode(tensor.datatype, tensor.data)
+    head = described.SerializeToString() + bytes([_CONTENT]) + wire.encode_varint(len(content))
+    name, size = tensor.name.encode(), wire.encode_varint(len(head) + len(content))
+    entry = bytes([_NAME]) + wire.encode_varint(len(name)) + name + bytes([_TENSOR]) + size + head
+    return [_OUTPUT, wire.encode_varint(len(entry) + len(content)), entry, content]

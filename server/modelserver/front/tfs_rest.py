@@ -1,0 +1,136 @@
+"""TensorFlow Serving over REST: Predict on the hot route; status and metadata beside it."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from fastapi import FastAPI
+from fastapi import Response as HttpResponse
+from starlette.requests import Request as HttpRequest
+
+from modelserver.codec import tfs_json
+from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
+from modelserver.dataplane import DataPlane
+from modelserver.errors import InvalidRequest, NotFound, Unsupported
+from modelserver.front.asgi import JSON
+from modelserver.front.infer import Answer, Exchange, Route
+from modelserver.registry import Version
+from modelserver.tensors import Call, Request, Response, Spec, parse_version
+
+API = "TensorFlowServing"
+LABELS = "Version labels are not supported: name the version, /versions/N, or none for the newest"
+
+
+class PredictExchange:
+    """JSON by rows or by columns."""
+
+    def __init__(self, body: bytes, _headers: Mapping[bytes, bytes]) -> None:
+        self._body = body
+        self._decoded: tfs_json.Decoded
+
+    def decode(self, inputs: Sequence[Spec]) -> Request:
+        """The model's inputs tell datatypes and, for values without a name, the input."""
+        self._decoded = tfs_json.decode(self._body, inputs)
+        return self._decoded.request
+
+    def encode(self, response: Response) -> Answer:
+        """In the format of the request."""
+        return Answer(tfs_json.encode(response, self._decoded.instances))
+
+
+def _refuse_label(_body: bytes, _headers: Mapping[bytes, bytes]) -> Exchange:
+    raise InvalidRequest(LABELS)
+
+
+def _refuse_method(_body: bytes, _headers: Mapping[bytes, bytes]) -> Exchange:
+    raise Unsupported("classify and regress are not offered, they need tf.Example records: use predict")
+
+
+_NAME = rb"/v1/models/(?P<name>[^/]+)"
+# Clients send version 0 for the default one.
+_VERSION = rb"(?:/versions/(?:0+|(?P<version>[^/]+)))?"
+ROUTES = (
+    Route(re.compile(_NAME + _VERSION + rb":predict"), API, "Predict", PredictExchange),
+    Route(re.compile(_NAME + rb"/labels/[^/]+(?P<version>):predict"), API, "Predict", _refuse_label),
+    Route(
+        re.compile(_NAME + rb"(?:/(?:versions|labels)/[^/]+)?(?P<version>):(?:classify|regress)"),
+        API,
+        "Predict",
+        _refuse_method,
+    ),
+)
+
+
+def add_tfs_routes(app: FastAPI, plane: DataPlane) -> None:
+    """Status and metadata of a model."""
+
+    @app.get(
+        "/v1/models/{rest:path}", summary="Status, and with /metadata at the end the signature, of a model"
+    )
+    async def model(request: HttpRequest, rest: str) -> HttpResponse:  # noqa: ARG001 - documents the path
+        told = _answer_model(plane, request.scope["raw_path"].decode("latin-1"))
+        return HttpResponse(json.dumps(told, indent=1) + "\n", media_type=JSON)
+
+
+_MODEL = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+)|(/labels/[^/]+))?(/metadata)?/?")
+
+
+def _answer_model(plane: DataPlane, raw_path: str) -> dict[str, Any]:
+    """Names are percent-encoded, so they are cut out of the raw path before they are decoded."""
+    match = _MODEL.fullmatch(raw_path.partition("?")[0])
+    if match is None:
+        raise NotFound(f"There is nothing at {unquote(raw_path)}")
+    name, version, label, metadata = match.groups()
+    if label:
+        raise InvalidRequest(LABELS)
+    method = "GetModelMetadata" if metadata else "GetModelStatus"
+    call = Call("REST", unquote(name), parse_version(version) or None, api=API, method=method)
+    if metadata:
+        return _signature(plane.metadata(call)[0])
+    return {"model_version_status": statuses(plane.states(call))}
+
+
+def statuses(versions: Iterable[Version]) -> list[dict[str, Any]]:
+    """The state of each version, as TensorFlow Serving tells it."""
+    return [
+        {
+            "version": str(version.number),
+            "state": version.state,
+            "status": {
+                "error_code": "UNKNOWN" if version.error else "OK",
+                "error_message": version.error or "OK",
+            },
+        }
+        for version in versions
+    ]
+
+
+def _signature(version: Version) -> dict[str, Any]:
+    loaded = version.serving
+    signature = {
+        "inputs": {spec.name: _described(spec) for spec in loaded.inputs},
+        "outputs": {spec.name: _described(spec) for spec in loaded.outputs},
+        "methodName": "",
+    }
+    return {
+        "modelSpec": {"name": version.model, "signatureName": "", "version": str(version.number)},
+        "metadata": {
+            "signature_def": {
+                "@type": "type.googleapis.com/tensorflow.serving.SignatureDefMap",
+                "signatureDef": {SIGNATURE: signature},
+            }
+        },
+    }
+
+
+def _described(spec: Spec) -> dict[str, Any]:
+    return {
+        "dtype": DATATYPES[spec.datatype][0],
+        "tensorShape": {
+            "dim": [{"size": str(size), "name": ""} for size in spec.shape],
+            "unknownRank": False,
+        },
+        "name": spec.name,
+    }

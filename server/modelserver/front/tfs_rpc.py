@@ -1,0 +1,121 @@
+"""TensorFlow Serving over gRPC; bytes in, bytes out on the hot route."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from modelserver.codec import tfs_proto
+from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
+from modelserver.dataplane import DataPlane
+from modelserver.errors import InvalidRequest, Unsupported
+from modelserver.front.calls import Context, deadline, telling_errors
+from modelserver.proto import tfs
+from modelserver.tensors import Call, Spec
+
+API = "TensorFlowServing"
+Reload = Callable[[], Awaitable[None]]
+
+
+class PredictionService:
+    """tensorflow.serving.PredictionService."""
+
+    def __init__(self, plane: DataPlane, timeout: float | None) -> None:
+        self._plane = plane
+        self._timeout = timeout
+
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """All methods by name."""
+        handlers = {name: _unary(_refuse) for name in ("Classify", "Regress", "MultiInference")}
+        handlers["Predict"] = _unary(self._predict)
+        handlers["GetModelMetadata"] = _unary(self._metadata, tfs.GetModelMetadataRequest)
+        return handlers
+
+    async def _predict(self, message: bytes, context: Context) -> bytes:
+        parsed = tfs_proto.parse(message)
+        call = _call(parsed.head, "Predict", deadline(context, self._timeout))
+        return await self._plane.infer(call, lambda _: tfs_proto.decode(parsed), tfs_proto.encode)
+
+    async def _metadata(self, request: Any, _context: Context) -> Any:
+        call = _call(request, "GetModelMetadata")
+        if list(request.metadata_field) != ["signature_def"]:
+            raise InvalidRequest('Invalid signature name: metadata_field must be exactly ["signature_def"]')
+        version, _ = self._plane.metadata(call)
+        signatures = tfs.SignatureDefMap()
+        signature = signatures.signature_def[SIGNATURE]
+        _describe(signature.inputs, version.serving.inputs)
+        _describe(signature.outputs, version.serving.outputs)
+        answer = tfs.GetModelMetadataResponse()
+        answer.model_spec.name = version.model
+        answer.model_spec.version.value = version.number
+        answer.metadata["signature_def"].Pack(signatures)
+        return answer
+
+
+class ModelService:
+    """tensorflow.serving.ModelService."""
+
+    def __init__(self, plane: DataPlane, reload: Reload | None) -> None:
+        self._plane = plane
+        self._reload = reload
+
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """All methods by name."""
+        return {
+            "GetModelStatus": _unary(self._status, tfs.GetModelStatusRequest),
+            "HandleReloadConfigRequest": _unary(self._reload_config, tfs.ReloadConfigRequest),
+        }
+
+    async def _status(self, request: Any, _context: Context) -> Any:
+        answer = tfs.GetModelStatusResponse()
+        for version in self._plane.states(_call(request, "GetModelStatus")):
+            status = answer.model_version_status.add(version=version.number, state=version.state)
+            status.status.error_code = "UNKNOWN" if version.error else "OK"
+            status.status.error_message = version.error or "OK"
+        return answer
+
+    async def _reload_config(self, _request: Any, _context: Context) -> Any:
+        """The request's own configuration is not looked at, as in OVMS: config.json is the only one."""
+        if self._reload is not None:
+            await self._reload()
+        answer = tfs.ReloadConfigResponse()
+        answer.status.error_code = "OK"
+        return answer
+
+
+def _unary(method: Callable[..., Awaitable[Any]], request: Any = None) -> grpc.RpcMethodHandler:
+    """With messages, or with bytes where no message is named."""
+    if request is None:
+        return grpc.unary_unary_rpc_method_handler(telling_errors(method))
+    return grpc.unary_unary_rpc_method_handler(
+        telling_errors(method), request.FromString, lambda answer: answer.SerializeToString()
+    )
+
+
+async def _refuse(_message: bytes, _context: Context) -> bytes:
+    raise Unsupported(
+        "Classify, Regress and MultiInference are not offered, they need tf.Example records: use Predict"
+    )
+
+
+def _call(request: Any, method: str, until: float | None = None) -> Call:
+    """Whom a model_spec asks for; version 0 is the default one, which clients send."""
+    if not request.HasField("model_spec"):
+        raise InvalidRequest("model_spec missing in request")
+    spec = request.model_spec
+    if spec.version_label:
+        raise InvalidRequest("Version labels are not supported: set model_spec.version, or leave it out")
+    if spec.version.value < 0:
+        raise InvalidRequest(f"invalid model version format in request: {spec.version.value}")
+    if spec.signature_name not in ("", SIGNATURE):
+        raise InvalidRequest(f"Invalid signature name: {spec.signature_name!r}; the only one is {SIGNATURE}")
+    return Call("gRPC", spec.name, spec.version.value or None, until, api=API, method=method)
+
+
+def _describe(target: Any, specs: tuple[Spec, ...]) -> None:
+    for spec in specs:
+        info = target[spec.name]
+        info.name, info.dtype = spec.name, tfs.DATA_TYPES[DATATYPES[spec.datatype][0]].number
+        for size in spec.shape:
+            info.tensor_shape.dim.add(size=size)
+        info.tensor_shape.SetInParent()
