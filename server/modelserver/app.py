@@ -17,6 +17,7 @@ from modelserver.config import Configuration
 from modelserver.dataplane import DataPlane
 from modelserver.engine import Devices
 from modelserver.errors import ServerError
+from modelserver.front.access import AccessApp
 from modelserver.front.cors import CorsApp
 from modelserver.front.listen import HttpServer, bind
 from modelserver.front.rest import RestApp
@@ -46,11 +47,16 @@ MARGIN_SECONDS = 3.0
 
 def run(settings: ServerSettings) -> int:
     """Serve until SIGTERM; the exit code is the process's."""
-    try:
-        logs.set_up(settings.log_level, settings.log_format, settings.log_path)
-    except OSError as error:
-        sys.stderr.write(f"log_path {settings.log_path} cannot be written: {error.strerror}\n")
-        return 1
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(logs.writing(settings.log_level, settings.log_format, settings.log_path))
+        except OSError as error:
+            sys.stderr.write(f"log_path {settings.log_path} cannot be written: {error.strerror}\n")
+            return 1
+        return _run(settings)
+
+
+def _run(settings: ServerSettings) -> int:
     LOG.info("OpenVINO ModelServer %s starts", __version__)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
@@ -120,7 +126,8 @@ class Server:
         watch = Watch(settings.config_path, settings.poll_seconds)
         self._watcher = Watcher(self._registry, self._health, configuration, watch)
         self._plane = DataPlane(self._registry, metrics, self._decode_images)
-        self._rpc = RpcServer(self._plane, self._health, settings.limits.request_timeout_seconds)
+        limit = settings.limits.request_timeout_seconds
+        self._rpc = RpcServer(self._plane, self._health, limit, access_log=settings.access_log)
         self._fronts: list[HttpServer] = []
         self._status: HttpServer | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -146,7 +153,7 @@ class Server:
         if settings.rest_port:
             shared = StatusApp(self._health, metrics=self._monitoring.enable, status=not is_separate)
             rest = RestApp(self._plane, shared, self._health, settings.limits.request_timeout_seconds)
-            guarded = CorsApp(rest, settings.cors)
+            guarded = AccessApp(CorsApp(rest, settings.cors), log=settings.access_log)
             self._fronts.append(HttpServer(guarded, bind(settings.rest_hosts, settings.rest_port)))
             await self._fronts[-1].start()
         if is_separate:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from modelserver.engine import LoadedModel, Passage
 from modelserver.errors import InvalidRequest, NotFound, NotReady, Overloaded, ServerError
+from modelserver.journey import CURRENT
 from modelserver.metrics import Metrics, labels
 from modelserver.registry import Registry, Version
 from modelserver.tensors import Call, Request, Response, Spec, Tensor
@@ -109,6 +110,8 @@ class DataPlane:
         return versions
 
     def _find(self, call: Call) -> Version:
+        if (journey := CURRENT.get()) is not None:
+            journey.model, journey.version = call.model, call.version
         try:
             return self.registry.find(call.model, call.version)
         except ServerError:

@@ -4,6 +4,7 @@ import grpc
 
 from modelserver import proto
 from modelserver.dataplane import DataPlane
+from modelserver.front.access import AccessInterceptor
 from modelserver.front.listen import BindFailed
 from modelserver.front.services import Stopping, add_services
 from modelserver.front.status import Health
@@ -17,11 +18,14 @@ MAX_MESSAGE_BYTES = 1 << 30
 class RpcServer:
     """The gRPC front."""
 
-    def __init__(self, plane: DataPlane, health: Health, timeout: float | None) -> None:
+    def __init__(
+        self, plane: DataPlane, health: Health, timeout: float | None, *, access_log: bool = False
+    ) -> None:
         self._plane = plane
         self._health = health
         self._timeout = timeout
         self._stopping = Stopping()
+        self._interceptors = [AccessInterceptor()] if access_log else []
         self._server: grpc.aio.Server | None = None
 
     async def start(self, addresses: list[str], arguments: tuple[tuple[str, int | str], ...]) -> None:
@@ -32,7 +36,7 @@ class RpcServer:
             ("grpc.so_reuseport", 0),
             *arguments,
         )
-        server = grpc.aio.server(options=options)
+        server = grpc.aio.server(interceptors=self._interceptors, options=options)
         self._add_services(server)
         for address in addresses:
             try:
