@@ -16,7 +16,7 @@ from modelserver.errors import InvalidRequest
 from modelserver.tensors import NUMPY, Spec, to_bf16
 
 MAX_PIXELS = 100_000_000
-"""A small file can describe a huge picture; this one still fits into 300 MB."""
+"""Of one image, and of one request: a small file can describe a huge picture. These fit into 300 MB."""
 
 
 @functools.cache
@@ -41,31 +41,45 @@ def decode(images: NDArray[Any], spec: Spec) -> NDArray[Any]:
             f"Invalid input batch size - Expected: {spec.shape[0]}; Actual: {images.size};"
             f" input name: {spec.name}"
         )
-    pictures = [_decode_one(encoded, spec) for encoded in images.tolist()]
-    if len({picture.shape for picture in pictures}) > 1:
-        raise InvalidRequest("Binary input images for this endpoint are required to have the same resolution")
-    batch = pictures[0][np.newaxis] if len(pictures) == 1 else np.stack(pictures)
-    return _converted(batch, spec)
+    first = _decode_one(images[0], spec)
+    if images.size * first.shape[0] * first.shape[1] > MAX_PIXELS:
+        raise InvalidRequest(
+            f"Image parsing failed: together they have too many pixels; input name: {spec.name}"
+        )
+    if images.size == 1:
+        return _fitting(first, spec).astype(NUMPY[spec.datatype], copy=False)[np.newaxis]
+    batch = np.empty((images.size, *first.shape), NUMPY[spec.datatype])
+    batch[0] = _fitting(first, spec)
+    for place, encoded in zip(batch[1:], images[1:], strict=True):
+        picture = _decode_one(encoded, spec)
+        if picture.shape != first.shape:
+            raise InvalidRequest(
+                "Binary input images for this endpoint are required to have the same resolution:"
+                f" {first.shape[:2]} and {picture.shape[:2]}; input name: {spec.name}"
+            )
+        place[...] = _fitting(picture, spec)
+    return batch
 
 
-def _converted(pictures: NDArray[Any], spec: Spec) -> NDArray[Any]:
-    """To the input's datatype; values beyond it become its greatest or least, as in OVMS."""
+def _fitting(picture: NDArray[Any], spec: Spec) -> NDArray[Any]:
+    """Values beyond the input's datatype become its greatest or least, as in OVMS."""
     if spec.datatype == "BF16":
-        return to_bf16(pictures.astype(np.float32))
+        return to_bf16(picture.astype(np.float32))
     dtype = NUMPY[spec.datatype]
-    if dtype.kind in "iu" and not np.can_cast(pictures.dtype, dtype):
-        limits = np.iinfo(dtype)
-        if pictures.dtype.kind == "f":
-            pictures = np.clip(np.rint(pictures), limits.min, limits.max)
-        else:
-            pictures = np.minimum(pictures, limits.max)
-    return pictures.astype(dtype, copy=False)
+    if dtype.kind not in "iu" or np.can_cast(picture.dtype, dtype):
+        return picture
+    limits = np.iinfo(dtype)
+    if picture.dtype.kind == "f":
+        clipped: NDArray[Any] = np.clip(np.rint(picture), limits.min, limits.max)
+        return clipped
+    lowered: NDArray[Any] = np.minimum(picture, limits.max)
+    return lowered
 
 
 def _check_layout(spec: Spec) -> None:
     """Images are NHWC; a layout nobody told is guessed from where the channels can be."""
     layout = spec.layout or "NCHW"
-    looks_nchw = not spec.layout and spec.shape[1] in (1, 3, 4) and spec.shape[3] not in (-1, 1, 3, 4)
+    looks_nchw = not spec.layout and spec.shape[1] in (1, 3, 4) and spec.shape[3] not in (1, 3, 4)
     if looks_nchw or spec.layout not in ("", "NHWC", "N?HWC", "N..."):
         raise InvalidRequest(
             "Received binary image input but resource not configured to accept NHWC layout:"
@@ -79,17 +93,20 @@ def _decode_one(encoded: bytes, spec: Spec) -> NDArray[Any]:
         raise InvalidRequest(f"Bytes contents is empty; input name: {spec.name}")
     try:
         picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_UNCHANGED)
+        if picture is None:
+            raise InvalidRequest(
+                f"Image parsing failed: no known image format, or damaged; input name: {spec.name}"
+            )
+        if picture.ndim == 2:
+            picture = picture[..., np.newaxis]
+        _check_channels(picture.shape[2], spec)
+        return _resized(picture, spec)
     except cv2.error as error:
-        reason = "it has too many pixels" if "pixels" in str(error).lower() else "it is damaged"
+        reason = "it has too many pixels" if "pixels" in str(error).lower() else "it cannot be decoded"
         raise InvalidRequest(f"Image parsing failed: {reason}; input name: {spec.name}") from error
-    if picture is None:
-        raise InvalidRequest(
-            f"Image parsing failed: no known image format, or damaged; input name: {spec.name}"
-        )
-    if picture.ndim == 2:
-        picture = picture[..., np.newaxis]
-    _check_channels(picture.shape[2], spec)
-    return _resized(picture, spec)
+
+
+_KINDS = {1: "gray", 3: "colour", 4: "colour with transparency"}
 
 
 def _check_channels(channels: int, spec: Spec) -> None:
@@ -97,7 +114,8 @@ def _check_channels(channels: int, spec: Spec) -> None:
     if channels < low or (high >= 0 and channels > high):
         raise InvalidRequest(
             f"Invalid number of channels in binary input - Expected: {spec.shape[3]}; Actual: {channels};"
-            f" input name: {spec.name}"
+            f" input name: {spec.name}. This image is {_KINDS.get(channels, 'something else')}:"
+            f" convert it to {_KINDS.get(low, 'what the model takes')} before sending"
         )
 
 

@@ -23,11 +23,11 @@ def to_array(name: str, datatype: str, values: list[Any]) -> NDArray[Any]:
     if str in kinds:
         values = [_as_float(name, value) for value in values]
     try:
-        if datatype == "BF16":
-            return to_bf16(np.array(values, np.float32))
-        with np.errstate(over="ignore"):
+        with np.errstate(over="raise"):
+            if datatype == "BF16":
+                return to_bf16(np.array(values, np.float32))
             return np.array(values, NUMPY[datatype])
-    except (OverflowError, ValueError) as error:
+    except (OverflowError, ValueError, FloatingPointError) as error:
         raise InvalidRequest(f"The data of input {name} does not fit its datatype: {error}") from error
 
 

@@ -14,6 +14,7 @@ import orjson
 from numpy.typing import NDArray
 
 from modelserver.codec import binary, json_values
+from modelserver.codec.depth import check_depth
 from modelserver.errors import InvalidRequest
 from modelserver.tensors import Request, Response, Tensor
 
@@ -36,7 +37,7 @@ class _Output(msgspec.Struct):
 
 class _Envelope(msgspec.Struct):
     inputs: list[_Input]
-    id: str = ""
+    id: str | None = None
     parameters: dict[str, Any] | None = None
     outputs: list[_Output] | None = None
 
@@ -49,7 +50,7 @@ class Decoded:
     """A request, and what of it shapes the answer."""
 
     request: Request
-    id: str
+    id: str | None
     binary_by_default: bool
     binary_by_name: Mapping[str, bool]
 
@@ -60,13 +61,14 @@ class Decoded:
 
 def decode(body: bytes, header_length: str | None) -> Decoded:
     """Parse a body; `header_length` is the value of Inference-Header-Content-Length, if sent."""
-    view = memoryview(body)
-    json_length = len(view) if header_length is None else _json_length(header_length, len(view))
+    json_length = len(body) if header_length is None else _json_length(header_length, len(body))
+    text = body[:json_length]
+    check_depth(text)
     try:
-        envelope = _decode_envelope(view[:json_length])
+        envelope = _decode_envelope(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest(_explain(error, json_length)) from error
-    tail = _Tail(view[json_length:])
+    tail = _Tail(memoryview(body)[json_length:])
     tensors = [_decode_input(item, tail, alone=len(envelope.inputs) == 1) for item in envelope.inputs]
     if tail.left:
         raise InvalidRequest(f"{tail.left} bytes are left behind the last binary input")

@@ -68,7 +68,7 @@ def decode(parsed: Parsed) -> Request:
     """The tensors, over the message's own memory where they came raw."""
     inputs = parsed.head.inputs
     if parsed.raw:
-        if any(item.HasField("contents") for item in inputs):
+        if any(item.contents.ListFields() for item in inputs):
             raise InvalidRequest(
                 "Passing buffers both in ModelInferRequest::InferInputTensor::contents and in"
                 " ModelInferRequest::raw_input_contents is not allowed"
@@ -97,11 +97,9 @@ def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     wanted = _CONTENTS.get(item.datatype)
     filled = {field.name for field, _ in item.contents.ListFields()}
     if wanted is None or filled - {wanted}:
-        expected = wanted or "raw_input_contents"
-        raise InvalidRequest(
-            f"Input {item.name} of datatype {item.datatype} must be in {expected},"
-            f" not {', '.join(sorted(filled))}"
-        )
+        found = f", not {', '.join(sorted(filled))}" if filled else ""
+        place = wanted or "raw_input_contents"
+        raise InvalidRequest(f"Input {item.name} of datatype {item.datatype} must be in {place}{found}")
     values = getattr(item.contents, wanted)
     if len(values) != prod(shape):
         raise InvalidRequest(
@@ -110,21 +108,11 @@ def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
         )
     if item.datatype == "BYTES":
         return binary.as_objects(item.name, shape, list(values))
-    return _narrowed(item, np.array(values, _WIDE.get(item.datatype, NUMPY[item.datatype]))).reshape(shape)
+    wide = np.array(values, _WIDE.get(item.datatype, NUMPY[item.datatype]))
+    return binary.narrowed(item.name, item.datatype, wide).reshape(shape)
 
 
 _WIDE = {"INT8": np.int32, "INT16": np.int32, "UINT8": np.uint32, "UINT16": np.uint32}
-
-
-def _narrowed(item: Any, array: NDArray[Any]) -> NDArray[Any]:
-    """8- and 16-bit values travel in 32-bit fields: refuse those that do not fit."""
-    dtype = NUMPY[item.datatype]
-    if array.dtype == dtype:
-        return array
-    limits = np.iinfo(dtype)
-    if array.size and (array.min() < limits.min or array.max() > limits.max):
-        raise InvalidRequest(f"The data of input {item.name} does not fit its datatype {item.datatype}")
-    return array.astype(dtype)
 
 
 def encode(response: Response, request_id: str) -> bytes:
