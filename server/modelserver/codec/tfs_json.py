@@ -118,9 +118,8 @@ def _tensor(name: str, value: Any, known: Mapping[str, Spec], broken: str) -> Te
     if spec is None:  # the data plane says which inputs there are
         return Tensor(name, "unknown", np.empty(0))
     try:
-        values, sizes = _flattened(value)
+        values, sizes, kinds = _flattened(value)
         shape = binary.checked_shape(name, sizes)
-        kinds = set(map(type, values))
         if dict in kinds or spec.datatype == "BYTES":
             return Tensor(name, "BYTES", _strings(spec, shape, values))
         if float in kinds and NUMPY[spec.datatype].kind in "iu":
@@ -130,12 +129,10 @@ def _tensor(name: str, value: Any, known: Mapping[str, Spec], broken: str) -> Te
         raise InvalidRequest(f"{broken} - input {name}: {error}") from error
 
 
-def _flattened(value: Any) -> tuple[list[Any], tuple[int, ...]]:
-    """The values without their nesting, and its shape."""
-    values, shape = [value], []
-    while values and isinstance(values[0], list):
-        if set(map(type, values)) != {list}:
-            raise InvalidRequest("arrays and values are mixed")
+def _flattened(value: Any) -> tuple[list[Any], list[int], set[type]]:
+    """The values without their nesting, its shape, and the types of the values."""
+    values, shape, kinds = [value], [], {type(value)}
+    while kinds == {list}:
         sizes = set(map(len, values))
         if len(sizes) > 1:
             raise InvalidRequest(f"arrays of different sizes: {', '.join(map(str, sorted(sizes)[:5]))}")
@@ -143,9 +140,10 @@ def _flattened(value: Any) -> tuple[list[Any], tuple[int, ...]]:
         if len(shape) > MAX_DEPTH:
             raise InvalidRequest("JSON nesting depth exceeds the allowed limit")
         values = list(chain.from_iterable(values))
-    if list in set(map(type, values)):
+        kinds = set(map(type, values))
+    if list in kinds:
         raise InvalidRequest("arrays and values are mixed")
-    return values, tuple(shape)
+    return values, shape, kinds
 
 
 def _whole(number: Any) -> Any:
