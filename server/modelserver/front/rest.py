@@ -28,4 +28,9 @@ class RestApp:
         elif self._status.serves(scope["path"]):
             await self._status(scope, receive, send)
         else:
-            await self._cold(scope, receive, send)  # type: ignore[arg-type]
+            await self._cold(_plain(scope), receive, send)  # type: ignore[arg-type]
+
+
+def _plain(scope: Scope) -> Scope:
+    """HEAD is GET whose body uvicorn leaves out; routes and `Allow` need not know."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope

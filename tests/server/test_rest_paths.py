@@ -1,0 +1,111 @@
+"""Methods and paths that lead nowhere: one error shape, the right code, never a 5xx."""
+
+import http.client
+import json
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.server_process import ServerProcess
+
+COLD = (
+    "/v2",
+    "/v1/config",
+    "/v2/models/dummy",
+    "/v2/models/dummy/versions/1/ready",
+    "/v1/models/dummy/metadata",
+)
+STATUS = ("/v2/health/live", "/v2/health/ready", "/status", "/metrics")
+
+
+def ask(server, method: str, path: str, body: bytes | None = None, **headers: str):
+    """One exchange with the path sent exactly as written."""
+    connection = http.client.HTTPConnection(server.rest, timeout=30)
+    try:
+        connection.putrequest(method, path, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name.replace("_", "-"), value)
+        if body is not None:
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), answer.headers
+    finally:
+        connection.close()
+
+
+def assert_error(body: bytes) -> None:
+    document = json.loads(body)
+    assert list(document) == ["error"]
+    assert document["error"]
+
+
+@pytest.mark.parametrize("path", [*COLD, *STATUS, "/openapi.json"])
+def test_head_is_get_without_a_body(server, path):
+    status, body, headers = ask(server, "HEAD", path)
+    assert (status, body) == (200, b"")
+    assert int(headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize("path", [*COLD, *STATUS])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_a_wrong_method_is_told_which_one_is_right(server, path, method):
+    status, body, headers = ask(server, method, path)
+    assert status == 405
+    assert "GET" in headers["allow"]
+    assert_error(body)
+
+
+@pytest.mark.parametrize("path", ["/v2/models/dummy/infer", "/v1/models/dummy:predict"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+def test_inference_answers_post_only(server, path, method):
+    status, body, headers = ask(server, method, path)
+    assert (status, headers["allow"]) == (405, "POST")
+    if method != "HEAD":
+        assert_error(body)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "//", "/v3/models", "/v2/../v2/models/dummy", "/v2/models/../../etc/passwd", "/v2/models/..",
+        "/v2/models/%2e%2e", "/v2/models/dummy/versions", "/v2/models/dummy/infer/more",
+        "/v2/models//ready",
+        "/v2/models/dummy/versions/1/2", "/v1/models/dummy:guess", "/v2/models/%00", "/v2/models/%ff%fe",
+        "/v2/models/%zz", "/v2/models/dummy%20", "/v2/models/dummy/versions/99", "/V2",
+        "/v2/models/" + "x" * 5000,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_is_not_there_is_a_404(server, method, path):
+    status, body, _ = ask(server, method, path, b"{}" if method == "POST" else None)
+    assert status in ((404,) if method == "GET" else (404, 405))
+    assert_error(body)
+
+
+@pytest.mark.parametrize("version", ["abc", "-1", "1.0", "%31a"])
+def test_a_version_that_is_no_number_is_a_bad_request(server, version):
+    for suffix in ("", "/ready"):
+        status, body, _ = ask(server, "GET", f"/v2/models/dummy/versions/{version}{suffix}")
+        assert status == 400
+        assert_error(body)
+
+
+@pytest.mark.parametrize("name", ["a model", "team/model", "größe", "100%"])
+def test_any_name_is_addressed_percent_encoded(repository, tmp_path, name):
+    path = tmp_path / "config.json"
+    entry = {"name": name, "base_path": str(repository / "dummy")}
+    path.write_text(json.dumps({"model_config_list": [{"config": entry}]}))
+    body = {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10}]}
+    with ServerProcess("--config_path", str(path), grpc=False) as server:
+        server.wait_ready()
+        base = f"/v2/models/{quote(name, safe='')}"
+        assert json.loads(server.get(base)[1])["name"] == name
+        assert server.get(base + "/versions/1/ready")[0] == 200
+        assert json.loads(server.post(base + "/infer", body)[1])["model_name"] == name
+        assert server.get(f"/v1/models/{quote(name, safe='')}")[0] == 200
+
+
+def test_a_slash_at_the_end_changes_nothing(server):
+    for path in ("/v2/", "/v1/config/", "/v2/models/dummy/", "/v2/models/dummy/ready/", "/v2/health/live/"):
+        assert server.get(path)[0] == 200
