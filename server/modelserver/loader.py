@@ -9,6 +9,7 @@ from modelserver.config import ModelSettings
 from modelserver.engine import Devices, LoadedModel, load
 from modelserver.errors import NoMemoryForSwap
 from modelserver.limits import LiveLimits
+from modelserver.mapping import read_names
 from modelserver.metrics import Metrics
 from modelserver.repository import VersionFiles
 from modelserver.tuning import Plan
@@ -39,7 +40,8 @@ class Loader:
         if beside_others:
             self._require_room(files)
         started = time.perf_counter()
-        loaded = load(self._devices, files.model, settings.shaping, plan)
+        names = read_names(files.mapping)
+        loaded = load(self._devices, files.model, settings.shaping, plan, names)
         loaded.limit_queue(self._limits.now.queue_size)
         self._seconds[settings.name, files.number] = time.perf_counter() - started
         return loaded

@@ -58,6 +58,39 @@ def test_only_positive_numbers_with_a_model_inside_are_versions(tmp_path):
     assert set(LocalStorage().scan(str(tmp_path))) == {1, 12}
 
 
+def test_what_is_ignored_is_logged_in_ovms_words_once_per_change(tmp_path, caplog):
+    write(tmp_path / "1" / "model.xml")
+    for name in ("0", "-1", "v2", "..data", ".hidden"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "7" / "README")
+    write(tmp_path / "notes.txt")
+    storage = LocalStorage()
+
+    def told():
+        caplog.clear()
+        storage.scan(str(tmp_path))
+        return [record.getMessage().removesuffix(f" (in {tmp_path})") for record in caplog.records]
+
+    assert told() == [
+        "Expected version directory name to be a number greater than 0. Got: -1",
+        "Expected version directory name to be a number greater than 0. Got: 0",
+        "Expected version directory but found a file. Got: notes.txt",
+        "Expected version directory name to be in number format. Got: v2",
+        f"No model file found in version directory: {tmp_path / '7'}",
+    ]
+    assert told() == []
+    (tmp_path / "v3").mkdir()
+    assert told() == ["Expected version directory name to be in number format. Got: v3"]
+
+
+def test_directories_beside_an_unversioned_model_are_not_mistaken_for_versions(tmp_path, caplog):
+    write(tmp_path / "saved_model.pb")
+    write(tmp_path / "variables" / "variables.index")
+    write(tmp_path / "assets" / "words.txt")
+    found = LocalStorage().scan(str(tmp_path))
+    assert (set(found), len(found[1].fingerprint), caplog.records) == ({1}, 3, [])
+
+
 def test_a_single_file_or_an_unversioned_directory_is_version_one(tmp_path):
     write(tmp_path / "model.xml")
     write(tmp_path / "model.bin")

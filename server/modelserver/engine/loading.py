@@ -15,25 +15,36 @@ from modelserver.engine.loaded import Effect, LoadedModel
 from modelserver.engine.reason import reason
 from modelserver.engine.shaping import layouts, shape_model
 from modelserver.errors import LoadFailed
+from modelserver.mapping import Names
 from modelserver.tensors import NUMPY, Spec
 from modelserver.tuning import Plan, is_virtual
 
 
-def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan) -> LoadedModel:
+def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Names) -> LoadedModel:
     """Runs in a thread of its own; raises LoadFailed with OpenVINO's reason."""
     devices.require(plan.device)
     try:
-        network = shape_model(devices.core.read_model(model), shaping)
+        shaping = names.translate(shaping)
+        network = shape_model(_read(devices.core, model), shaping)
         compiled = devices.core.compile_model(network, plan.device, dict(plan.properties))
     except (RuntimeError, TypeError, ValueError) as error:
         raise LoadFailed(f"{model.name}: {reason(error)}") from error
-    loaded = LoadedModel(compiled, _specs(compiled, network, shaping), _effect(compiled, plan))
+    specs = names.rename(*_specs(compiled, network, shaping))
+    loaded = LoadedModel(compiled, specs, _effect(compiled, plan))
     try:
         _warm_up(loaded)
     except LoadFailed:
         loaded.close()
         raise
     return loaded
+
+
+def _read(core: ov.Core, path: Path) -> ov.Model:
+    """An empty file passes for a model with some readers."""
+    model = core.read_model(path)
+    if not model.outputs:
+        raise LoadFailed(f"{path.name}: the file describes a model without outputs")
+    return model
 
 
 def _specs(

@@ -18,10 +18,23 @@ _RANGE = re.compile(r"(-1|[1-9][0-9]{0,17})(?::([1-9][0-9]{0,17}))?")
 
 def shape_model(model: ov.Model, shaping: Shaping) -> ov.Model:
     """The model as it is to be served."""
+    _refuse_unknown_tensors(model, shaping)
     _reshape(model, shaping)
     if any((shaping.layout, shaping.precision, shaping.color_format, shaping.mean, shaping.scale)):
         return _preprocess(model, shaping)
     return model
+
+
+def _refuse_unknown_tensors(model: ov.Model, shaping: Shaping) -> None:
+    """A setting for a tensor that is not there would be lost without a word."""
+    for setting, value in vars(shaping).items():
+        if isinstance(value, str) or value is None:
+            continue
+        ports = [*model.inputs, *(model.outputs if setting == "layout" else ())]
+        known = {name for port in ports for name in port.get_names() | {_name(port)}}
+        if unknown := sorted(value.keys() - known):
+            names = ", ".join(_name(port) for port in ports)
+            raise LoadFailed(f"{setting}: the model has no {', '.join(unknown)}; it has {names}")
 
 
 def layouts(model: ov.Model, shaping: Shaping) -> dict[str, str]:
