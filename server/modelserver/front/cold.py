@@ -46,9 +46,12 @@ def build_cold_app(plane: DataPlane) -> FastAPI:
             for name in plane.registry.models
         }
 
-    @app.get("/v2/models/{rest:path}", summary="Metadata, and with /ready at the end readiness, of a model")
-    async def model(request: HttpRequest, rest: str) -> JSONResponse:  # noqa: ARG001 - documents the path
-        return _answer_model(plane, request.scope["raw_path"].decode("latin-1"))
+    # Every method: only the path's end tells whether there is anything to refuse a method for.
+    @app.api_route(
+        "/v2/models/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+    )
+    async def model(request: HttpRequest) -> JSONResponse:
+        return _answer_model(plane, request.method, request.scope["raw_path"].decode("latin-1"))
 
     add_tfs_routes(app, plane)
     return app
@@ -77,11 +80,13 @@ def _add_error_handlers(app: FastAPI) -> None:
 _MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(/ready)?/?")
 
 
-def _answer_model(plane: DataPlane, raw_path: str) -> JSONResponse:
+def _answer_model(plane: DataPlane, http_method: str, raw_path: str) -> JSONResponse:
     """Names are percent-encoded, so they are cut out of the raw path before they are decoded."""
     match = _MODEL.fullmatch(raw_path.partition("?")[0])
     if match is None:
         raise NotFound(f"There is nothing at {unquote(raw_path)}")
+    if http_method != "GET":
+        raise HTTPException(405, headers={"Allow": "GET"})
     name, version, ready = match.groups()
     method = "ModelReady" if ready else "ModelMetadata"
     call = Call("REST", unquote(name), parse_version(version), method=method)
