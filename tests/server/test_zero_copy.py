@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 
 from modelserver import proto
-from modelserver.codec import v2_json, v2_proto
+from modelserver.codec import tfs_proto, v2_json, v2_proto
 from modelserver.config import Shaping
 from modelserver.cpus import read_machine
 from modelserver.engine import Devices, load
+from modelserver.mapping import Names
+from modelserver.proto import tfs
 from modelserver.tuning import Neighbours, Wish, plan
 
 
 @pytest.fixture(scope="module")
 def loaded(repository):
     chosen = plan(Wish(), read_machine(), Neighbours())
-    model = load(Devices(None), repository / "dynamic" / "1" / "model.xml", Shaping(), chosen)
+    model = load(Devices(None), repository / "dynamic" / "1" / "model.xml", Shaping(), chosen, Names())
     yield model
     model.close()
 
@@ -49,3 +51,17 @@ def test_a_raw_grpc_message_is_the_tensors_memory(loaded):
     tensor = v2_proto.decode(v2_proto.parse(message)).inputs[0]
     assert address_seen_by_openvino(loaded, tensor) in span(message)
     assert tensor.data.tolist() == np.arange(100).reshape(4, 25).tolist()
+
+
+def test_content_in_a_predict_message_is_the_tensors_memory(loaded):
+    data = np.arange(5000, dtype=np.float32).reshape(50, 100)
+    request = tfs.PredictRequest()
+    request.model_spec.name = "dynamic"
+    tensor = request.inputs["b"]
+    tensor.dtype, tensor.tensor_content = 1, data.tobytes()
+    for size in data.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    message = request.SerializeToString()
+    (decoded,) = tfs_proto.decode(tfs_proto.parse(message)).inputs
+    assert address_seen_by_openvino(loaded, decoded) in span(message)
+    assert np.array_equal(decoded.data, data)
