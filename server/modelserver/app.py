@@ -126,8 +126,7 @@ class Server:
         watch = Watch(settings.config_path, settings.poll_seconds)
         self._watcher = Watcher(self._registry, self._health, configuration, watch)
         self._plane = DataPlane(self._registry, metrics, self._decode_images)
-        limit = settings.limits.request_timeout_seconds
-        self._rpc = RpcServer(self._plane, self._health, limit, access_log=settings.access_log)
+        self._rpc = RpcServer(self._plane, self._health, self._limits, access_log=settings.access_log)
         self._fronts: list[HttpServer] = []
         self._status: HttpServer | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -152,7 +151,7 @@ class Server:
         is_separate = settings.status_port not in (0, settings.rest_port)
         if settings.rest_port:
             shared = StatusApp(self._health, metrics=self._monitoring.enable, status=not is_separate)
-            rest = RestApp(self._plane, shared, self._health, settings.limits.request_timeout_seconds)
+            rest = RestApp(self._plane, shared, self._health, self._limits)
             guarded = AccessApp(CorsApp(rest, settings.cors), log=settings.access_log)
             self._fronts.append(HttpServer(guarded, bind(settings.rest_hosts, settings.rest_port)))
             await self._fronts[-1].start()

@@ -16,6 +16,7 @@ from modelserver.dataplane import DataPlane
 from modelserver.errors import ServerError
 from modelserver.front.asgi import JSON, Receive, Scope, Send, disconnected, read_body, respond, respond_error
 from modelserver.front.status import Health
+from modelserver.limits import LiveLimits
 from modelserver.tensors import Call, Request, Response, Spec, parse_version
 
 LOG = logging.getLogger(__name__)
@@ -58,12 +59,12 @@ class InferApp:
     """All hot routes."""
 
     def __init__(
-        self, routes: tuple[Route, ...], plane: DataPlane, health: Health, timeout: float | None
+        self, routes: tuple[Route, ...], plane: DataPlane, health: Health, limits: LiveLimits
     ) -> None:
         self._routes = routes
         self._plane = plane
         self._health = health
-        self._timeout = timeout
+        self._limits = limits
 
     def find(self, path: bytes) -> tuple[Route, re.Match[bytes]] | None:
         """The route of this path, if it is one of inference."""
@@ -104,7 +105,8 @@ class InferApp:
 
     def _call(self, route: Route, match: re.Match[bytes], receive: Receive) -> Call:
         name, version = match["name"], match["version"]
-        deadline = None if self._timeout is None else asyncio.get_running_loop().time() + self._timeout
+        seconds = self._limits.now.request_timeout_seconds
+        deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
         number = parse_version(None if version is None else version.decode("latin-1"))
         gone = partial(disconnected, receive)
         return Call("REST", unquote(name.decode("latin-1")), number, deadline, gone, route.api, route.method)

@@ -6,6 +6,7 @@ from modelserver.front.asgi import Receive, Scope, Send
 from modelserver.front.cold import build_cold_app
 from modelserver.front.infer import InferApp
 from modelserver.front.status import Health, StatusApp
+from modelserver.limits import LiveLimits
 
 ROUTES = (v2_rest.ROUTE, *tfs_rest.ROUTES)
 
@@ -13,9 +14,9 @@ ROUTES = (v2_rest.ROUTE, *tfs_rest.ROUTES)
 class RestApp:
     """Picks the hot routes by their raw path and leaves the rest to FastAPI."""
 
-    def __init__(self, plane: DataPlane, status: StatusApp, health: Health, timeout: float | None) -> None:
+    def __init__(self, plane: DataPlane, status: StatusApp, health: Health, limits: LiveLimits) -> None:
         self._status = status
-        self._infer = InferApp(ROUTES, plane, health, timeout)
+        self._infer = InferApp(ROUTES, plane, health, limits)
         self._cold = build_cold_app(plane)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

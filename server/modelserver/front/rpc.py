@@ -10,6 +10,7 @@ from modelserver.front.services import Stopping, add_services
 from modelserver.front.status import Health
 from modelserver.front.tfs_rpc import ModelService, PredictionService
 from modelserver.front.v2_rpc import V2Service
+from modelserver.limits import LiveLimits
 from modelserver.proto import tfs
 
 MAX_MESSAGE_BYTES = 1 << 30
@@ -19,11 +20,11 @@ class RpcServer:
     """The gRPC front."""
 
     def __init__(
-        self, plane: DataPlane, health: Health, timeout: float | None, *, access_log: bool = False
+        self, plane: DataPlane, health: Health, limits: LiveLimits, *, access_log: bool = False
     ) -> None:
         self._plane = plane
         self._health = health
-        self._timeout = timeout
+        self._limits = limits
         self._stopping = Stopping()
         self._interceptors = [AccessInterceptor()] if access_log else []
         self._server: grpc.aio.Server | None = None
@@ -50,8 +51,8 @@ class RpcServer:
 
     def _add_services(self, server: grpc.aio.Server) -> None:
         services = {
-            proto.SERVICE: V2Service(self._plane, self._health, self._stopping, self._timeout).handlers(),
-            tfs.PREDICTION_SERVICE: PredictionService(self._plane, self._timeout).handlers(),
+            proto.SERVICE: V2Service(self._plane, self._health, self._stopping, self._limits).handlers(),
+            tfs.PREDICTION_SERVICE: PredictionService(self._plane, self._limits).handlers(),
             tfs.MODEL_SERVICE: ModelService(self._plane, None).handlers(),
         }
         server.add_generic_rpc_handlers(

@@ -10,6 +10,7 @@ from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
 from modelserver.dataplane import DataPlane
 from modelserver.errors import InvalidRequest, Unsupported
 from modelserver.front.calls import Context, deadline, telling_errors
+from modelserver.limits import LiveLimits
 from modelserver.proto import tfs
 from modelserver.tensors import Call, Spec
 
@@ -20,9 +21,9 @@ Reload = Callable[[], Awaitable[None]]
 class PredictionService:
     """tensorflow.serving.PredictionService."""
 
-    def __init__(self, plane: DataPlane, timeout: float | None) -> None:
+    def __init__(self, plane: DataPlane, limits: LiveLimits) -> None:
         self._plane = plane
-        self._timeout = timeout
+        self._limits = limits
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """All methods by name."""
@@ -33,7 +34,7 @@ class PredictionService:
 
     async def _predict(self, message: bytes, context: Context) -> bytes:
         parsed = tfs_proto.parse(message)
-        call = _call(parsed.head, "Predict", deadline(context, self._timeout))
+        call = _call(parsed.head, "Predict", deadline(context, self._limits.now.request_timeout_seconds))
         return await self._plane.infer(call, lambda _: tfs_proto.decode(parsed), tfs_proto.encode)
 
     async def _metadata(self, request: Any, _context: Context) -> Any:

@@ -12,17 +12,18 @@ from modelserver.errors import ServerError
 from modelserver.front.calls import Context, deadline, telling_errors
 from modelserver.front.services import Stopping
 from modelserver.front.status import Health
+from modelserver.limits import LiveLimits
 from modelserver.tensors import Call, Spec, parse_version
 
 
 class V2Service:
     """inference.GRPCInferenceService."""
 
-    def __init__(self, plane: DataPlane, health: Health, stopping: Stopping, timeout: float | None) -> None:
+    def __init__(self, plane: DataPlane, health: Health, stopping: Stopping, limits: LiveLimits) -> None:
         self._plane = plane
         self._health = health
         self._stopping = stopping
-        self._timeout = timeout
+        self._limits = limits
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """All methods by name."""
@@ -48,7 +49,10 @@ class V2Service:
         parsed = v2_proto.parse(message)
         head = parsed.head
         call = Call(
-            "gRPC", head.model_name, parse_version(head.model_version), deadline(context, self._timeout)
+            "gRPC",
+            head.model_name,
+            parse_version(head.model_version),
+            deadline(context, self._limits.now.request_timeout_seconds),
         )
         return await self._plane.infer(
             call, lambda _: v2_proto.decode(parsed), lambda response: v2_proto.encode(response, head.id)
