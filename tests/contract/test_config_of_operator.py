@@ -20,6 +20,7 @@ EVERYTHING = {
     "nireq": 8,
     "pluginConfig": {"A": 1, "B": "object"},
     "pollIntervalSeconds": 7,
+    "server": {"queueSize": 9, "requestTimeoutSeconds": 20, "maxRequestBytes": 4096},
     "models": [
         {
             "name": "all", "uri": "pvc://claim/deep/path/", "versionPolicy": {"versions": [1, 3]},
@@ -58,6 +59,7 @@ def test_the_server_reads_every_field_as_it_was_meant():
     tuned, plain = read.models
 
     assert read.poll_seconds == 7
+    assert read.limits == {"queue_size": 9, "request_timeout_seconds": 20.0, "max_request_bytes": 4096}
     assert (tuned.base_path, plain.base_path) == ("/models/claim/deep/path", "/opt/model")
     assert (tuned.wish.device, tuned.wish.hint, tuned.wish.streams) == ("AUTO:GPU,CPU", "LATENCY", None)
     assert (tuned.wish.expected_clients, tuned.wish.nireq) == (3, 5)

@@ -38,6 +38,7 @@ FULL = {
         "logLevel": "DEBUG",
         "queueSize": 32,
         "requestTimeoutSeconds": 10,
+        "maxRequestBytes": 65536,
         "grpcChannelArguments": {"grpc.max_connection_age_ms": 60000},
     },
     "service": {"type": "LoadBalancer", "annotations": {"example.com/lb": "internal"}},

@@ -131,6 +131,8 @@ class Server(Record):
     Default: 16 x nireq."""
     request_timeout_seconds: Annotated[int, Field(ge=1, le=3600)] | None = None
     """How long a request may wait for its turn. Default: 60. A pod gets this long to finish when it ends."""
+    max_request_bytes: Annotated[int, Field(ge=1024, le=2147483647)] | None = None
+    """The biggest request body; a bigger one is refused (413, RESOURCE_EXHAUSTED). Default: 1 GiB."""
     grpc_channel_arguments: Annotated[
         dict[
             Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=120)],

@@ -12,6 +12,7 @@ from modelserver_operator import naming
 from modelserver_operator.api import Model, ModelServer, Spec
 
 DEFAULT_POLL_SECONDS = 1
+DEFAULT_REQUEST_TIMEOUT = 60
 
 
 def config_map(server: ModelServer) -> dict[str, Any]:
@@ -31,11 +32,27 @@ def revision(server: ModelServer) -> str:
 
 
 def _content(server: ModelServer) -> dict[str, Any]:
-    poll = server.spec.poll_interval_seconds
     return {
-        "server": {"file_system_poll_wait_seconds": DEFAULT_POLL_SECONDS if poll is None else poll},
+        "server": _server(server.spec),
         "model_config_list": [{"config": _model(server.spec, model)} for model in server.spec.models],
     }
+
+
+def request_timeout(spec: Spec) -> int:
+    """How long a request may wait; the pod's grace period covers it."""
+    return spec.server.request_timeout_seconds or DEFAULT_REQUEST_TIMEOUT
+
+
+def _server(spec: Spec) -> dict[str, Any]:
+    """What changes without a restart."""
+    poll = spec.poll_interval_seconds
+    settings = {
+        "file_system_poll_wait_seconds": DEFAULT_POLL_SECONDS if poll is None else poll,
+        "request_timeout_seconds": request_timeout(spec),
+        "queue_size": spec.server.queue_size,
+        "max_request_bytes": spec.server.max_request_bytes,
+    }
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 def _model(spec: Spec, model: Model) -> dict[str, Any]:

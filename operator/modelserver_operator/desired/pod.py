@@ -6,10 +6,10 @@ from typing import Any
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer, Spec
 from modelserver_operator.api.fields import quantity
+from modelserver_operator.desired.config import request_timeout
 
 DEFAULT_CPU = "1"
 DEFAULT_MEMORY = "2Gi"
-DEFAULT_REQUEST_TIMEOUT = 60
 _STARTUP_PERIOD = 2
 _SPARE_SECONDS = 5
 
@@ -20,7 +20,9 @@ def pod_spec(server: ModelServer, image: str) -> dict[str, Any]:
     return {
         "serviceAccountName": spec.pod.service_account_name or server.name,
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": spec.rollout.drain_seconds + _request_timeout(spec) + _SPARE_SECONDS,
+        # A Service named `modelserver` would otherwise put MODELSERVER_PORT=tcp://... among the options.
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": spec.rollout.drain_seconds + request_timeout(spec) + _SPARE_SECONDS,
         "securityContext": _pod_security(spec),
         "containers": [_container(spec, image)],
         "volumes": _volumes(server),
@@ -50,10 +52,6 @@ def cpu_request(spec: Spec) -> Decimal:
     return quantity(resources(spec)["requests"]["cpu"])
 
 
-def _request_timeout(spec: Spec) -> int:
-    return spec.server.request_timeout_seconds or DEFAULT_REQUEST_TIMEOUT
-
-
 def arguments(spec: Spec) -> list[str]:
     """The server's command line: what cannot change while it runs."""
     channel = ",".join(f"{key}={value}" for key, value in sorted(spec.server.grpc_channel_arguments.items()))
@@ -66,10 +64,10 @@ def arguments(spec: Spec) -> list[str]:
         f"--grpc_workers={spec.workers}",
         *([f"--exclusive_cpus={exclusive}"] if exclusive else []),
         f"--log_level={spec.server.log_level}",
-        f"--request_timeout_seconds={_request_timeout(spec)}",
+        # The object is the one source of truth: what somebody loads by hand would not survive the pod.
+        "--model_control_mode=none",
         # preStop does the waiting; this second tells callers that keep connections to go elsewhere.
         *(["--drain_seconds=1"] if spec.rollout.drain_seconds else []),
-        *([] if spec.server.queue_size is None else [f"--queue_size={spec.server.queue_size}"]),
         *([f"--grpc_channel_arguments={channel}"] if channel else []),
     ]
 
