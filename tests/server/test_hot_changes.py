@@ -151,10 +151,10 @@ class Configured:
         self.path = directory / "config.json"
         self.directory = directory
 
-    def write(self, revision, *entries, poll=1):
+    def write(self, revision, *entries, poll=1, **server):
         document = {
             "revision": revision,
-            "server": {"file_system_poll_wait_seconds": poll},
+            "server": {"file_system_poll_wait_seconds": poll, **server},
             "model_config_list": [{"config": {"target_device": "CPU", **entry}} for entry in entries],
         }
         self.write_text(json.dumps(document))
@@ -305,3 +305,44 @@ def test_tuning_that_openvino_cannot_even_read_is_told_like_any_other(configured
     assert (told["revision"], bool(told["error"])) == ("r1", True)
     assert answer(server) == (1.0, "1")
     assert "Traceback" not in server.log()
+
+
+SLOW_BODY = json.dumps(
+    {"inputs": [{"name": "x", "shape": [64, 1024], "datatype": "FP32", "data": [0] * 64 * 1024}]}
+).encode()
+
+
+def codes(server, callers=6):
+    """What so many callers at the same time are told."""
+    seen = []
+    threads = [
+        threading.Thread(target=lambda: seen.append(server.post("/v2/models/slow/infer", SLOW_BODY)[0]))
+        for _ in range(callers)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return set(seen)
+
+
+def test_limits_change_without_a_restart_and_fall_back_to_the_command_line(repository, tmp_path):
+    config = Configured(tmp_path)
+    entry = {"name": "slow", "base_path": str(repository / "slow"), "streams": 1, "nireq": 1}
+
+    def apply(revision, **limits):
+        config.write(revision, entry, **limits)
+        wait_until(lambda: server.status()["revision"] == revision, 60, f"revision {revision}")
+
+    config.write("r1", entry)
+    with ServerProcess("--config_path", str(config.path), "--queue_size", "100") as server:
+        server.wait_ready()
+        pid = server.process.pid
+        assert codes(server) == {200}
+        apply("r2", queue_size=0)
+        wait_until(lambda: 429 in codes(server), 60, "a full queue")
+        apply("r3", request_timeout_seconds=0.001)
+        wait_until(lambda: 504 in codes(server), 60, "a request that waited too long")
+        apply("r4")
+        assert codes(server) == {200}
+        assert server.process.pid == pid
