@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
-from modelserver.errors import ServerError
+from modelserver.errors import InvalidRequest, ServerError
 
 LOG = logging.getLogger(__name__)
 Context = Any
@@ -35,3 +36,20 @@ def telling_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Await
             await context.abort(grpc.StatusCode.INTERNAL, "Internal error; the server's log tells more")
 
     return told
+
+
+def unary(method: Callable[..., Awaitable[Any]], request: Any = None) -> grpc.RpcMethodHandler:
+    """A method with messages, or with bytes where no message is named."""
+    if request is None:
+        return grpc.unary_unary_rpc_method_handler(telling_errors(method))
+
+    async def parsed(raw: bytes, context: Context) -> Any:
+        try:
+            message = request.FromString(raw)
+        except DecodeError as error:
+            raise InvalidRequest(f"The message is no valid {request.DESCRIPTOR.name}") from error
+        return await method(message, context)
+
+    return grpc.unary_unary_rpc_method_handler(
+        telling_errors(parsed), response_serializer=lambda answer: answer.SerializeToString()
+    )

@@ -9,7 +9,7 @@ from modelserver.codec import tfs_proto
 from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
 from modelserver.dataplane import DataPlane
 from modelserver.errors import InvalidRequest, Unsupported
-from modelserver.front.calls import Context, deadline, telling_errors
+from modelserver.front.calls import Context, deadline, unary
 from modelserver.limits import LiveLimits
 from modelserver.proto import tfs
 from modelserver.tensors import Call, Spec
@@ -27,9 +27,9 @@ class PredictionService:
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """All methods by name."""
-        handlers = {name: _unary(_refuse) for name in ("Classify", "Regress", "MultiInference")}
-        handlers["Predict"] = _unary(self._predict)
-        handlers["GetModelMetadata"] = _unary(self._metadata, tfs.GetModelMetadataRequest)
+        handlers = {name: unary(_refuse) for name in ("Classify", "Regress", "MultiInference")}
+        handlers["Predict"] = unary(self._predict)
+        handlers["GetModelMetadata"] = unary(self._metadata, tfs.GetModelMetadataRequest)
         return handlers
 
     async def _predict(self, message: bytes, context: Context) -> bytes:
@@ -63,8 +63,8 @@ class ModelService:
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """All methods by name."""
         return {
-            "GetModelStatus": _unary(self._status, tfs.GetModelStatusRequest),
-            "HandleReloadConfigRequest": _unary(self._reload_config, tfs.ReloadConfigRequest),
+            "GetModelStatus": unary(self._status, tfs.GetModelStatusRequest),
+            "HandleReloadConfigRequest": unary(self._reload_config, tfs.ReloadConfigRequest),
         }
 
     async def _status(self, request: Any, _context: Context) -> Any:
@@ -82,15 +82,6 @@ class ModelService:
         answer = tfs.ReloadConfigResponse()
         answer.status.error_code = "OK"
         return answer
-
-
-def _unary(method: Callable[..., Awaitable[Any]], request: Any = None) -> grpc.RpcMethodHandler:
-    """With messages, or with bytes where no message is named."""
-    if request is None:
-        return grpc.unary_unary_rpc_method_handler(telling_errors(method))
-    return grpc.unary_unary_rpc_method_handler(
-        telling_errors(method), request.FromString, lambda answer: answer.SerializeToString()
-    )
 
 
 async def _refuse(_message: bytes, _context: Context) -> bytes:

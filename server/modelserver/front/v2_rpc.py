@@ -9,7 +9,7 @@ from modelserver import __version__, proto
 from modelserver.codec import v2_proto
 from modelserver.dataplane import DataPlane
 from modelserver.errors import ServerError
-from modelserver.front.calls import Context, deadline, telling_errors
+from modelserver.front.calls import Context, deadline, unary
 from modelserver.front.services import Stopping
 from modelserver.front.status import Health
 from modelserver.limits import LiveLimits
@@ -27,7 +27,6 @@ class V2Service:
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """All methods by name."""
-        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         plain: dict[str, tuple[Callable[..., Awaitable[Any]], Any]] = {
             "ServerLive": (self._server_live, proto.ServerLiveRequest),
             "ServerReady": (self._server_ready, proto.ServerReadyRequest),
@@ -35,12 +34,9 @@ class V2Service:
             "ModelReady": (self._model_ready, proto.ModelReadyRequest),
             "ModelMetadata": (self._model_metadata, proto.ModelMetadataRequest),
         }
-        handlers = {
-            name: unary(telling_errors(method), request.FromString, lambda answer: answer.SerializeToString())
-            for name, (method, request) in plain.items()
-        }
-        handlers["ModelInfer"] = unary(telling_errors(self._infer))
-        handlers["ModelStreamInfer"] = stream(
+        handlers = {name: unary(method, request) for name, (method, request) in plain.items()}
+        handlers["ModelInfer"] = unary(self._infer)
+        handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
             self._stream_infer, response_serializer=lambda answer: answer.SerializeToString()
         )
         return handlers
