@@ -90,8 +90,15 @@ class Loader:
             self._metrics.histogram(name, told)
         for interface in ("REST", "gRPC"):
             self._metrics.histogram("ovms_request_time_us", (("interface", interface), *told))
-            for method in ("ModelInfer", "ModelMetadata"):
-                labels = (("api", "KServe"), ("interface", interface), ("method", method), *told)
+            for api, method, of in (
+                ("KServe", "ModelInfer", told),
+                ("KServe", "ModelMetadata", told),
+                ("KServe", "ModelReady", told[:1]),  # these two have no version
+                ("TensorFlowServing", "Predict", told),
+                ("TensorFlowServing", "GetModelMetadata", told),
+                ("TensorFlowServing", "GetModelStatus", told[:1]),
+            ):
+                labels = (("api", api), ("interface", interface), ("method", method), *of)
                 self._metrics.counter("ovms_requests_success", labels)
                 self._metrics.counter("ovms_requests_fail", labels)
 
