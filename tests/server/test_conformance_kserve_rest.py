@@ -1,6 +1,7 @@
 """KServe v2 over REST as a hostile client sees it: the checklist's K rows that the other tests leave open."""
 
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -212,6 +213,17 @@ def test_a_version_that_is_no_number_is_a_400(server, version):
 def test_an_unknown_path_is_a_404_for_every_method(server, method, path):
     status, raw, _ = fetch(server.url(path), b"{}" if method == "POST" else None, method)
     assert (status, list(json.loads(raw))) == (404, ["error"])
+
+
+@pytest.mark.parametrize(
+    "sent", [b"FOO / HTTP/1.1\r\n\r\n", b"\0\xff\r\n\r\n", b"GET / HTTP/9\r\n\r\n", b"\x16\x03\x01\2\0"]
+)
+def test_what_is_no_http_is_a_400_in_the_same_shape_as_every_error(server, sent):
+    with socket.create_connection(("127.0.0.1", server.rest_port), 30) as caller:
+        caller.sendall(sent)
+        head, _, body = b"".join(iter(lambda: caller.recv(4096), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert list(json.loads(body)) == ["error"]
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,12 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modelserver.errors import ServerError
+from modelserver.front.asgi import JSON
 
 BACKLOG = 2048
 
@@ -47,12 +50,22 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, with its only answer of its own in the one shape of every error."""
+
+    def send_400_response(self, msg: str) -> None:
+        body = orjson.dumps({"error": msg})
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {JSON}\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
+
+
 class HttpServer:
     """One ASGI application being served."""
 
     def __init__(self, app: Any, sockets: list[socket.socket]) -> None:
         config = uvicorn.Config(
-            app, http="httptools", ws="none", lifespan="off", loop="none", log_config=None, access_log=False,
+            app, http=_Protocol, ws="none", lifespan="off", loop="none", log_config=None, access_log=False,
             server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=75,
             backlog=BACKLOG,
         )  # fmt: skip
