@@ -149,6 +149,7 @@ def test_the_models_datatype_decides_how_values_are_read(server, datatype, value
         pytest.param("dummy", {"inputs": [TEN, TEN]}, "Invalid input batch size - Expected: 1", id="batch"),
         pytest.param("dummy", {"inputs": TEN}, "Invalid number of shape dimensions", id="rank"),
         pytest.param("dummy", {"instances": DEEP}, "nesting depth", id="deep"),
+        pytest.param("dummy", {"instances": [TEN], "more": DEEP}, "nesting depth", id="deep elsewhere"),
         pytest.param("uint8", {"instances": [256]}, "does not fit", id="too big"),
         pytest.param("uint8", {"instances": [-1]}, "does not fit", id="negative"),
         pytest.param("int32", {"instances": [1.5]}, "does not fit", id="half an integer"),

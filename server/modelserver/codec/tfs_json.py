@@ -16,11 +16,11 @@ import orjson
 from numpy.typing import NDArray
 
 from modelserver.codec import binary, json_values
+from modelserver.codec.depth import check_depth
 from modelserver.codec.tfs_types import SIGNATURE
 from modelserver.errors import InvalidRequest
 from modelserver.tensors import NUMPY, Request, Response, Spec, Tensor
 
-MAX_DEPTH = 100
 _ROW = "Could not parse instance content. Not valid ndarray detected"
 _COLUMN = "Could not parse input content. Not valid ndarray detected"
 
@@ -58,11 +58,10 @@ def decode(body: bytes, inputs: Sequence[Spec]) -> Decoded:
 def _parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise InvalidRequest("The request body is empty; a JSON object with instances or inputs is expected")
+    check_depth(body)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        if "depth" in str(error) or "recursion" in str(error).lower():
-            raise InvalidRequest("JSON nesting depth exceeds the allowed limit") from error
         raise InvalidRequest(f"The file is not valid json: {error}") from error
     if not isinstance(document, dict):
         raise InvalidRequest("Request body should be JSON object")
@@ -137,8 +136,6 @@ def _flattened(value: Any) -> tuple[list[Any], list[int], set[type]]:
         if len(sizes) > 1:
             raise InvalidRequest(f"arrays of different sizes: {', '.join(map(str, sorted(sizes)[:5]))}")
         shape.append(sizes.pop())
-        if len(shape) > MAX_DEPTH:
-            raise InvalidRequest("JSON nesting depth exceeds the allowed limit")
         values = list(chain.from_iterable(values))
         kinds = set(map(type, values))
     if list in kinds:
