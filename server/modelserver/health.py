@@ -8,6 +8,7 @@ from modelserver.cpus import Machine
 from modelserver.engine import LoadedModel
 from modelserver.metrics import Metrics, labels
 from modelserver.registry import Model, Registry, Version
+from modelserver.tuning import is_virtual
 
 SCHEMA_VERSION = 1
 
@@ -110,6 +111,7 @@ def _model_status(name: str, model: Model) -> dict[str, Any]:
         "device": model.settings.wish.device,
         "executionDevices": list(effect.execution_devices) if effect else [],
         "streams": effect.streams if effect else None,
+        "streamsSource": _streams_source(model) if effect else None,
         "nireq": effect.nireq if effect else None,
         "hint": effect.hint if effect else None,
         "threads": effect.threads if effect else None,
@@ -120,6 +122,12 @@ def _model_status(name: str, model: Model) -> dict[str, Any]:
             for number, version in sorted(model.versions.items())
         ],
     }
+
+
+def _streams_source(model: Model) -> str:
+    """Devices that hand work to others have no property for streams."""
+    is_counted = is_virtual(model.settings.wish.device)
+    return "OPTIMAL_NUMBER_OF_INFER_REQUESTS" if is_counted else "NUM_STREAMS"
 
 
 def _newest(model: Model) -> LoadedModel | None:

@@ -70,7 +70,10 @@ def test_objects_written_as_json_text_are_read_as_ovms_does():
             {"model_config_list": [{"config": MODEL, "colour": 1}]},
             r"\[0\]: an object with the only key config",
         ),
-        ({"model_config_list": [], "server": {"poll": 1}}, "no other keys than file_system_poll_wait_seconds"),
+        (
+            {"model_config_list": [], "server": {"poll": 1}},
+            "no other keys than file_system_poll_wait_seconds",
+        ),
         ({"model_config_list": [], "monitoring": {"enable": True}}, "monitoring: .* is expected"),
         ({"model_config_list": [], "monitoring": {"metrics": {}}}, "metrics.enable must be true or false"),
         (
