@@ -27,7 +27,7 @@ def parse(
     parser = build_parser()
     told = environment.read(variables or {}, argv, option_names(parser))
     try:
-        given, unknown = parser.parse_known_args([*told.arguments, *map(_underscored, argv)])
+        given, unknown = parser.parse_known_args([*told.arguments, *_plain(argv)])
         if unknown:
             _refuse_unknown(unknown)
         if told.workers is not None:
@@ -36,6 +36,17 @@ def parse(
         return _settings(given, told.warnings)
     except UsageError as error:
         raise UsageError(told.explain(str(error))) from error
+
+
+def _plain(argv: list[str]) -> list[str]:
+    """One spelling of every option; `--shape -1,10` is a value, not two options."""
+    result: list[str] = []
+    for item in argv:
+        if re.match(r"-[0-9]", item) and result and re.fullmatch(r"--[a-z_]+", result[-1]):
+            result[-1] += f"={item}"
+        else:
+            result.append(_underscored(item))
+    return result
 
 
 def _underscored(item: str) -> str:

@@ -143,6 +143,12 @@ def test_hyphens_and_equal_signs_are_accepted():
     assert settings.model.base_path == "/models/a-b"
 
 
+def test_a_value_may_begin_with_a_minus():
+    arguments = ["--shape", "-1,10", "--batch-size", "-1", "--mean", "-1.5"]
+    shaping = cli.parse([*MODEL, *PORT, *arguments]).model.shaping
+    assert (shaping.shape, shaping.batch_size, shaping.mean) == ("-1,10", "-1", "-1.5")
+
+
 def test_options_without_effect_are_accepted_with_a_warning():
     settings = cli.parse([*MODEL, *PORT, "--grpc_max_threads", "8", "--allow_cache", "true"], cores=4)
     assert [warning.split()[0] for warning in settings.warnings] == ["--grpc_max_threads", "--allow_cache"]
