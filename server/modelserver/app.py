@@ -118,6 +118,7 @@ class Server:
         self._monitoring = chosen_monitoring(settings, configuration)
         metrics = Metrics(self._monitoring.only)
         self._limits = LiveLimits(settings.limits)
+        self._limits.follow(configuration.limits)
         devices = Devices(settings.cache_dir, settings.cpu_extension)
         loader = Loader(devices, metrics, self._limits, cpus.free_memory)
         self._registry = Registry(LocalStorage(), loader, cpus.read_machine, settings.exclusive_cpus)
@@ -153,12 +154,12 @@ class Server:
             shared = StatusApp(self._health, metrics=self._monitoring.enable, status=not is_separate)
             rest = RestApp(self._plane, shared, self._health, self._limits)
             guarded = AccessApp(CorsApp(rest, settings.cors), log=settings.access_log)
-            self._fronts.append(HttpServer(guarded, bind(settings.rest_hosts, settings.rest_port)))
+            sockets = bind(settings.rest_hosts, settings.rest_port)
+            self._fronts.append(HttpServer(guarded, sockets, self._limits))
             await self._fronts[-1].start()
         if is_separate:
-            self._status = HttpServer(
-                StatusApp(self._health), bind(settings.rest_hosts, settings.status_port)
-            )
+            sockets = bind(settings.rest_hosts, settings.status_port)
+            self._status = HttpServer(StatusApp(self._health), sockets, self._limits)
             await self._status.start()
 
     async def stop(self, hurry: asyncio.Event) -> bool:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
-from modelserver.errors import ConfigError
+from modelserver.errors import ConfigError, Overloaded, TooLarge
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,48 @@ class LiveLimits:
     def __init__(self, given: Limits) -> None:
         self._given = given
         self.now = given
+        self.held = 0
+        """Bytes of request bodies in memory, both fronts together."""
+
+    def holding(self, size: int) -> "Held":
+        """Room for a request's body until it is answered; raises TooLarge or Overloaded."""
+        return Held(self, size)
 
     def follow(self, changes: Mapping[str, Any]) -> None:
         """What config.json says wins over the command line; what it no longer says falls back to it."""
         self.now = replace(self._given, **changes)
+
+
+class Held:
+    """One request's share of the memory for bodies; a context manager that gives it back."""
+
+    __slots__ = ("_limits", "_size")
+
+    def __init__(self, limits: LiveLimits, size: int) -> None:
+        self._limits = limits
+        self._size = 0
+        self.reach(size)
+
+    def reach(self, size: int) -> None:
+        """The body is this big, as far as is known now."""
+        limits = self._limits
+        allowed = min(limits.now.max_request_bytes, limits.now.memory_quota)
+        if size > allowed:
+            raise TooLarge(f"The request body is larger than {allowed} bytes")
+        more = max(0, size - self._size)
+        if limits.held + more > limits.now.memory_quota:
+            raise Overloaded(
+                f"{limits.held} bytes of requests are in memory and this one has {size};"
+                f" {limits.now.memory_quota} are allowed at one time: try again later"
+            )
+        limits.held += more
+        self._size += more
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._limits.held -= self._size
 
 
 def parse_limits(server: Mapping[str, Any]) -> dict[str, Any]:

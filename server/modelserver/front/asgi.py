@@ -5,13 +5,13 @@ from typing import Any
 
 import orjson
 
-from modelserver.errors import InvalidRequest, TooLarge
+from modelserver.errors import InvalidRequest
+from modelserver.limits import Held
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = "application/json"
-MAX_BODY_BYTES = 1 << 30
 
 
 async def respond(send: Send, status: int, body: bytes, *headers: tuple[str, str], media: str = JSON) -> None:
@@ -27,11 +27,11 @@ async def respond_error(send: Send, status: int, message: str, *headers: tuple[s
     await respond(send, status, orjson.dumps({"error": message}), *headers)
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+async def read_body(headers: dict[bytes, bytes], receive: Receive, held: Held) -> bytes:
     """The whole body, joined once; refused before it is read when it announces too much."""
     announced = headers.get(b"content-length", b"0")
-    if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-        raise TooLarge(f"The request body is larger than {MAX_BODY_BYTES} bytes")
+    if announced.isdigit():
+        held.reach(int(announced))
     parts, size = [], 0
     while True:
         message = await receive()
@@ -39,8 +39,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
             raise InvalidRequest("The connection was closed before the whole body had come")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > MAX_BODY_BYTES:
-            raise TooLarge(f"The request body is larger than {MAX_BODY_BYTES} bytes")
+        held.reach(size)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -99,9 +99,9 @@ class InferApp:
     async def _infer(self, route: Route, match: re.Match[bytes], scope: Scope, receive: Receive) -> Answer:
         call = self._call(route, match, receive)
         headers = dict(scope["headers"])
-        body = await read_body(headers, receive)
-        exchange = route.begin(body, headers)
-        return await self._plane.infer(call, exchange.decode, exchange.encode)
+        with self._limits.holding(0) as held:
+            exchange = route.begin(await read_body(headers, receive, held), headers)
+            return await self._plane.infer(call, exchange.decode, exchange.encode)
 
     def _call(self, route: Route, match: re.Match[bytes], receive: Receive) -> Call:
         name, version = match["name"], match["version"]

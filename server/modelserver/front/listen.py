@@ -6,12 +6,11 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modelserver.errors import ServerError
-from modelserver.front.asgi import JSON
+from modelserver.front.patience import Patience, PatientProtocol
+from modelserver.limits import LiveLimits
 
 BACKLOG = 2048
 
@@ -50,26 +49,17 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's, with its only answer of its own in the one shape of every error."""
-
-    def send_400_response(self, msg: str) -> None:
-        body = orjson.dumps({"error": msg})
-        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {JSON}\r\ncontent-length: {len(body)}\r\n"
-        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
-        self.transport.close()
-
-
 class HttpServer:
     """One ASGI application being served."""
 
-    def __init__(self, app: Any, sockets: list[socket.socket]) -> None:
+    def __init__(self, app: Any, sockets: list[socket.socket], limits: LiveLimits) -> None:
         config = uvicorn.Config(
-            app, http=_Protocol, ws="none", lifespan="off", loop="none", log_config=None, access_log=False,
-            server_header=False, date_header=False, proxy_headers=False, timeout_keep_alive=75,
-            backlog=BACKLOG,
+            app, http=PatientProtocol, ws="none", lifespan="off", loop="none", log_config=None,
+            access_log=False, server_header=False, date_header=False, proxy_headers=False,
+            timeout_keep_alive=75, backlog=BACKLOG,
         )  # fmt: skip
         self._server = _Server(config)
+        self._patience = Patience(self._server.server_state.connections, limits)
         self._sockets = sockets
         self._task: asyncio.Task[None] | None = None
 
@@ -80,6 +70,7 @@ class HttpServer:
             if self._task.done():
                 self._task.result()
             await asyncio.sleep(0.005)
+        self._patience.begin()
 
     async def stop(self, grace: float) -> None:
         """Close the listeners, finish what is in flight, at most for `grace` seconds."""
@@ -87,3 +78,4 @@ class HttpServer:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+        self._patience.end()

@@ -13,7 +13,8 @@ from modelserver.front.v2_rpc import V2Service
 from modelserver.limits import LiveLimits
 from modelserver.proto import tfs
 
-MAX_MESSAGE_BYTES = 1 << 30
+MAX_MESSAGE_BYTES = (1 << 31) - 1
+"""gRPC counts in 32 bits."""
 
 
 class RpcServer:
@@ -31,8 +32,9 @@ class RpcServer:
 
     async def start(self, addresses: list[str], arguments: tuple[tuple[str, int | str], ...]) -> None:
         """Answer from now on; BindFailed when an address is taken."""
+        # What config.json allows more than at the start, gRPC's own limit refuses on.
         options = (
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", min(self._limits.now.max_request_bytes, MAX_MESSAGE_BYTES)),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
             *arguments,

@@ -35,7 +35,8 @@ class PredictionService:
     async def _predict(self, message: bytes, context: Context) -> bytes:
         parsed = tfs_proto.parse(message)
         call = _call(parsed.head, "Predict", deadline(context, self._limits.now.request_timeout_seconds))
-        return await self._plane.infer(call, lambda _: tfs_proto.decode(parsed), tfs_proto.encode)
+        with self._limits.holding(len(message)):
+            return await self._plane.infer(call, lambda _: tfs_proto.decode(parsed), tfs_proto.encode)
 
     async def _metadata(self, request: Any, _context: Context) -> Any:
         call = _call(request, "GetModelMetadata")

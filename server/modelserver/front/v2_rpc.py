@@ -50,9 +50,10 @@ class V2Service:
             parse_version(head.model_version),
             deadline(context, self._limits.now.request_timeout_seconds),
         )
-        return await self._plane.infer(
-            call, lambda _: v2_proto.decode(parsed), lambda response: v2_proto.encode(response, head.id)
-        )
+        with self._limits.holding(len(message)):
+            return await self._plane.infer(
+                call, lambda _: v2_proto.decode(parsed), lambda response: v2_proto.encode(response, head.id)
+            )
 
     async def _stream_infer(self, messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         """One answer per request, in their order; an error ends only its own request."""
