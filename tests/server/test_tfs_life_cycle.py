@@ -44,17 +44,25 @@ def predicted(server, version=""):
     return status, json.loads(raw)
 
 
+def rpc(server, path, request, answer):
+    with grpc.insecure_channel(server.grpc) as channel:
+        method = channel.unary_unary(path, lambda one: one.SerializeToString(), answer.FromString)
+        return method(request, timeout=20)
+
+
 def grpc_states(server, version=0):
     request = tfs.GetModelStatusRequest()
     request.model_spec.name, request.model_spec.version.value = "m", version
-    with grpc.insecure_channel(server.grpc) as channel:
-        rpc = channel.unary_unary(
-            f"/{tfs.MODEL_SERVICE}/GetModelStatus",
-            lambda message: message.SerializeToString(),
-            tfs.GetModelStatusResponse.FromString,
-        )
-        answer = rpc(request, timeout=20)
+    answer = rpc(server, f"/{tfs.MODEL_SERVICE}/GetModelStatus", request, tfs.GetModelStatusResponse)
     return {one.version: (one.state, one.status.error_code) for one in answer.model_version_status}
+
+
+def grpc_predict_error(server, version):
+    request = tfs.PredictRequest()
+    request.model_spec.name, request.model_spec.version.value = "m", version
+    with pytest.raises(grpc.RpcError) as raised:
+        rpc(server, f"/{tfs.PREDICTION_SERVICE}/Predict", request, tfs.PredictResponse)
+    return raised.value.code().name, raised.value.details()
 
 
 def test_versions_are_told_with_their_states_and_errors(server, base):
@@ -67,14 +75,18 @@ def test_versions_are_told_with_their_states_and_errors(server, base):
     assert states(server, "/versions/2") == {"2": told["2"]}
     assert grpc_states(server) == {1: (30, 0), 2: (30, 0), 3: (20, 2)}
     assert grpc_states(server, 3) == {3: (20, 2)}
-    assert predicted(server, "/versions/3")[0] == 503
+    not_yet = "Model with requested version is not loaded yet"
+    assert predicted(server, "/versions/3") == (503, {"error": not_yet})
+    assert grpc_predict_error(server, 3) == ("UNAVAILABLE", not_yet)
 
     assert predicted(server) == (200, {"predictions": [[n + 2 for n in TEN]]})
     assert predicted(server, "/versions/1") == (200, {"predictions": [[n + 1 for n in TEN]]})
     shutil.rmtree(base / "2")
     wait_until(lambda: states(server)["2"][0] == "END", 60, "the end of version 2")
     assert grpc_states(server, 2) == {2: (50, 0)}
-    assert predicted(server, "/versions/2") == (404, {"error": "Model with requested version is retired"})
+    retired = "Model with requested version is retired"
+    assert predicted(server, "/versions/2") == (404, {"error": retired})
+    assert grpc_predict_error(server, 2) == ("NOT_FOUND", retired)
     assert predicted(server) == (200, {"predictions": [[n + 1 for n in TEN]]})
 
 

@@ -154,6 +154,7 @@ def test_the_models_datatype_decides_how_values_are_read(server, datatype, value
         pytest.param("uint8", {"instances": [-1]}, "does not fit", id="negative"),
         pytest.param("int32", {"instances": [1.5]}, "does not fit", id="half an integer"),
         pytest.param("int64", {"instances": [2**63]}, "does not fit", id="beyond 64 bits"),
+        pytest.param("int64", {"instances": [-(2**63) - 1]}, "does not fit", id="below 64 bits"),
         pytest.param("bool", {"instances": [0, 1]}, "does not fit", id="numbers for bool"),
         pytest.param("fp32", {"instances": [True]}, "does not fit", id="bool for numbers"),
         pytest.param("bytes", {"instances": [1]}, "bytes are expected", id="numbers for bytes"),

@@ -144,8 +144,9 @@ def _flattened(value: Any) -> tuple[list[Any], list[int], set[type]]:
 
 
 def _whole(number: Any) -> Any:
-    """Clients send 1.0 for integers, and OVMS takes it; 1.5 stays what it is, and is refused."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+    """Clients send 1.0 for integers, and OVMS takes it; what is no exact integer is refused later."""
+    is_exact = isinstance(number, float) and number.is_integer() and abs(number) <= 1 << 53
+    return int(number) if is_exact else number
 
 
 def _strings(spec: Spec, shape: tuple[int, ...], values: list[Any]) -> NDArray[Any]:
