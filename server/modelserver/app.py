@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from modelserver import __version__, cpus, logs
 from modelserver.codec import image
 from modelserver.config import Configuration
+from modelserver.control import Control
 from modelserver.dataplane import DataPlane
 from modelserver.engine import Devices
 from modelserver.errors import ServerError
 from modelserver.front.access import AccessApp
+from modelserver.front.backend import Backend
 from modelserver.front.cors import CorsApp
 from modelserver.front.listen import HttpServer, bind
 from modelserver.front.rest import RestApp
@@ -126,8 +128,10 @@ class Server:
         self._health.warnings += warnings
         watch = Watch(settings.config_path, settings.poll_seconds)
         self._watcher = Watcher(self._registry, self._health, configuration, watch)
-        self._plane = DataPlane(self._registry, metrics, self._decode_images)
-        self._rpc = RpcServer(self._plane, self._health, self._limits, access_log=settings.access_log)
+        plane = DataPlane(self._registry, metrics, self._decode_images)
+        control = Control(self._registry, self._watcher, settings.model_control_mode)
+        self._backend = Backend(plane, self._health, self._limits, control)
+        self._rpc = RpcServer(self._backend, access_log=settings.access_log)
         self._fronts: list[HttpServer] = []
         self._status: HttpServer | None = None
         self._loading: asyncio.Task[None] | None = None
@@ -152,7 +156,7 @@ class Server:
         is_separate = settings.status_port not in (0, settings.rest_port)
         if settings.rest_port:
             shared = StatusApp(self._health, metrics=self._monitoring.enable, status=not is_separate)
-            rest = RestApp(self._plane, shared, self._health, self._limits)
+            rest = RestApp(self._backend, shared)
             guarded = AccessApp(CorsApp(rest, settings.cors), log=settings.access_log)
             sockets = bind(settings.rest_hosts, settings.rest_port)
             self._fronts.append(HttpServer(guarded, sockets, self._limits))

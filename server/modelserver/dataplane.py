@@ -13,7 +13,8 @@ from modelserver.engine import LoadedModel, Passage
 from modelserver.errors import InvalidRequest, NotFound, NotReady, Overloaded, ServerError
 from modelserver.journey import CURRENT
 from modelserver.metrics import Metrics, labels
-from modelserver.registry import Registry, Version
+from modelserver.registry import Registry
+from modelserver.served import Version
 from modelserver.tensors import Call, Request, Response, Spec, Tensor
 
 T = TypeVar("T")

@@ -5,6 +5,7 @@ ServerError
 │   └── TooLarge          413  RESOURCE_EXHAUSTED  the request is bigger than allowed
 ├── Unsupported           501  UNIMPLEMENTED       the API has it, this server does not
 ├── NotFound              404  NOT_FOUND           no such model or version
+├── Forbidden             403  PERMISSION_DENIED   an option of this server rules it out
 ├── NotReady              503  UNAVAILABLE         it exists but is not served (yet)
 ├── Overloaded            429  RESOURCE_EXHAUSTED  the queue in front of the model is full
 ├── DeadlineExceeded      504  DEADLINE_EXCEEDED   the caller's time ran out while waiting
@@ -12,7 +13,7 @@ ServerError
 ├── InferenceFailed       500  INTERNAL            OpenVINO failed on a valid request
 ├── ConfigError           400  INVALID_ARGUMENT    a configuration that cannot be followed
 │   └── UsageError                                 ... given on the command line
-└── LoadFailed            500  INTERNAL            a model could not be loaded
+└── LoadFailed            400  FAILED_PRECONDITION a model could not be loaded, by its own fault
     └── NoMemoryForSwap                            no room for the new next to the old
 """
 
@@ -63,6 +64,13 @@ class NotFound(ServerError):
     grpc = "NOT_FOUND"
 
 
+class Forbidden(ServerError):
+    """An option of this server rules it out."""
+
+    http = 403
+    grpc = "PERMISSION_DENIED"
+
+
 class NotReady(ServerError):
     """It exists, but is not served now."""
 
@@ -108,6 +116,9 @@ class UsageError(ConfigError):
 
 class LoadFailed(ServerError):
     """A model could not be read, compiled or warmed up."""
+
+    http = 400
+    grpc = "FAILED_PRECONDITION"
 
 
 class NoMemoryForSwap(LoadFailed):

@@ -7,7 +7,8 @@ from modelserver import __version__
 from modelserver.cpus import Machine
 from modelserver.engine import LoadedModel
 from modelserver.metrics import Metrics, labels
-from modelserver.registry import Model, Registry, Version
+from modelserver.registry import Registry
+from modelserver.served import Model, Version
 from modelserver.tuning import is_virtual
 
 SCHEMA_VERSION = 1
@@ -31,13 +32,17 @@ class Health:
         self._register_gauges()
 
     def is_ready(self) -> bool:
-        """Before the first time: every model answers. Afterwards: any does. Never while draining."""
+        """Before the first time: every model answers. Afterwards: any does. Never while draining.
+
+        Models that were unloaded by request are not waited for, be it all of them.
+        """
         if self.draining:
             return False
-        answering = [bool(model.available) for model in self._registry.models.values()]
+        models = self._registry.models.values()
+        answering = [bool(model.available) for model in models if not model.is_unloaded]
         if not self._was_ready:
             self._was_ready = bool(answering) and all(answering)
-        return self._was_ready and any(answering)
+        return self._was_ready and (any(answering) or (bool(models) and not answering))
 
     def metrics(self) -> bytes:
         """The page of GET /metrics."""

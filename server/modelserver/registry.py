@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from modelserver.engine import LoadedModel
 from modelserver.errors import ConfigError, LoadFailed, NotFound, NotReady
 from modelserver.loader import Loader
 from modelserver.repository import Storage, VersionFiles
+from modelserver.served import Model, Version, is_backing_off
 from modelserver.tuning import Neighbours, Plan, count_neighbours, plan
 
 T = TypeVar("T")
@@ -27,49 +27,6 @@ LOG = logging.getLogger(__name__)
 SETTLE_SECONDS = 0.3
 """Files that change within this time are still being copied."""
 MAX_BACKOFF_SECONDS = 60.0
-
-
-@dataclass(eq=False)
-class Version:
-    """One version of one model, through its states."""
-
-    model: str
-    number: int
-    state: str = "START"
-    is_wanted: bool = False
-    error: str | None = None
-    loaded: LoadedModel | None = None
-    key: object = None
-    """What `loaded` was made of; differs from what is wanted when there is work to do."""
-    plan: Plan | None = None
-    failed_key: object = None
-    failures: int = 0
-    retry_at: float = 0.0
-
-    @property
-    def serving(self) -> LoadedModel:
-        """The engine's model; raises NotReady while there is none."""
-        if self.loaded is None:
-            raise NotReady("Model with requested version is not loaded yet")
-        return self.loaded
-
-
-@dataclass(eq=False)
-class Model:
-    """One model of the configuration."""
-
-    settings: ModelSettings
-    versions: dict[int, Version] = field(default_factory=dict)
-    files: dict[int, VersionFiles] = field(default_factory=dict)
-    revision: str | None = None
-    error: str | None = None
-    scan_error: str | None = None
-    is_unreadable: bool = False
-
-    @property
-    def available(self) -> list[int]:
-        """Versions that answer, ascending."""
-        return sorted(number for number, version in self.versions.items() if version.loaded is not None)
 
 
 class Registry:
@@ -80,6 +37,8 @@ class Registry:
     ) -> None:
         self.models: dict[str, Model] = {}
         self.revision: str | None = None
+        self.changes = 0
+        """Versions that were loaded or retired so far."""
         self._storage = storage
         self._loader = loader
         self._machine = machine
@@ -89,9 +48,7 @@ class Registry:
 
     def find(self, name: str, number: int | None) -> Version:
         """The version that answers; raises NotFound or NotReady in OVMS's words."""
-        model = self.models.get(name)
-        if model is None:
-            raise NotFound("Model with requested name is not found")
+        model = self._known(name)
         if number is None:
             available = model.available
             if available:
@@ -108,14 +65,18 @@ class Registry:
 
     def states(self, name: str, number: int | None) -> list[Version]:
         """All versions of a model, or one, whatever their state; raises NotFound in OVMS's words."""
-        model = self.models.get(name)
-        if model is None:
-            raise NotFound("Model with requested name is not found")
+        model = self._known(name)
         if number is None:
             return [version for _, version in sorted(model.versions.items())]
         if number not in model.versions:
             raise NotFound("Model with requested version is not found")
         return [model.versions[number]]
+
+    def _known(self, name: str) -> Model:
+        model = self.models.get(name)
+        if model is None:
+            raise NotFound("Model with requested name is not found")
+        return model
 
     def served(self, name: str) -> list[int]:
         """The versions of a model that answer."""
@@ -128,7 +89,9 @@ class Registry:
         for name in self.models.keys() - wanted.keys():
             self._retire_model(self.models.pop(name))
         for name, settings in wanted.items():
-            self.models.setdefault(name, Model(settings)).settings = settings
+            model = self.models.setdefault(name, Model(settings))
+            if model.settings != settings:
+                model.settings, model.is_unloaded = settings, False
         await self.converge(configuration.revision, settle=False)
         self.revision = configuration.revision
 
@@ -141,6 +104,27 @@ class Registry:
             await self._converge_model(model, neighbours)
             if model.error is None:
                 model.revision = revision
+
+    async def load(self, name: str) -> None:
+        """Serve a configured model, again or as its files are now; LoadFailed tells what is wrong with it."""
+        model = self._known(name)
+        model.is_unloaded = False
+        model.forgive()
+        model.files = await self._look(model)
+        await self.converge(self.revision, scan=False)
+        if model.error is not None:
+            raise LoadFailed(f"Model {name} cannot be loaded: {model.error}")
+
+    async def unload(self, name: str) -> None:
+        """Serve a model no longer; what is inside finishes."""
+        model = self._known(name)
+        model.is_unloaded = True
+        self._retire_model(model)
+        await self.converge(self.revision, scan=False)
+
+    def failures(self) -> list[str]:
+        """What is wanted and cannot be loaded, and why."""
+        return [f"model {name} {text}" for name, model in self.models.items() for text in model.failures()]
 
     def is_retry_due(self) -> bool:
         """Whether a version that could not be loaded may be tried again now."""
@@ -184,14 +168,11 @@ class Registry:
 
     def _neighbours(self) -> Neighbours:
         """Everything that will be loaded when this pass is through."""
-        loads = [
-            (model.settings.wish, len(model.settings.policy.select(model.files)))
-            for model in self.models.values()
-        ]
+        loads = [(model.settings.wish, len(model.select(model.files))) for model in self.models.values()]
         return count_neighbours(loads, self._exclusive)
 
     async def _converge_model(self, model: Model, neighbours: Neighbours) -> None:
-        wanted = model.settings.policy.select(model.files)
+        wanted = model.select(model.files)
         for number in wanted - model.versions.keys():
             model.versions[number] = Version(model.settings.name, number)
         for number, version in model.versions.items():
@@ -200,20 +181,15 @@ class Registry:
         for number, version in model.versions.items():
             if number not in serving and version.loaded is not None:
                 self._retire(version)
-            elif not version.is_wanted and version.loaded is None:
+            elif not version.is_wanted and version.loaded is None and version.state != "UNLOADING":
                 version.state, version.error = "END", None
-        errors = [version.error for _, version in sorted(model.versions.items()) if version.is_wanted]
-        if missing := model.settings.policy.versions - model.files.keys():
-            errors.append(
-                f"version {min(missing)} of model_version_policy is not in {model.settings.base_path}"
-            )
-        model.error = model.scan_error or next(filter(None, errors), None)
+        model.error = model.why_not_as_wanted()
 
     async def _bring_up(self, model: Model, neighbours: Neighbours) -> set[int]:
         """Load what the policy selects; without those that fail it selects again from the others."""
         failed: set[int] = set()
         while True:
-            chosen = model.settings.policy.select(model.files.keys() - failed)
+            chosen = model.select(model.files.keys() - failed)
             broken = set()
             for number in sorted(chosen):
                 version = model.versions.setdefault(number, Version(model.settings.name, number))
@@ -240,7 +216,7 @@ class Registry:
         if version.loaded is not None and version.key == key:
             version.error, version.failures = None, 0
             return True
-        if _is_backing_off(version, key):
+        if is_backing_off(version, key):
             return version.loaded is not None
         return await self._load(version, files, model.settings, (wanted, key))
 
@@ -262,6 +238,7 @@ class Registry:
             return self._note_failure(version, key, repr(error))
         version.loaded, version.key, version.plan = new, key, wanted
         version.state, version.error, version.failures = "AVAILABLE", None, 0
+        self.changes += 1
         self._loader.announce(version)
         if old is not None:
             self._let_go(old)
@@ -276,7 +253,7 @@ class Registry:
 
     def _note_failure(self, version: Version, key: object, reason: str) -> bool:
         """Keep what is served; try again when something changes, or later and later."""
-        if _is_backing_off(version, key):
+        if is_backing_off(version, key):
             return version.loaded is not None
         version.failures = version.failures + 1 if version.failed_key == key else 1
         version.failed_key = key
@@ -297,6 +274,7 @@ class Registry:
         """No new requests from now on; those inside finish."""
         old, version.loaded, version.key = version.serving, None, None
         version.state = "UNLOADING"
+        self.changes += 1
         self._let_go(old, version)
 
     def _let_go(self, old: LoadedModel, version: Version | None = None) -> None:
@@ -317,11 +295,6 @@ class Registry:
         """False when a model of the same name has come back meanwhile, with metrics of its own."""
         model = self.models.get(version.model)
         return model is None or model.versions.get(version.number, version) is version
-
-
-def _is_backing_off(version: Version, key: object) -> bool:
-    """Whether just this was tried and failed, and its time to be tried again has not come."""
-    return version.failed_key == key and time.monotonic() < version.retry_at
 
 
 def _settled(

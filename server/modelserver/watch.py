@@ -1,20 +1,24 @@
 """Watches config.json every second and the model directories at the polling interval.
 
-One task does all of it in turn, so configuration changes and new versions never race.
+All passes, those asked for from outside included, take turns: configuration changes and new versions
+never race.
 """
 
 import asyncio
 import logging
 import os
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from modelserver.config import Configuration, read_configuration
-from modelserver.errors import ConfigError
+from modelserver.errors import ConfigError, LoadFailed
 from modelserver.health import Health
 from modelserver.registry import Registry
 
+T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
 
@@ -43,6 +47,8 @@ class Watcher:
         self._watch = watch
         self._signature: Signature = _NEVER_SEEN
         self._polled = time.monotonic()
+        self._turn = asyncio.Lock()
+        self._asked: set[asyncio.Task[object]] = set()
 
     @property
     def poll_seconds(self) -> float:
@@ -52,14 +58,47 @@ class Watcher:
 
     async def load_first(self) -> None:
         """The first pass."""
-        await self._registry.apply(self._configuration)
+        async with self._turn:
+            await self._registry.apply(self._configuration)
+
+    async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do this between the passes, to its end even when whoever asked has gone meanwhile."""
+
+        async def taken() -> T:
+            async with self._turn:
+                return await work()
+
+        task = asyncio.get_running_loop().create_task(taken())
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+        return await asyncio.shield(task)
+
+    async def reload(self) -> bool:
+        """Look at config.json and all files now; True when anything was to be done.
+
+        Raises ConfigError for the file, LoadFailed for models; everything else serves on or anew.
+        """
+        return await self.in_turn(self._reload)
+
+    async def _reload(self) -> bool:
+        before, signature = self._registry.changes, self._look_at_config()
+        for model in self._registry.models.values():
+            model.forgive()
+        is_new = await self._follow_config()
+        self._signature = signature
+        if not is_new:
+            await self._registry.converge(self._configuration.revision)
+        if failures := self._registry.failures():
+            raise LoadFailed(f"Reloading models versions failed: {'; '.join(failures)}")
+        return is_new or self._registry.changes != before
 
     async def run(self) -> None:
         """Every further pass, until cancelled."""
         while True:
             await asyncio.sleep(min(TICK_SECONDS, self.poll_seconds or TICK_SECONDS))
             try:
-                await self._tick()
+                async with self._turn:
+                    await self._tick()
                 self._health.watch_error = None
             except Exception as error:
                 # Whatever it was, the models that serve go on serving and the next tick tries again.
@@ -69,7 +108,10 @@ class Watcher:
     async def _tick(self) -> None:
         signature = self._look_at_config()
         if signature != self._signature:
-            await self._reload()
+            try:
+                await self._follow_config()
+            except ConfigError as error:
+                LOG.error("%s; what was served is served on", error)  # noqa: TRY400 - the message is all
             self._signature = signature
         is_due = self.poll_seconds and time.monotonic() - self._polled >= self.poll_seconds
         if is_due or self._registry.is_retry_due():
@@ -87,19 +129,20 @@ class Watcher:
             return None
         return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
-    async def _reload(self) -> None:
+    async def _follow_config(self) -> bool:
+        """True when config.json says something new; raises ConfigError when it cannot be followed."""
         if self._watch.config_path is None:
-            return
+            return False
         try:
             configuration = read_configuration(self._watch.config_path)
         except ConfigError as error:
             self._health.config_error = str(error)
-            LOG.error("%s; what was served is served on", error)  # noqa: TRY400 - the message is all
-            return
+            raise
         self._health.config_error = None
         if configuration == self._configuration:
-            return
+            return False
         names = ", ".join(model.name for model in configuration.models)
         LOG.info("the configuration changed (revision %s); models: %s", configuration.revision, names)
         await self._registry.apply(configuration)
         self._configuration = configuration
+        return True

@@ -1,4 +1,4 @@
-"""The REST routes that may cost a millisecond: metadata, model readiness, configuration, the OpenAPI page."""
+"""The REST routes that may cost a millisecond: metadata, model readiness, management, the OpenAPI page."""
 
 import re
 from typing import Any
@@ -13,14 +13,17 @@ from modelserver import __version__
 from modelserver.dataplane import DataPlane
 from modelserver.errors import NotFound, NotReady, ServerError
 from modelserver.front import openapi
-from modelserver.front.tfs_rest import add_tfs_routes, statuses
+from modelserver.front.backend import Backend
+from modelserver.front.reload import add_reload_routes
+from modelserver.front.tfs_rest import add_tfs_routes
 from modelserver.tensors import Call, Spec, parse_version
 
 EXTENSIONS = ("binary_tensor_data",)
 
 
-def build_cold_app(plane: DataPlane) -> FastAPI:
-    """Metadata, model readiness, configuration: the routes that may cost a millisecond."""
+def build_cold_app(backend: Backend) -> FastAPI:
+    """Metadata, model readiness, management: the routes that may cost a millisecond."""
+    plane = backend.plane
     # The document is ours: most of what it describes never passes FastAPI.
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     _add_error_handlers(app)
@@ -38,14 +41,6 @@ def build_cold_app(plane: DataPlane) -> FastAPI:
     async def server_metadata() -> dict[str, Any]:
         return {"name": "OpenVINO ModelServer", "version": __version__, "extensions": list(EXTENSIONS)}
 
-    @app.get("/v1/config")
-    @app.get("/v1/config/", include_in_schema=False)
-    async def configuration() -> dict[str, Any]:
-        return {
-            name: {"model_version_status": statuses(plane.registry.states(name, None))}
-            for name in plane.registry.models
-        }
-
     # Every method: only the path's end tells whether there is anything to refuse a method for.
     @app.api_route(
         "/v2/models/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -53,6 +48,7 @@ def build_cold_app(plane: DataPlane) -> FastAPI:
     async def model(request: HttpRequest) -> JSONResponse:
         return _answer_model(plane, request.method, request.scope["raw_path"].decode("latin-1"))
 
+    add_reload_routes(app, plane, backend.control)
     add_tfs_routes(app, plane)
     return app
 

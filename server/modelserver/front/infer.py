@@ -12,11 +12,9 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import unquote
 
-from modelserver.dataplane import DataPlane
 from modelserver.errors import ServerError
 from modelserver.front.asgi import JSON, Receive, Scope, Send, disconnected, read_body, respond, respond_error
-from modelserver.front.status import Health
-from modelserver.limits import LiveLimits
+from modelserver.front.backend import Backend
 from modelserver.tensors import Call, Request, Response, Spec, parse_version
 
 LOG = logging.getLogger(__name__)
@@ -58,13 +56,11 @@ class Route:
 class InferApp:
     """All hot routes."""
 
-    def __init__(
-        self, routes: tuple[Route, ...], plane: DataPlane, health: Health, limits: LiveLimits
-    ) -> None:
+    def __init__(self, routes: tuple[Route, ...], backend: Backend) -> None:
         self._routes = routes
-        self._plane = plane
-        self._health = health
-        self._limits = limits
+        self._plane = backend.plane
+        self._health = backend.health
+        self._limits = backend.limits
 
     def find(self, path: bytes) -> tuple[Route, re.Match[bytes]] | None:
         """The route of this path, if it is one of inference."""

@@ -1,12 +1,11 @@
 """The REST front: inference as bare ASGI, FastAPI for everything that is not hot."""
 
-from modelserver.dataplane import DataPlane
 from modelserver.front import tfs_rest, v2_rest
 from modelserver.front.asgi import Receive, Scope, Send
+from modelserver.front.backend import Backend
 from modelserver.front.cold import build_cold_app
 from modelserver.front.infer import InferApp
-from modelserver.front.status import Health, StatusApp
-from modelserver.limits import LiveLimits
+from modelserver.front.status import StatusApp
 
 ROUTES = (v2_rest.ROUTE, *tfs_rest.ROUTES)
 
@@ -14,10 +13,10 @@ ROUTES = (v2_rest.ROUTE, *tfs_rest.ROUTES)
 class RestApp:
     """Picks the hot routes by their raw path and leaves the rest to FastAPI."""
 
-    def __init__(self, plane: DataPlane, status: StatusApp, health: Health, limits: LiveLimits) -> None:
+    def __init__(self, backend: Backend, status: StatusApp) -> None:
         self._status = status
-        self._infer = InferApp(ROUTES, plane, health, limits)
-        self._cold = build_cold_app(plane)
+        self._infer = InferApp(ROUTES, backend)
+        self._cold = build_cold_app(backend)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""

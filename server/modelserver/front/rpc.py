@@ -3,14 +3,12 @@
 import grpc
 
 from modelserver import proto
-from modelserver.dataplane import DataPlane
 from modelserver.front.access import AccessInterceptor
+from modelserver.front.backend import Backend
 from modelserver.front.listen import BindFailed
 from modelserver.front.services import Stopping, add_services
-from modelserver.front.status import Health
 from modelserver.front.tfs_rpc import ModelService, PredictionService
 from modelserver.front.v2_rpc import V2Service
-from modelserver.limits import LiveLimits
 from modelserver.proto import tfs
 
 MAX_MESSAGE_BYTES = (1 << 31) - 1
@@ -20,12 +18,8 @@ MAX_MESSAGE_BYTES = (1 << 31) - 1
 class RpcServer:
     """The gRPC front."""
 
-    def __init__(
-        self, plane: DataPlane, health: Health, limits: LiveLimits, *, access_log: bool = False
-    ) -> None:
-        self._plane = plane
-        self._health = health
-        self._limits = limits
+    def __init__(self, backend: Backend, *, access_log: bool = False) -> None:
+        self._backend = backend
         self._stopping = Stopping()
         self._interceptors = [AccessInterceptor()] if access_log else []
         self._server: grpc.aio.Server | None = None
@@ -33,8 +27,9 @@ class RpcServer:
     async def start(self, addresses: list[str], arguments: tuple[tuple[str, int | str], ...]) -> None:
         """Answer from now on; BindFailed when an address is taken."""
         # What config.json allows more than at the start, gRPC's own limit refuses on.
+        allowed = self._backend.limits.now.max_request_bytes
         options = (
-            ("grpc.max_receive_message_length", min(self._limits.now.max_request_bytes, MAX_MESSAGE_BYTES)),
+            ("grpc.max_receive_message_length", min(allowed, MAX_MESSAGE_BYTES)),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
             *arguments,
@@ -52,15 +47,16 @@ class RpcServer:
         self._server = server
 
     def _add_services(self, server: grpc.aio.Server) -> None:
+        backend = self._backend
         services = {
-            proto.SERVICE: V2Service(self._plane, self._health, self._stopping, self._limits).handlers(),
-            tfs.PREDICTION_SERVICE: PredictionService(self._plane, self._limits).handlers(),
-            tfs.MODEL_SERVICE: ModelService(self._plane, None).handlers(),
+            proto.SERVICE: V2Service(backend, self._stopping).handlers(),
+            tfs.PREDICTION_SERVICE: PredictionService(backend.plane, backend.limits).handlers(),
+            tfs.MODEL_SERVICE: ModelService(backend.plane, backend.control.reload).handlers(),
         }
         server.add_generic_rpc_handlers(
             tuple(grpc.method_handlers_generic_handler(*service) for service in services.items())
         )
-        add_services(server, self._plane, self._health, self._stopping)
+        add_services(server, backend.plane, backend.health, self._stopping)
 
     async def stop(self, grace: float) -> None:
         """Send GOAWAY, finish what is in flight, at most for `grace` seconds."""

@@ -16,7 +16,7 @@ from modelserver.dataplane import DataPlane
 from modelserver.errors import InvalidRequest, NotFound, Unsupported
 from modelserver.front.asgi import JSON
 from modelserver.front.infer import Answer, Exchange, Route
-from modelserver.registry import Version
+from modelserver.served import Version
 from modelserver.tensors import Call, Request, Response, Spec, parse_version
 
 API = "TensorFlowServing"

@@ -15,7 +15,7 @@ from modelserver.proto import tfs
 from modelserver.tensors import Call, Spec
 
 API = "TensorFlowServing"
-Reload = Callable[[], Awaitable[None]]
+Reload = Callable[[], Awaitable[object]]
 
 
 class PredictionService:
@@ -57,7 +57,7 @@ class PredictionService:
 class ModelService:
     """tensorflow.serving.ModelService."""
 
-    def __init__(self, plane: DataPlane, reload: Reload | None) -> None:
+    def __init__(self, plane: DataPlane, reload: Reload) -> None:
         self._plane = plane
         self._reload = reload
 
@@ -78,8 +78,7 @@ class ModelService:
 
     async def _reload_config(self, _request: Any, _context: Context) -> Any:
         """The request's own configuration is not looked at, as in OVMS: config.json is the only one."""
-        if self._reload is not None:
-            await self._reload()
+        await self._reload()
         answer = tfs.ReloadConfigResponse()
         answer.status.error_code = "OK"
         return answer

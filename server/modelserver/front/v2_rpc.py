@@ -7,23 +7,21 @@ import grpc
 
 from modelserver import __version__, proto
 from modelserver.codec import v2_proto
-from modelserver.dataplane import DataPlane
 from modelserver.errors import ServerError
+from modelserver.front.backend import Backend
 from modelserver.front.calls import Context, deadline, unary
 from modelserver.front.services import Stopping
-from modelserver.front.status import Health
-from modelserver.limits import LiveLimits
 from modelserver.tensors import Call, Spec, parse_version
 
 
 class V2Service:
     """inference.GRPCInferenceService."""
 
-    def __init__(self, plane: DataPlane, health: Health, stopping: Stopping, limits: LiveLimits) -> None:
-        self._plane = plane
-        self._health = health
+    def __init__(self, backend: Backend, stopping: Stopping) -> None:
+        self._plane = backend.plane
+        self._health = backend.health
+        self._limits = backend.limits
         self._stopping = stopping
-        self._limits = limits
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """All methods by name."""

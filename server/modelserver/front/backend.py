@@ -1,0 +1,18 @@
+"""What stands behind the fronts: the one thing the composition root hands to them."""
+
+from dataclasses import dataclass
+
+from modelserver.control import Control
+from modelserver.dataplane import DataPlane
+from modelserver.front.status import Health
+from modelserver.limits import LiveLimits
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Everything a front may ask."""
+
+    plane: DataPlane
+    health: Health
+    limits: LiveLimits
+    control: Control
