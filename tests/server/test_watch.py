@@ -7,6 +7,7 @@ from modelserver.config import read_configuration
 from modelserver.cpus import read_machine
 from modelserver.engine import Devices
 from modelserver.health import Health
+from modelserver.limits import Limits, LiveLimits
 from modelserver.loader import Loader
 from modelserver.metrics import Metrics
 from modelserver.registry import Registry
@@ -21,7 +22,7 @@ async def test_a_file_that_changes_between_its_first_reading_and_the_watch_is_no
     configuration = read_configuration(path)
     config_of(path, ["dummy"], revision="r2")
     metrics = Metrics()
-    loader = Loader(Devices(None), metrics, None, lambda: None)
+    loader = Loader(Devices(None), metrics, LiveLimits(Limits()), lambda: None)
     registry = Registry(LocalStorage(), loader, read_machine, None)
     watcher = Watcher(registry, Health(registry, metrics, read_machine, 1), configuration, Watch(path, 0.1))
     await watcher.load_first()
