@@ -343,6 +343,8 @@ def test_limits_change_without_a_restart_and_fall_back_to_the_command_line(repos
         wait_until(lambda: 429 in codes(server), 60, "a full queue")
         apply("r3", request_timeout_seconds=0.001)
         wait_until(lambda: 504 in codes(server), 60, "a request that waited too long")
-        apply("r4")
+        apply("r4", max_request_bytes=1024)
+        assert codes(server) == {413}
+        apply("r5")
         assert codes(server) == {200}
         assert server.process.pid == pid

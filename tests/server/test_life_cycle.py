@@ -179,7 +179,25 @@ def test_a_taken_port_ends_the_process_with_1_naming_it(repository):
         (["--model_path", "{broken}"], "model.xml"),
         (["--model_path", "{dummy}", "--target_device", "GPU"], "Device GPU is not available"),
         (["--model_path", "{dummy}", "--target_device", "AUTO:GPU,CPU"], "has CPU"),
-        (["--model_path", "{dummy}", "--plugin_config", '{"NOT_A_PROPERTY": "1"}'], "NOT_A_PROPERTY"),
+        (
+            ["--model_path", "{dummy}", "--plugin_config", '{"NOT_A_PROPERTY": "1"}'],
+            "Plugin config contains unsupported keys: NotFound: Unsupported property NOT_A_PROPERTY",
+        ),
+        (
+            ["--model_path", "{dummy}", "--target_device", "AUTO:CPU", "--plugin_config", '{"NO_SUCH": "1"}'],
+            "Plugin config contains unsupported keys: NO_SUCH for AUTO:CPU",
+        ),
+        (
+            [
+                "--model_path",
+                "{dummy}",
+                "--target_device",
+                "HETERO:CPU",
+                "--plugin_config",
+                '{"DEVICE_PROPERTIES": {"CPU": {"NO_SUCH": "1"}}}',
+            ],
+            "Plugin config contains unsupported keys: NO_SUCH for HETERO:CPU",
+        ),
         (["--model_path", "{dummy}", "--shape", "(a,b)"], "dimension"),
         (["--model_path", "{dummy}", "--layout", "NHWC:NCHW"], "model.xml"),
     ],

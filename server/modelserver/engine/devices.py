@@ -1,12 +1,20 @@
 """Which devices exist, and a refusal when the one asked for does not: never a silent fallback."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import openvino as ov
 
 from modelserver.engine.reason import reason
 from modelserver.errors import LoadFailed
-from modelserver.tuning import families
+from modelserver.tuning import families, is_virtual
+
+# Taken by OpenVINO's core itself, so that no device lists them.
+_OF_THE_CORE = frozenset({
+    "ALLOW_AUTO_BATCHING", "AUTO_BATCH_TIMEOUT", "CACHE_DIR", "CACHE_MODE", "DEVICE_PROPERTIES",
+    "ENABLE_MMAP",
+})  # fmt: skip
 
 
 class Devices:
@@ -43,3 +51,20 @@ class Devices:
                 f"Device {device} is not available: {', '.join(missing)} not found on this machine,"
                 f" which has {', '.join(self.names) or 'none'}. Check the image, device files and driver."
             )
+
+    def require_properties(self, device: str, properties: Mapping[str, Any]) -> None:
+        """Raise LoadFailed for a property that nobody behind a virtual device knows: it would be dropped."""
+        if not is_virtual(device):
+            return
+        behind = families(device) or self.names
+        known = self._known(device.partition(":")[0]).union(*map(self._known, behind))
+        unknown = properties.keys() - known
+        for name, settings in properties.get("DEVICE_PROPERTIES", {}).items():
+            unknown |= settings.keys() - self._known(name)
+        if unknown:
+            raise LoadFailed(
+                f"Plugin config contains unsupported keys: {', '.join(sorted(unknown))} for {device}"
+            )
+
+    def _known(self, device: str) -> frozenset[str]:
+        return _OF_THE_CORE | frozenset(self.core.get_property(device, "SUPPORTED_PROPERTIES"))

@@ -24,11 +24,14 @@ def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Nam
     """Runs in a thread of its own; raises LoadFailed with OpenVINO's reason."""
     devices.require(plan.device)
     try:
+        devices.require_properties(plan.device, plan.properties)
         shaping = names.translate(shaping)
         network = shape_model(_read(devices.core, model), shaping)
         compiled = devices.core.compile_model(network, plan.device, dict(plan.properties))
     except (RuntimeError, TypeError, ValueError) as error:
-        raise LoadFailed(f"{model.name}: {reason(error)}") from error
+        told = reason(error)
+        unsupported = "Plugin config contains unsupported keys: " if "Unsupported property" in told else ""
+        raise LoadFailed(f"{model.name}: {unsupported}{told}") from error
     specs = names.rename(*_specs(compiled, network, shaping))
     loaded = LoadedModel(compiled, specs, _effect(compiled, plan))
     try:
