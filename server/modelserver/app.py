@@ -177,6 +177,7 @@ class Server:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(hurry.wait(), self._settings.drain_seconds)
             self._loading.cancel()
+        self._watcher.stop()
         limit = self._limits.now.request_timeout_seconds
         grace = GRACE_SECONDS if limit is None else limit + MARGIN_SECONDS
         end = asyncio.get_running_loop().time() + grace

@@ -49,7 +49,7 @@ class Registry:
     def find(self, name: str, number: int | None) -> Version:
         """The version that answers; raises NotFound or NotReady in OVMS's words."""
         model = self._known(name)
-        if number is None:
+        if number is None or model.is_unloaded:
             available = model.available
             if available:
                 return model.versions[available[-1]]

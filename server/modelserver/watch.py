@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from modelserver.config import Configuration, read_configuration
-from modelserver.errors import ConfigError, LoadFailed
+from modelserver.errors import ConfigError, LoadFailed, NotReady
 from modelserver.health import Health
 from modelserver.registry import Registry
 
@@ -47,6 +47,7 @@ class Watcher:
         self._watch = watch
         self._signature: Signature = _NEVER_SEEN
         self._polled = time.monotonic()
+        self._begun = asyncio.Event()
         self._turn = asyncio.Lock()
         self._asked: set[asyncio.Task[object]] = set()
 
@@ -56,22 +57,42 @@ class Watcher:
         told = self._configuration.poll_seconds
         return self._watch.poll_seconds if told is None else told
 
+    @property
+    def _is_file_watched(self) -> bool:
+        """Not when the command line switches polling off, as in OVMS; config.json can switch it on again."""
+        return self._watch.poll_seconds > 0 or self.poll_seconds > 0
+
     async def load_first(self) -> None:
         """The first pass."""
         async with self._turn:
             await self._registry.apply(self._configuration)
+        self._begun.set()
 
     async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do this between the passes, to its end even when whoever asked has gone meanwhile."""
+        """Do this between the passes, to its end even when whoever asked has gone meanwhile.
+
+        Before the first pass there is nothing to change: it is waited for.
+        """
 
         async def taken() -> T:
+            await self._begun.wait()
             async with self._turn:
                 return await work()
 
         task = asyncio.get_running_loop().create_task(taken())
         self._asked.add(task)
         task.add_done_callback(self._asked.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise NotReady("The server is stopping") from None
+            raise
+
+    def stop(self) -> None:
+        """A stopping server changes nothing any more."""
+        for task in self._asked:
+            task.cancel()
 
     async def reload(self) -> bool:
         """Look at config.json and all files now; True when anything was to be done.
@@ -107,7 +128,7 @@ class Watcher:
 
     async def _tick(self) -> None:
         signature = self._look_at_config()
-        if signature != self._signature:
+        if self._is_file_watched and signature != self._signature:
             try:
                 await self._follow_config()
             except ConfigError as error:

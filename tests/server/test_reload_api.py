@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 from modelserver.proto import tfs
 from tests.server.test_hot_changes import Load
 from tests.support import models
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, wait_until
 
 NEVER = ("--file_system_poll_wait_seconds", "0")
 
@@ -58,6 +59,29 @@ def test_nothing_new_is_200_with_the_document_of_v1_config(served):
     code, told = reload(served.server)
     assert (code, told) == (200, {"dummy": {"1": "AVAILABLE"}})
     assert versions(json.loads(served.server.get("/v1/config")[1])) == told
+
+
+def test_the_document_is_laid_out_as_ovms_does(served):
+    assert served.server.get("/v1/config")[1].decode() == (
+        '{\n"dummy" : \n{\n "model_version_status": [\n  {\n   "version": "1",\n   "state": "AVAILABLE",\n'
+        '   "status": {\n    "error_code": "OK",\n    "error_message": "OK"\n   }\n  }\n ]\n}\n}'
+    )
+
+
+def test_without_polling_a_changed_file_waits_to_be_asked_for(served):
+    served.configure(dummy=served.base, second=served.base)
+    begun = time.monotonic()
+    # Three times as long as a watched file would take.
+    wait_until(lambda: time.monotonic() - begun > 3, 30, "three seconds")
+    assert served.server.get("/v2/models/second")[0] == 404
+    assert reload(served.server)[0] == 201
+
+
+def test_a_reload_that_comes_before_the_first_models_waits_for_them(repository):
+    slow = ("--model_name", "slow", "--model_path", str(repository / "slow"))
+    with ServerProcess(*slow, grpc=False) as server:
+        wait_until(lambda: server.answers("/v2/health/live"), 60, "liveness")
+        assert reload(server) == (200, {"slow": {"1": "AVAILABLE"}})
 
 
 def test_a_new_version_is_served_when_the_answer_comes_although_polling_is_off(served):
