@@ -234,9 +234,8 @@ def _obey_nireq(draft: _Draft, nireq: int) -> None:
     if nireq > MAX_NIREQ:
         raise ConfigError("Nireq parameter too high")
     draft.nireq = _positive(nireq, "nireq")
-    explicit = draft.wish.streams is not None or "NUM_STREAMS" in translate(draft.wish.plugin_config)
     if isinstance(draft.streams, int) and nireq < draft.streams:
-        if explicit:
+        if isinstance(_wished_streams(draft.wish), int):
             raise ConfigError(
                 f"nireq {nireq} is below streams {draft.streams}: streams without a request would idle;"
                 f" set nireq to {draft.streams} or more"
@@ -248,6 +247,11 @@ def _obey_nireq(draft: _Draft, nireq: int) -> None:
     elif draft.hint == "THROUGHPUT" and nireq < draft.cores:
         draft.warnings.append(f"nireq {nireq} caps the streams that THROUGHPUT would choose")
         draft.config.setdefault("PERFORMANCE_HINT_NUM_REQUESTS", nireq)
+
+
+def _wished_streams(wish: Wish) -> int | str | None:
+    """AUTO and NUMA are answered by the machine, a number is the user's own."""
+    return wish.streams if wish.streams is not None else translate(wish.plugin_config).get("NUM_STREAMS")
 
 
 def _choose_pinning(draft: _Draft, machine: Machine, neighbours: Neighbours) -> tuple[bool, str]:

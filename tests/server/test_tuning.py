@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from modelserver.cpus import Machine
 from modelserver.errors import ConfigError
 from modelserver.legacy import LEGACY_NAMES, translate
-from modelserver.tuning import HINTS, Neighbours, Wish, families, plan
+from modelserver.tuning import HINTS, Neighbours, Wish, check, families, plan
 
 
 def machine(cores=4, online=8, quota=None, nodes=1):
@@ -230,6 +230,25 @@ def test_laws_hold_for_every_wish_on_every_machine(wish, on, beside):
         assert beside.loaded == 1
         assert beside.exclusive_cpus == len(on.affinity) < on.online
     assert plan(wish, on, beside) == made
+
+
+STREAMS = st.none() | st.integers(1, 64) | st.sampled_from(["AUTO", "NUMA"])
+NIREQS = st.none() | st.integers(1, 200000)
+ANY_WISHES = st.builds(
+    Wish, hint=st.none() | st.sampled_from(HINTS), streams=STREAMS, nireq=NIREQS
+) | st.builds(Wish, nireq=NIREQS, plugin_config=LEGACY)
+
+
+@given(ANY_WISHES, MACHINES, NEIGHBOURS)
+def test_what_is_refused_is_refused_on_every_machine_and_nothing_else_is(wish, on, beside):
+    try:
+        check(wish)
+    except ConfigError as error:
+        with pytest.raises(ConfigError) as refusal:
+            plan(wish, on, beside)
+        assert str(refusal.value) == str(error)
+    else:
+        plan(wish, on, beside)
 
 
 @given(st.integers(2, 500), MACHINES)
