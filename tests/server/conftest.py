@@ -4,9 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from tests.support import models
 from tests.support.server_process import ServerProcess
+
+settings.register_profile("server", deadline=None)  # a busy machine is no bug
+settings.load_profile("server")
 
 
 @pytest.fixture(scope="session")

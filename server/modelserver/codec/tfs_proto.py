@@ -6,6 +6,7 @@ whatever looks different is left to protobuf. An answer is written the same way.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from math import prod
 from typing import Any
@@ -23,7 +24,9 @@ from modelserver.tensors import NUMPY, Request, Response, Tensor
 _INPUT, _NAME, _TENSOR, _CONTENT = 2 << 3 | 2, 1 << 3 | 2, 2 << 3 | 2, 4 << 3 | 2
 CUT_BYTES = 16384
 """Below this, looking for the content costs more than the copy that protobuf makes of it."""
-_OUTPUT = bytes([1 << 3 | 2])
+_OUTPUT_TAG, _NAME_TAG = bytes([1 << 3 | 2]), bytes([_NAME])
+_TENSOR_TAG, _CONTENT_TAG = bytes([_TENSOR]), bytes([_CONTENT])
+_NOTHING: binary.Buffer = b""
 _BY_NUMBER = {tfs.DATA_TYPES[name].number: datatype for datatype, (name, _) in DATATYPES.items()}
 
 
@@ -131,26 +134,38 @@ def _decode_values(item: _Input, datatype: str, shape: tuple[int, ...]) -> NDArr
 
 def encode(response: Response) -> bytes:
     """A serialized PredictResponse with the outputs as content: one copy, by the join."""
-    head = tfs.PredictResponse()
-    head.model_spec.name = response.model
-    head.model_spec.version.value = response.version
-    head.model_spec.signature_name = SIGNATURE
-    parts: list[binary.Buffer] = [head.SerializeToString()]
+    parts: list[binary.Buffer] = [_encode_spec(response.model, response.version)]
     for tensor in response.outputs:
         parts += _encode_output(tensor)
     return b"".join(parts)
 
 
-def _encode_output(tensor: Tensor) -> list[binary.Buffer]:
-    described = tfs.TensorProto(dtype=tfs.DATA_TYPES[DATATYPES[tensor.datatype][0]].number)
-    for size in tensor.data.shape:
+@lru_cache(256)
+def _encode_spec(model: str, version: int) -> bytes:
+    """Who answered: the same for every answer of a version."""
+    head = tfs.PredictResponse()
+    head.model_spec.name, head.model_spec.version.value = model, version
+    head.model_spec.signature_name = SIGNATURE
+    return bytes(head.SerializeToString())
+
+
+@lru_cache(1024)
+def _encode_type(datatype: str, shape: tuple[int, ...]) -> bytes:
+    """A TensorProto without its values."""
+    described = tfs.TensorProto(dtype=tfs.DATA_TYPES[DATATYPES[datatype][0]].number)
+    described.tensor_shape.SetInParent()
+    for size in shape:
         described.tensor_shape.dim.add(size=size)
-    content: binary.Buffer = b""
+    return bytes(described.SerializeToString())
+
+
+def _encode_output(tensor: Tensor) -> list[binary.Buffer]:
+    head, content = _encode_type(tensor.datatype, tensor.data.shape), _NOTHING
     if tensor.datatype == "BYTES":
-        described.string_val.extend(tensor.data.ravel().tolist())
+        head += tfs.TensorProto(string_val=tensor.data.ravel().tolist()).SerializeToString()
     else:
         content = binary.encode(tensor.datatype, tensor.data)
-    head = described.SerializeToString() + bytes([_CONTENT]) + wire.encode_varint(len(content))
+        head += _CONTENT_TAG + wire.encode_varint(len(content))
     name, size = tensor.name.encode(), wire.encode_varint(len(head) + len(content))
-    entry = bytes([_NAME]) + wire.encode_varint(len(name)) + name + bytes([_TENSOR]) + size + head
-    return [_OUTPUT, wire.encode_varint(len(entry) + len(content)), entry, content]
+    entry = _NAME_TAG + wire.encode_varint(len(name)) + name + _TENSOR_TAG + size + head
+    return [_OUTPUT_TAG, wire.encode_varint(len(entry) + len(content)), entry, content]
