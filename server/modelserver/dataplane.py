@@ -56,6 +56,7 @@ class DataPlane:
     ) -> T:
         loaded = version.serving
         with loaded.enter():
+            loaded.require_place()
             request = decode(loaded.inputs)
             arrays = [await self._input(tensor, spec) for tensor, spec in _paired(request, loaded)]
             chosen = _chosen_outputs(request, loaded)

@@ -225,11 +225,15 @@ class LoadedModel:
         if self._loop is not None and self.active:
             self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
 
-    async def _wait_for_slot(self, passage: Passage) -> _Slot:
-        if len(self._queue) >= self.queue_limit:
+    def require_place(self) -> None:
+        """Raises Overloaded when a request could not even wait: then nothing needs to be made ready for it."""
+        if not self._free and len(self._queue) >= self.queue_limit:
             raise Overloaded(
                 f"{len(self._queue)} requests are waiting for this model already; try again later"
             )
+
+    async def _wait_for_slot(self, passage: Passage) -> _Slot:
+        self.require_place()
         place: asyncio.Future[_Slot] = asyncio.get_running_loop().create_future()
         watcher = _cancel_when_gone(place, passage)
         self._queue.append(place)
