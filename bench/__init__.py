@@ -1,0 +1,1 @@
+"""Measurements that can be repeated: speed against peers, encodings, endurance."""
