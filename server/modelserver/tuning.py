@@ -81,7 +81,7 @@ def plan(wish: Wish, machine: Machine, neighbours: Neighbours) -> Plan:
     """Every rule of the table, in order; raises ConfigError naming what contradicts what."""
     config = translate(wish.plugin_config)
     _refuse_contradictions(wish, config)
-    draft = _Draft(wish, config, _share(config, machine, neighbours), machine.numa_nodes)
+    draft = _Draft(wish, config, _share(wish, config, machine, neighbours), machine.numa_nodes)
     _choose_streams(draft)
     _choose_requests(draft)
     pinning, reason = _choose_pinning(draft, machine, neighbours)
@@ -164,11 +164,11 @@ def _written(raw: Mapping[str, Any], config: Mapping[str, Any], name: str) -> st
     return next(key for key in raw if name in translate({key: raw[key]}))
 
 
-def _share(config: Mapping[str, Any], machine: Machine, neighbours: Neighbours) -> int:
+def _share(wish: Wish, config: Mapping[str, Any], machine: Machine, neighbours: Neighbours) -> int:
     """Threads for this model: its own, or its part of what there is."""
     if "INFERENCE_NUM_THREADS" in config:
         return _positive(config["INFERENCE_NUM_THREADS"], "INFERENCE_NUM_THREADS")
-    if "NUM_STREAMS" in config:
+    if wish.streams is not None or "NUM_STREAMS" in config:
         return machine.threads
     return max(1, machine.threads // max(1, neighbours.sharing))
 
