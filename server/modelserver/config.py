@@ -106,8 +106,10 @@ def _refuse_unknown_top_keys(raw: Mapping[str, Any]) -> None:
 
 def _server(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     server = raw.get("server", {})
-    if not isinstance(server, dict) or server.keys() - set(_SERVER_KEYS):
-        raise ConfigError(f"server: an object with no other keys than {', '.join(_SERVER_KEYS)} is expected")
+    if not isinstance(server, dict):
+        raise ConfigError("server: an object is expected")
+    if unknown := sorted(server.keys() - set(_SERVER_KEYS)):
+        raise ConfigError(f"server: unknown key {', '.join(unknown)}; known are {', '.join(_SERVER_KEYS)}")
     return server
 
 

@@ -46,7 +46,7 @@ def parse_policy(raw: object) -> Policy:
     if not isinstance(raw, Mapping) or len(raw) != 1:
         raise ConfigError(f"Model version policy is in wrong format: {raw}")
     match raw:
-        case {"latest": {"num_versions": int(count)}} if count >= 1:
+        case {"latest": {"num_versions": int(count)}} if _are_versions([count]):
             return Policy(latest=count)
         case {"specific": {"versions": [*numbers]}} if numbers and _are_versions(numbers):
             return Policy(versions=frozenset(numbers))
@@ -58,7 +58,7 @@ def parse_policy(raw: object) -> Policy:
 
 
 def _are_versions(numbers: list[object]) -> bool:
-    return all(isinstance(n, int) and n > 0 for n in numbers)
+    return all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in numbers)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,14 @@ def test_every_key_of_the_contract_is_read():
     assert (read.shaping.batch_size, read.shaping.shape) == ("2", {"x": "(1,2)"})
 
 
+def test_limits_in_the_file_are_read_where_they_are_given():
+    server = {"queue_size": 0, "request_timeout_seconds": 0, "max_request_bytes": 4096}
+    assert parse(server=server).limits == {
+        "queue_size": 0, "request_timeout_seconds": None, "max_request_bytes": 4096,
+    }  # fmt: skip
+    assert parse().limits == {}
+
+
 def test_objects_written_as_json_text_are_read_as_ovms_does():
     read = parse({**MODEL, "plugin_config": '{"NUM_STREAMS": "2"}', "shape": '{"x": "auto"}'}).models[0]
     assert read.wish.plugin_config == {"NUM_STREAMS": "2"}
@@ -70,9 +78,23 @@ def test_objects_written_as_json_text_are_read_as_ovms_does():
             {"model_config_list": [{"config": MODEL, "colour": 1}]},
             r"\[0\]: an object with the only key config",
         ),
+        ({"model_config_list": [], "server": {"poll": 1}}, "server: unknown key poll; known are file_system"),
+        ({"model_config_list": [], "server": []}, "server: an object is expected"),
         (
-            {"model_config_list": [], "server": {"poll": 1}},
-            "no other keys than file_system_poll_wait_seconds",
+            {"model_config_list": [], "server": {"queue_size": True}},
+            "queue_size is a whole number of at least 0",
+        ),
+        (
+            {"model_config_list": [], "server": {"max_request_bytes": 0}},
+            "max_request_bytes is a whole number",
+        ),
+        (
+            {"model_config_list": [], "server": {"request_timeout_seconds": "1"}},
+            "request_timeout_seconds is a number of at least 0",
+        ),
+        (
+            {"model_config_list": [{"config": {**MODEL, "allow_cache": 1.5}}]},
+            "allow_cache must be true or false",
         ),
         ({"model_config_list": [], "monitoring": {"enable": True}}, "monitoring: .* is expected"),
         ({"model_config_list": [], "monitoring": {"metrics": {}}}, "metrics.enable must be true or false"),

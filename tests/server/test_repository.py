@@ -29,6 +29,8 @@ def test_a_policy_selects_what_ovms_selects(raw, want):
     [
         ({"latest": {"num_versions": 0}}, "wrong format"),
         ({"latest": 1}, "wrong format"),
+        ({"latest": {"num_versions": True}}, "wrong format"),
+        ({"specific": {"versions": [True]}}, "wrong format"),
         ({"specific": {"versions": []}}, "wrong format"),
         ({"specific": {"versions": [0]}}, "wrong format"),
         ({"latest": {"num_versions": 1}, "all": {}}, "wrong format"),
