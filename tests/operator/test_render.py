@@ -144,6 +144,19 @@ def test_the_grace_period_covers_the_drain_and_the_longest_request():
     assert made["containers"][0]["lifecycle"] == {"preStop": {"sleep": {"seconds": 20}}}
 
 
+@pytest.mark.parametrize("limits", [{"queueSize": 7}, {"maxRequestBytes": 4096}])
+def test_queue_and_size_limits_change_the_configuration_and_no_pod(limits):
+    before, after = children({}), children({"server": limits})
+
+    assert before["ConfigMap/server-config"] != after["ConfigMap/server-config"]
+    assert before["Deployment/server"] == after["Deployment/server"]
+
+
+def test_the_pod_takes_neither_service_links_nor_loads_by_hand():
+    assert pod()["enableServiceLinks"] is False
+    assert "--model_control_mode=none" in container()["args"]
+
+
 @pytest.mark.parametrize(
     ("spec", "want"),
     [
