@@ -6,6 +6,7 @@ import select
 import socket
 
 import numpy as np
+import psutil
 import pytest
 import tritonclient.grpc as triton
 
@@ -81,6 +82,33 @@ def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(strict):
         assert status == 413
         assert str(LIMIT) in document["error"]
         assert wire.is_closed()
+
+
+def test_a_caller_that_sends_its_whole_body_first_still_reads_the_refusal(strict):
+    """Closing at once would reset the connection under a caller that is still sending."""
+    status, body, headers = strict.post(INFER, b" " * (50 << 20))
+    assert (status, headers["connection"]) == (413, "close")
+    assert str(LIMIT) in json.loads(body)["error"]
+
+
+def test_a_caller_that_reads_no_answer_is_let_go(repository):
+    """A megabyte lies in the server until somebody reads it."""
+    model = ("--model_name", "dynamic", "--model_path", str(repository / "dynamic"))
+    with ServerProcess(*model, "--client_timeout_seconds", "1.5", grpc=False) as server:
+        server.wait_ready()
+        body = body_of(2_000_000)
+        with Wire(server) as wire:
+            wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            wire.send(post(len(body)))
+            wire.send(body)
+            process = psutil.Process(server.process.pid)
+            wait_until(lambda: _connections(process, server) == 1, 30, "the connection")
+            wait_until(lambda: _connections(process, server) == 0, 60, "the connection's end")
+
+
+def _connections(process, server) -> int:
+    found = process.net_connections("tcp")
+    return sum(one.status == "ESTABLISHED" and one.laddr.port == server.rest_port for one in found)
 
 
 def test_a_chunked_body_is_refused_where_it_becomes_too_big(strict):

@@ -226,7 +226,7 @@ class LoadedModel:
             self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
 
     def require_place(self) -> None:
-        """Raises Overloaded when a request could not even wait: then nothing needs to be made ready for it."""
+        """Raises Overloaded when a request could not even wait: nothing needs to be made ready for it."""
         if not self._free and len(self._queue) >= self.queue_limit:
             raise Overloaded(
                 f"{len(self._queue)} requests are waiting for this model already; try again later"

@@ -1,6 +1,8 @@
 """HTTP as ASGI speaks it: whole answers, whole bodies, and the one shape of every error."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -12,6 +14,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = "application/json"
+LINGER_SECONDS = 10.0
 
 
 async def respond(send: Send, status: int, body: bytes, *headers: tuple[str, str], media: str = JSON) -> None:
@@ -25,6 +28,19 @@ async def respond(send: Send, status: int, body: bytes, *headers: tuple[str, str
 async def respond_error(send: Send, status: int, message: str, *headers: tuple[str, str]) -> None:
     """The one shape of every error."""
     await respond(send, status, orjson.dumps({"error": message}), *headers)
+
+
+async def respond_too_large(receive: Receive, send: Send, message: str) -> None:
+    """An error, and time for a caller that is still sending: a reset connection would hide the error."""
+    body = orjson.dumps({"error": message})
+    raw = [(b"content-type", JSON.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 413, "headers": [*raw, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    with suppress(TimeoutError, asyncio.CancelledError):  # the stopping server cancels
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, held: Held) -> bytes:

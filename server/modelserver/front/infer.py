@@ -12,14 +12,24 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import unquote
 
-from modelserver.errors import ServerError
-from modelserver.front.asgi import JSON, Receive, Scope, Send, disconnected, read_body, respond, respond_error
+from modelserver.errors import ServerError, TooLarge
+from modelserver.front.asgi import (
+    JSON,
+    Receive,
+    Scope,
+    Send,
+    disconnected,
+    read_body,
+    respond,
+    respond_error,
+    respond_too_large,
+)  # fmt: skip
 from modelserver.front.backend import Backend
 from modelserver.tensors import Call, Request, Response, Spec, parse_version
 
 LOG = logging.getLogger(__name__)
-_ADVICE = {429: [("retry-after", "1")], 413: [("connection", "close")]}
-"""Headers besides an error: a caller whose body is too big would go on sending it."""
+_ADVICE = {429: [("retry-after", "1")]}
+"""Headers besides an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,8 @@ class InferApp:
         headers = [("connection", "close")] if self._health.draining else []
         try:
             answer = await self._infer(route, match, scope, receive)
+        except TooLarge as error:
+            await respond_too_large(receive, send, str(error))
         except ServerError as error:
             headers += _ADVICE.get(error.http, [])
             await respond_error(send, error.http, str(error), *headers)

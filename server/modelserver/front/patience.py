@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with an end to its patience, and with errors in this server's one shape.
 
-Callers that send a request slowly, or headers without end, would hold connections for ever: no request pays
-a timer for them, one look at all connections a second finds them.
+Callers that send a request slowly, or headers without end, or do not read their answer, would hold memory and
+connections for ever: no request pays a timer for them, one look at all connections a second finds them.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ class PatientProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._since = self.loop.time()
         self._has_begun = False
+        self._unread = 0
+        self._unread_since = self._since
 
     def data_received(self, data: bytes) -> None:
         """A part of a request, or several."""
@@ -94,9 +96,18 @@ class PatientProtocol(HttpToolsProtocol):
         is_awaited = self._awaits_body or not self._has_begun or (self._awaits_headers and self._is_idle())
         return is_awaited and self._since < oldest and not self.flow.read_paused
 
+    def is_unread(self, oldest: float) -> bool:
+        """Whether its caller has taken nothing of an answer since before `oldest`."""
+        left = self.transport.get_write_buffer_size()
+        if left != self._unread:
+            self._unread, self._unread_since = left, self.loop.time()
+        return left > 0 and self._unread_since < oldest
+
     def give_up(self) -> None:
-        """Close; with 408 where a request was begun."""
-        if self._has_begun:
+        """Close; with 408 where a request was begun, at once where nobody reads."""
+        if self._unread:
+            self.transport.abort()
+        elif self._has_begun:
             self.refuse(408, "The request did not come in time")
         else:
             self.transport.close()
@@ -140,6 +151,7 @@ class Patience:
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         oldest = loop.time() - self._limits.now.client_timeout_seconds
-        for connection in [one for one in self._connections if one.is_overdue(oldest)]:
-            connection.give_up()
+        for connection in list(self._connections):
+            if connection.is_unread(oldest) or connection.is_overdue(oldest):
+                connection.give_up()
         self._handle = loop.call_later(LOOK_SECONDS, self._look)
