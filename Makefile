@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 TESTS ?=
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo demo-down up down images test lint format generate constraints clean
+.PHONY: help setup demo demo-down up down images test lint format generate constraints bench-quick clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -57,6 +57,9 @@ constraints: ## renew constraints.txt with the newest versions that resolve toge
 	@python3 -m venv build/constraints && build/constraints/bin/pip install --quiet '.[operator,server,dev]'
 	@(sed -n '/^#/p' constraints.txt; build/constraints/bin/pip freeze --exclude openvino-modelserver) > build/constraints.txt
 	@mv build/constraints.txt constraints.txt
+
+bench-quick: $(STAMP) ## speed next to KServe and benchmark_app: raw figures and the tables of docs/performance.md
+	@$(PYTHON) -m bench.quick
 
 clean: ## remove the virtual environment and build leftovers (the cache stays)
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

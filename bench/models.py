@@ -38,6 +38,16 @@ def dummy(shape: tuple[int, ...] = (1, 10), name: str = "dummy") -> ov.Model:
     return _model(ops.add(b, ops.constant(np.float32(1))), b, name, "a")
 
 
+def slow() -> ov.Model:
+    """B [64,1024] -> a: tens of milliseconds of matrix products."""
+    b = _input([64, 1024], np.float32, "b")
+    weights = ops.constant(np.random.default_rng(1).random((1024, 1024), np.float32) / 1024)
+    node = b
+    for _ in range(24):
+        node = ops.matmul(node, weights, False, False)
+    return _model(node, b, "slow", "a")
+
+
 def picture() -> ov.Model:
     """A 224x224 colour image as float -> its mean per channel: almost nothing but the input's way in."""
     image = _input([1, 224, 224, 3], np.float32, "image", "NHWC")

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from bench.load import Point, cpu_seconds, running
 from bench.tools import Tools
 
@@ -49,6 +51,8 @@ class Peer:
                 with urllib.request.urlopen(url, timeout=5) as answer:
                     if answer.status == 200:
                         return self
+            if not psutil.pid_exists(self.pid) or psutil.Process(self.pid).status() == "zombie":
+                raise RuntimeError(f"the server of {self.model} has ended; see the logs of the run")
             time.sleep(0.1)
         raise TimeoutError(f"{self.model} was not ready within {START_SECONDS} s; see the logs of the run")
 
@@ -68,14 +72,17 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def ours(directory: Path, logs: Path, *options: str, core: int | None = None) -> Iterator[Peer]:
-    """Our server with one model."""
+def ours(
+    directory: Path, logs: Path, *options: str, core: int | None = None, config: Path | None = None
+) -> Iterator[Peer]:
+    """Our server with one model, given by the command line or by a config.json."""
     ports = free_port(), free_port()
     name = directory.name
+    model = ["--model_path", str(directory), "--model_name", name]
     command = [
         *(["taskset", "-c", str(core)] if core is not None else []),
-        sys.executable, "-m", "modelserver", "--model_path", str(directory), "--model_name", name,
-        "--rest_port", str(ports[0]), "--port", str(ports[1]), "--log_level", "INFO", *options,
+        sys.executable, "-m", "modelserver", *(["--config_path", str(config)] if config else model),
+        "--rest_port", str(ports[0]), "--port", str(ports[1]), "--metrics_enable", *options,
     ]  # fmt: skip
     with running(command, logs / f"ours-{name}.log") as pid:
         yield Peer(pid, *ports, name).wait()

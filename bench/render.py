@@ -75,14 +75,18 @@ def endurance(document: dict[str, Any]) -> str:
         "resident MiB: median of the cycles 10 to 20 %": median(memory[tenth : 2 * tenth]),
         "resident MiB: median of the last 10 %": median(memory[-tenth:]),
         "resident MiB: greatest": max(memory),
-        "threads, descriptors: after the first cycle": document["handles"][0],
-        "threads, descriptors: at the end": document["handles"][-1],
+        "threads and descriptors: after the first cycle": _words(document["handles"][0]),
+        "threads and descriptors: at the end": _words(document["handles"][-1]),
         "cancelled calls": document["cancelled"],
-        "gauges afterwards": document["gauges"],
+        "gauges afterwards": ", ".join(f"{name} {value:g}" for name, value in document["gauges"].items()),
     }
     return "\n".join(
         ["| what | figure |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
     )
+
+
+def _words(values: list[int]) -> str:
+    return " and ".join(map(str, values))
 
 
 def main() -> None:
