@@ -63,7 +63,8 @@ def _two(raw, *, told):
     [
         (b"\1\0", "length prefix"),
         (b"\xff\xff\xff\xffa", "announced"),
-        (b"\1\0\0\0a\1\0\0\0b", "Expected: 1"),
+        (b"\1\0\0\0a\1\0\0\0b", "Expected: 1; Actual: more"),
+        (bytes(40_000_000), "Expected: 1; Actual: more"),
         (b"", "Expected: 1"),
     ],
 )

@@ -55,7 +55,10 @@ def decode(name: str, datatype: str, shape: tuple[int, ...], raw: Buffer) -> NDA
 def decode_bytes(name: str, shape: tuple[int, ...], raw: Buffer) -> NDArray[Any]:
     """Elements with their length in front of each."""
     elements, position, end = [], 0, len(raw)
+    expected = prod(shape)
     while position < end:
+        if len(elements) == expected:  # at once: a gigabyte of empty strings would keep the loop for minutes
+            raise InvalidRequest(_count_message(name, expected, "more"))
         if position + 4 > end:
             raise InvalidRequest(f"Bytes content ends inside a length prefix; input name: {name}")
         (length,) = _LENGTH.unpack_from(raw, position)
@@ -73,13 +76,17 @@ def decode_bytes(name: str, shape: tuple[int, ...], raw: Buffer) -> NDArray[Any]
 def as_objects(name: str, shape: tuple[int, ...], elements: list[bytes]) -> NDArray[Any]:
     """Byte strings in the shape the request gave."""
     if len(elements) != prod(shape):
-        raise InvalidRequest(
-            f"Invalid number of values in tensor proto container - Expected: {prod(shape)};"
-            f" Actual: {len(elements)}; input name: {name}"
-        )
+        raise InvalidRequest(_count_message(name, prod(shape), len(elements)))
     array = np.empty(len(elements), object)
     array[:] = elements
     return array.reshape(shape)
+
+
+def _count_message(name: str, expected: int, actual: int | str) -> str:
+    return (
+        f"Invalid number of values in tensor proto container - Expected: {expected};"
+        f" Actual: {actual}; input name: {name}"
+    )
 
 
 def narrowed(name: str, datatype: str, array: NDArray[Any]) -> NDArray[Any]:

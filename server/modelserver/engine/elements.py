@@ -6,9 +6,8 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from modelserver.errors import InvalidRequest, LoadFailed
-
-MAX_STRING_BYTES = 1 << 30
+from modelserver.engine import strings
+from modelserver.errors import LoadFailed
 
 _DATATYPES = {
     "boolean": "BOOL",
@@ -68,7 +67,7 @@ class _Writable:
 def share(array: NDArray[Any], datatype: str) -> ov.Tensor:
     """A tensor over the array's own memory; only BYTES, strided arrays and empty ones are copied."""
     if datatype == "BYTES":
-        return _strings(array)
+        return strings.pack(array)
     if not array.size:
         array = np.empty_like(array)
     elif not array.flags.c_contiguous:
@@ -80,26 +79,10 @@ def share(array: NDArray[Any], datatype: str) -> ov.Tensor:
     return ov.Tensor(array, shared_memory=True)
 
 
-def _strings(array: NDArray[Any]) -> ov.Tensor:
-    """Through numpy's fixed-width strings: every element takes the room of the longest."""
-    if not array.size:
-        return ov.Tensor(ov.Type.string, ov.Shape(array.shape))
-    if array.size * max(map(len, array.ravel().tolist())) > MAX_STRING_BYTES:
-        raise InvalidRequest("Maximum 2D array after string conversion exceeded 1GB")
-    return ov.Tensor(np.array(array.tolist(), dtype=np.bytes_))
-
-
 def view(tensor: ov.Tensor, datatype: str) -> NDArray[Any]:
     """The tensor's memory as an array, without a copy (BYTES excepted)."""
     if datatype == "BYTES":
-        return _byte_strings(tensor)
+        return strings.unpack(tensor)
     if datatype == "BF16":
         return tensor.data.view(np.uint16)  # type: ignore[no-any-return]
     return tensor.data  # type: ignore[no-any-return]
-
-
-def _byte_strings(tensor: ov.Tensor) -> NDArray[Any]:
-    """OpenVINO divides by the longest length: without an element the process would die of it."""
-    if not tensor.get_size():
-        return np.empty(tuple(tensor.shape), object)
-    return tensor.bytes_data.astype(object)  # type: ignore[no-any-return]

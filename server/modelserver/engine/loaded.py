@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import openvino as ov
 from numpy.typing import NDArray
 
+from modelserver.engine import strings
 from modelserver.engine.elements import share, view
 from modelserver.engine.reason import reason
 from modelserver.errors import CallerGone, DeadlineExceeded, InferenceFailed, Overloaded
@@ -73,6 +74,9 @@ class LoadedModel:
         self, compiled: ov.CompiledModel, specs: tuple[tuple[Spec, ...], tuple[Spec, ...]], effect: Effect
     ) -> None:
         self.inputs, self.outputs = specs
+        for spec in (*self.inputs, *self.outputs):
+            if spec.datatype == "BYTES":
+                strings.operations(len(spec.dims))  # compiled now, not with the first request
         self.effect = effect
         self.limit_queue(None)
         self.inline = False
