@@ -54,8 +54,8 @@ def decode(name: str, datatype: str, shape: tuple[int, ...], raw: Buffer) -> NDA
 
 def decode_bytes(name: str, shape: tuple[int, ...], raw: Buffer) -> NDArray[Any]:
     """Elements with their length in front of each."""
-    elements, position, end = [], 0, len(raw)
-    expected = prod(shape)
+    elements: list[bytes] = []
+    position, end, expected = 0, len(raw), prod(shape)
     while position < end:
         if len(elements) == expected:  # at once: a gigabyte of empty strings would keep the loop for minutes
             raise InvalidRequest(_count_message(name, expected, "more"))
