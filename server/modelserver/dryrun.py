@@ -54,9 +54,8 @@ def describe(settings: ServerSettings, machine: Machine, devices: Devices) -> di
 def _server(settings: ServerSettings, configuration: Configuration) -> dict[str, Any]:
     limits = LiveLimits(settings.limits)
     limits.follow(configuration.limits)
-    told = asdict(limits.now)
+    told, poll = asdict(limits.now), configuration.poll_seconds
     monitoring = chosen_monitoring(settings, configuration)
-    poll = configuration.poll_seconds
     return {
         "port": settings.port,
         "rest_port": settings.rest_port,
