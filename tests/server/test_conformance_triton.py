@@ -2,6 +2,7 @@
 
 import inspect
 import queue
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import tritonclient.http as over_http
 import tritonclient.http.aio as over_http_aio
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
-from tests.support import models
+from tests.support import client_environment, models
 
 KINDS = {"http": over_http, "grpc": over_grpc, "http.aio": over_http_aio, "grpc.aio": over_grpc_aio}
 RNG = np.random.default_rng(23)
@@ -199,3 +200,10 @@ async def test_tritons_other_extensions_are_refused_and_break_nothing(server, ki
         with pytest.raises(InferenceServerException):
             await triton(method, *arguments)
         assert await triton("is_server_live")
+
+
+def test_alone_in_its_environment_it_gets_the_same_answers(server):
+    script = Path(__file__).resolve().parents[1] / "support" / "triton_clients.py"
+    rows = [list(range(10)), [0.5] * 10]
+    answers = client_environment.run(script, server.rest, server.grpc, calls=rows, kind="triton")
+    assert answers == [{"numbers": [[n + 1 for n in row] for row in rows], "texts": ["a", "\0"]}] * 4

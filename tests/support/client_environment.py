@@ -16,9 +16,14 @@ from devcluster.paths import cache, forget_unused
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
-WITH_DEPENDENCIES = ("ovmsclient==2023.1", "grpcio", "numpy", "protobuf")
-ALONE = ("tensorflow-serving-api==2.21.0", "tensorflow-protobuf==2.11.0")
-"""The first asks for all of TensorFlow, but needs its messages only: the second has them."""
+INSTALLED = {
+    "triton": (("tritonclient[grpc,http]",),),
+    "tensorflow": (
+        ("ovmsclient==2023.1", "grpcio", "numpy", "protobuf"),
+        ("--no-deps", "tensorflow-serving-api==2.21.0", "tensorflow-protobuf==2.11.0"),
+    ),
+}
+"""Arguments of pip. tensorflow-serving-api asks for all of TensorFlow, but needs its messages only."""
 ERROR_CODES = '''
 """The enum tensorflow.error.Code: tensorflow-protobuf leaves it out, and today it comes from another file."""
 import sys
@@ -40,9 +45,9 @@ xla_dot_tsl_dot_protobuf_dot_error__codes__pb2 = sys.modules[__name__]
 '''
 
 
-def python() -> Path:
+def python(kind: str) -> Path:
     """The interpreter of the environment, which is built when it is not there yet."""
-    texts = (*WITH_DEPENDENCIES, *ALONE, ERROR_CODES, CONSTRAINTS.read_text(), sys.version)
+    texts = (repr(INSTALLED[kind]), ERROR_CODES, CONSTRAINTS.read_text(), sys.version)
     key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
     root = cache() / "clients"
     root.mkdir(parents=True, exist_ok=True)
@@ -50,26 +55,27 @@ def python() -> Path:
     with (root / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "complete").exists():
-            _build(home)
+            _build(home, kind)
         forget_unused(root, home)
     return home / "bin" / "python"
 
 
-def _build(home: Path) -> None:
+def _build(home: Path, kind: str) -> None:
     venv.create(home, with_pip=True, clear=True)
     python = home / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", CONSTRAINTS]
-    for packages in (WITH_DEPENDENCIES, ("--no-deps", *ALONE)):
+    for packages in INSTALLED[kind]:
         subprocess.run([*install, *packages], check=True, timeout=240)
-    (site,) = home.glob("lib/python*/site-packages")
-    (site / "tensorflow" / "core" / "protobuf" / "error_codes_pb2.py").write_text(ERROR_CODES)
+    if kind == "tensorflow":
+        (site,) = home.glob("lib/python*/site-packages")
+        (site / "tensorflow" / "core" / "protobuf" / "error_codes_pb2.py").write_text(ERROR_CODES)
     (home / "complete").touch()
 
 
-def run(script: Path, *arguments: str, calls: object) -> object:
+def run(script: Path, *arguments: str, calls: object, kind: str = "tensorflow") -> object:
     """A script in the environment: JSON in, JSON out."""
     ended = subprocess.run(
-        [python(), "-I", script, *arguments],
+        [python(kind), "-I", script, *arguments],
         input=json.dumps(calls),
         capture_output=True,
         text=True,
