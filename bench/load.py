@@ -77,7 +77,17 @@ class Caller:
         """wrk, one thread."""
         script = body.file.with_suffix(".lua")
         script.write_text(_lua(body))
-        command = [str(self.wrk), "-t1", f"-c{self.callers}", f"-d{self.seconds}s", "-s", str(script), url]
+        command = [
+            str(self.wrk),
+            "-t1",
+            f"-c{self.callers}",
+            f"-d{self.seconds}s",
+            "--timeout",
+            "60s",
+            "-s",
+            str(script),
+            url,
+        ]
         output, cpu = self._watched(pid, command)
         told = json.loads(output[output.rindex("{") :])
         replies = told["requests"] - told["failed"]

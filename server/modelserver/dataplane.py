@@ -18,8 +18,8 @@ from modelserver.served import Version
 from modelserver.tensors import Call, Request, Response, Spec, Tensor
 
 T = TypeVar("T")
-Decode = Callable[[Sequence[Spec]], Request]
-"""Gives the tensors of a request; sees the model's inputs, for encodings that name no datatypes."""
+Decode = Callable[[Sequence[Spec]], Request | Awaitable[Request]]
+"""Gives the tensors of a request, now or later; sees the model's inputs, for encodings without datatypes."""
 DecodeImages = Callable[[NDArray[Any], Spec], Awaitable[NDArray[Any]]]
 
 
@@ -58,6 +58,8 @@ class DataPlane:
         with loaded.enter():
             loaded.require_place()
             request = decode(loaded.inputs)
+            if not isinstance(request, Request):
+                request = await request
             arrays = [await self._input(tensor, spec) for tensor, spec in _paired(request, loaded)]
             chosen = _chosen_outputs(request, loaded)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from modelserver.codec import binary, json_values
 from modelserver.codec.depth import check_depth
+from modelserver.codec.slices import SLICE_BYTES, slices
 from modelserver.errors import InvalidRequest
 from modelserver.tensors import Request, Response, Tensor
 
@@ -159,8 +160,10 @@ def _decode_only_bytes(item: _Input, shape: tuple[int, ...], tail: _Tail, *, alo
 
 
 def _decode_json(item: _Input, shape: tuple[int, ...]) -> NDArray[Any]:
-    values = _flattened(item)
     expected = int(np.prod(shape, dtype=object))
+    if (long := _decode_long(item)) is not None and long.size == expected:
+        return long.reshape(shape)
+    values = _flattened(item)
     if len(values) != expected:
         raise InvalidRequest(
             f"Invalid number of values in tensor proto container - Expected: {expected};"
@@ -169,6 +172,21 @@ def _decode_json(item: _Input, shape: tuple[int, ...]) -> NDArray[Any]:
     if item.datatype == "BYTES":
         return _decode_strings(item, shape, values)
     return json_values.to_array(item.name, item.datatype, values).reshape(shape)
+
+
+def _decode_long(item: _Input) -> NDArray[Any] | None:
+    """Many numbers, slice by slice; None for few of them, and for all that has to be looked at as a whole."""
+    text = memoryview(item.data)
+    if text.nbytes <= SLICE_BYTES or item.datatype == "BYTES":
+        return None
+    parts = slices(bytes(text))
+    if parts is None:
+        return None
+    try:
+        lists = map(orjson.loads, parts)
+        return np.concatenate([json_values.to_array(item.name, item.datatype, each) for each in lists])
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _flattened(item: _Input) -> list[Any]:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import unquote
 
+from modelserver.dataplane import Decode
 from modelserver.errors import ServerError, TooLarge
 from modelserver.front.asgi import (
     JSON,
@@ -25,6 +26,7 @@ from modelserver.front.asgi import (
     respond_too_large,
 )  # fmt: skip
 from modelserver.front.backend import Backend
+from modelserver.front.parsing import ON_LOOP_BYTES, Parser
 from modelserver.tensors import Call, Request, Response, Spec, parse_version
 
 LOG = logging.getLogger(__name__)
@@ -43,6 +45,10 @@ class Answer:
 
 class Exchange(Protocol):
     """One request and its answer in the words of one API."""
+
+    @property
+    def text_bytes(self) -> int:
+        """How much text `decode` has to parse."""
 
     def decode(self, inputs: Sequence[Spec]) -> Request:
         """The tensors of the body, for a model with these inputs; raises InvalidRequest."""
@@ -71,6 +77,7 @@ class InferApp:
         self._plane = backend.plane
         self._health = backend.health
         self._limits = backend.limits
+        self._parser = Parser()
 
     def find(self, path: bytes) -> tuple[Route, re.Match[bytes]] | None:
         """The route of this path, if it is one of inference."""
@@ -109,7 +116,10 @@ class InferApp:
         headers = dict(scope["headers"])
         with self._limits.holding(0) as held:
             exchange = route.begin(await read_body(headers, receive, held), headers)
-            return await self._plane.infer(call, exchange.decode, exchange.encode)
+            decode: Decode = exchange.decode
+            if exchange.text_bytes > ON_LOOP_BYTES:
+                decode = partial(self._parser.decode, exchange.decode, call.deadline)
+            return await self._plane.infer(call, decode, exchange.encode)
 
     def _call(self, route: Route, match: re.Match[bytes], receive: Receive) -> Call:
         name, version = match["name"], match["version"]

@@ -30,6 +30,11 @@ class PredictExchange:
         self._body = body
         self._decoded: tfs_json.Decoded
 
+    @property
+    def text_bytes(self) -> int:
+        """All of it is JSON."""
+        return len(self._body)
+
     def decode(self, inputs: Sequence[Spec]) -> Request:
         """The model's inputs tell datatypes and, for values without a name, the input."""
         self._decoded = tfs_json.decode(self._body, inputs)

@@ -16,6 +16,17 @@ class V2Exchange:
         self._header = headers.get(v2_json.HEADER.encode())
         self._decoded: v2_json.Decoded
 
+    @property
+    def text_bytes(self) -> int:
+        """The JSON in front of the raw tensors."""
+        if self._header is None:
+            return len(self._body)
+        return (
+            min(int(self._header), len(self._body))
+            if self._header.isdigit() and len(self._header) < 19
+            else 0
+        )
+
     def decode(self, _inputs: Sequence[Spec]) -> Request:
         """The protocol names datatypes and shapes itself."""
         header = None if self._header is None else self._header.decode("latin-1")
