@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from modelserver.engine import LoadedModel, Passage
 from modelserver.errors import InvalidRequest, NotFound, NotReady, Overloaded, ServerError
 from modelserver.journey import CURRENT
+from modelserver.meters import Meters, Statistics
 from modelserver.metrics import Metrics, labels
 from modelserver.registry import Registry
 from modelserver.served import Version
@@ -28,6 +29,7 @@ class DataPlane:
 
     def __init__(self, registry: Registry, metrics: Metrics, decode_images: DecodeImages) -> None:
         self.registry = registry
+        self.meters = Meters(metrics)
         self._metrics = metrics
         self._decode_images = decode_images
 
@@ -35,16 +37,14 @@ class DataPlane:
         """One inference: `decode` gives the tensors, `encode` turns borrowed outputs into an answer."""
         started = time.perf_counter()
         version = self._find(call)
+        meter = self.meters.of(version, call)
         passage = Passage(call.deadline, call.gone)
         try:
-            answer = await self._infer(version, decode, encode, passage)
+            answer, prepared = await self._infer(version, decode, encode, passage)
         except BaseException as error:
-            self._count(call, version, failed=True)
-            if isinstance(error, Overloaded):
-                self._metrics.counter("modelserver_requests_shed", _of(version)).add()
+            meter.failed(started, shed=isinstance(error, Overloaded))
             raise
-        self._count(call, version)
-        self._observe(call, version, passage, time.perf_counter() - started)
+        meter.succeeded(started, prepared, passage)
         return answer
 
     async def _infer(
@@ -53,7 +53,8 @@ class DataPlane:
         decode: Decode,
         encode: Callable[[Response], T],
         passage: Passage,
-    ) -> T:
+    ) -> tuple[T, float]:
+        """The answer, and when the request was ready for the engine."""
         loaded = version.serving
         with loaded.enter():
             loaded.require_place()
@@ -67,7 +68,8 @@ class DataPlane:
                 tensors = [Tensor(name, datatype, outputs[index]) for index, name, datatype in chosen]
                 return encode(Response(version.model, version.number, tensors))
 
-            return await loaded.infer(arrays, encode_outputs, passage)
+            prepared = time.perf_counter()
+            return await loaded.infer(arrays, encode_outputs, passage), prepared
 
     async def _input(self, tensor: Tensor, spec: Spec) -> NDArray[Any]:
         """The array for one input: as it came, or decoded from images."""
@@ -87,7 +89,7 @@ class DataPlane:
     def metadata(self, call: Call) -> tuple[Version, list[int]]:
         """The version asked for, and all numbers that are served."""
         version = self._find(call)
-        self._count(call, version)
+        self.meters.of(version, call).success.add()
         return version, self.registry.served(call.model)
 
     def is_model_ready(self, call: Call) -> bool:
@@ -102,6 +104,15 @@ class DataPlane:
             raise
         self._count_ready(call)
         return True
+
+    def statistics(self, name: str, number: int | None) -> list[Statistics]:
+        """Of every served version; of one model or one version where they are named."""
+        if name and number is not None:
+            return [self.meters.statistics(self.registry.find(name, number))]
+        if name:
+            self.registry.find(name, None)
+        models = [self.registry.models[name]] if name else self.registry.models.values()
+        return [self.meters.statistics(model.versions[one]) for model in models for one in model.available]
 
     def states(self, call: Call) -> list[Version]:
         """The version asked for, or all of them, in whatever state; raises NotFound."""
@@ -120,36 +131,18 @@ class DataPlane:
             return self.registry.find(call.model, call.version)
         except ServerError:
             self._count_unknown(call)
+            model = self.registry.models.get(call.model)
+            if model is not None and call.version in model.versions:
+                self.meters.of(model.versions[call.version], call).fail.add()
             raise
 
     def _count_unknown(self, call: Call) -> None:
         told = labels(interface=call.interface)
         self._metrics.counter("modelserver_requests_unknown_model", told).add()
 
-    def _count(self, call: Call, version: Version, *, failed: bool = False) -> None:
-        told = (
-            ("api", call.api),
-            ("interface", call.interface),
-            ("method", call.method),
-            ("name", version.model),
-            ("version", str(version.number)),
-        )
-        self._metrics.counter("ovms_requests_fail" if failed else "ovms_requests_success", told).add()
-
     def _count_ready(self, call: Call, *, failed: bool = False) -> None:
         told = labels(api=call.api, interface=call.interface, method=call.method, name=call.model)
         self._metrics.counter("ovms_requests_fail" if failed else "ovms_requests_success", told).add()
-
-    def _observe(self, call: Call, version: Version, passage: Passage, seconds: float) -> None:
-        told = _of(version)
-        histogram = self._metrics.histogram
-        histogram("ovms_request_time_us", (("interface", call.interface), *told)).observe(seconds * 1e6)
-        histogram("ovms_inference_time_us", told).observe(passage.inferred * 1e6)
-        histogram("ovms_wait_for_infer_req_time_us", told).observe(passage.waited * 1e6)
-
-
-def _of(version: Version) -> tuple[tuple[str, str], ...]:
-    return (("name", version.model), ("version", str(version.number)))
 
 
 def _paired(request: Request, loaded: LoadedModel) -> list[tuple[Tensor, Spec]]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
 from modelserver.config import ModelSettings
 from modelserver.engine import LoadedModel
@@ -29,6 +30,8 @@ class Version:
     failed_key: object = None
     failures: int = 0
     retry_at: float = 0.0
+    meters: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    """What its requests are counted into, by API, interface and method: a cache of Meters."""
 
     @property
     def serving(self) -> LoadedModel:

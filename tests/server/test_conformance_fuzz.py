@@ -203,3 +203,6 @@ def test_the_server_answers_what_its_openapi_document_says(victim):
             assert_told(answer.status_code, answer.content)
 
         law()
+        if operation.path.endswith("/unload"):
+            for name in MODELS:
+                assert post(victim, f"/v2/repository/models/{name}/load", b"", {})[0] == 200

@@ -7,6 +7,9 @@ from modelserver.dataplane import DataPlane
 from modelserver.front.status import Health
 from modelserver.limits import LiveLimits
 
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
+"""Of the KServe v2 protocol, by the names it gives them."""
+
 
 @dataclass(frozen=True)
 class Backend:

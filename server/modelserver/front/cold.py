@@ -13,12 +13,12 @@ from modelserver import __version__
 from modelserver.dataplane import DataPlane
 from modelserver.errors import NotFound, NotReady, ServerError
 from modelserver.front import openapi
-from modelserver.front.backend import Backend
+from modelserver.front.backend import EXTENSIONS, Backend
 from modelserver.front.reload import add_reload_routes
+from modelserver.front.repository import add_repository_routes
 from modelserver.front.tfs_rest import add_tfs_routes
+from modelserver.front.v2_documents import configuration, statistics
 from modelserver.tensors import Call, Spec, parse_version
-
-EXTENSIONS = ("binary_tensor_data",)
 
 
 def build_cold_app(backend: Backend) -> FastAPI:
@@ -49,6 +49,7 @@ def build_cold_app(backend: Backend) -> FastAPI:
         return _answer_model(plane, request.method, request.scope["raw_path"].decode("latin-1"))
 
     add_reload_routes(app, plane, backend.control)
+    add_repository_routes(app, backend.control, backend.limits)
     add_tfs_routes(app, plane)
     return app
 
@@ -73,7 +74,7 @@ def _add_error_handlers(app: FastAPI) -> None:
         )
 
 
-_MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(/ready)?/?")
+_MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(ready|stats|config))?/?")
 
 
 def _answer_model(plane: DataPlane, http_method: str, raw_path: str) -> JSONResponse:
@@ -83,14 +84,23 @@ def _answer_model(plane: DataPlane, http_method: str, raw_path: str) -> JSONResp
         raise NotFound(f"There is nothing at {unquote(raw_path)}")
     if http_method != "GET":
         raise HTTPException(405, headers={"Allow": "GET"})
-    name, version, ready = match.groups()
-    method = "ModelReady" if ready else "ModelMetadata"
-    call = Call("REST", unquote(name), parse_version(version), method=method)
-    if not ready:
-        return JSONResponse(_metadata(plane, call))
+    quoted, version, what = match.groups()
+    name, number = unquote(quoted), parse_version(version)
+    if match.groups() == ("stats", None, None):
+        return JSONResponse(statistics(plane.statistics("", None)))
+    if what == "stats":
+        return JSONResponse(statistics(plane.statistics(name, number)))
+    if what == "config":
+        return JSONResponse(configuration(plane.registry.find(name, number)))
+    if what == "ready":
+        return JSONResponse(_ready(plane, Call("REST", name, number, method="ModelReady")))
+    return JSONResponse(_metadata(plane, Call("REST", name, number, method="ModelMetadata")))
+
+
+def _ready(plane: DataPlane, call: Call) -> dict[str, Any]:
     if not plane.is_model_ready(call):
         raise NotReady("Model with requested version is not loaded yet")
-    return JSONResponse({"name": call.model, "ready": True})
+    return {"name": call.model, "ready": True}
 
 
 def _metadata(plane: DataPlane, call: Call) -> dict[str, Any]:

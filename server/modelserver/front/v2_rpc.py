@@ -8,9 +8,10 @@ import grpc
 from modelserver import __version__, proto
 from modelserver.codec import v2_proto
 from modelserver.errors import ServerError
-from modelserver.front.backend import Backend
+from modelserver.front.backend import EXTENSIONS, Backend
 from modelserver.front.calls import Context, deadline, unary
 from modelserver.front.services import Stopping
+from modelserver.front.v2_extensions import Extensions
 from modelserver.tensors import Call, Spec, parse_version
 
 
@@ -18,6 +19,7 @@ class V2Service:
     """inference.GRPCInferenceService."""
 
     def __init__(self, backend: Backend, stopping: Stopping) -> None:
+        self._extensions = Extensions(backend)
         self._plane = backend.plane
         self._health = backend.health
         self._limits = backend.limits
@@ -37,7 +39,7 @@ class V2Service:
         handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
             self._stream_infer, response_serializer=lambda answer: answer.SerializeToString()
         )
-        return handlers
+        return handlers | self._extensions.handlers()
 
     async def _infer(self, message: bytes, context: Context) -> bytes:
         parsed = v2_proto.parse(message)
@@ -69,7 +71,9 @@ class V2Service:
         return proto.ServerReadyResponse(ready=self._health.is_ready())
 
     async def _server_metadata(self, _request: Any, _context: Context) -> Any:
-        return proto.ServerMetadataResponse(name="OpenVINO ModelServer", version=__version__)
+        return proto.ServerMetadataResponse(
+            name="OpenVINO ModelServer", version=__version__, extensions=EXTENSIONS
+        )
 
     async def _model_ready(self, request: Any, _context: Context) -> Any:
         call = Call("gRPC", request.name, parse_version(request.version), method="ModelReady")

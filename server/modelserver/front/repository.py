@@ -1,0 +1,81 @@
+"""Triton's model repository extension over REST, and what it shares with gRPC: which orders are refused."""
+
+import re
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from fastapi import FastAPI
+from starlette.requests import Request as HttpRequest
+
+from modelserver.control import Control
+from modelserver.errors import InvalidRequest, NotFound
+from modelserver.front.asgi import read_body
+from modelserver.limits import LiveLimits
+
+_MODEL = re.compile(r"/v2/repository/models/([^/]+)/(load|unload)/?")
+
+
+def refuse_overrides(parameters: Collection[str]) -> None:
+    """Other parameters may be sent and change nothing; these would have to change what is loaded."""
+    if told := [name for name in parameters if name == "config" or name.startswith("file:")]:
+        raise InvalidRequest(
+            f"Parameter {told[0]} is not supported: models are loaded from their directories, with the"
+            " settings of config.json or the command line; change them there"
+        )
+
+
+def refuse_repository(name: str) -> None:
+    """There is one repository, and it has no name."""
+    if name:
+        raise InvalidRequest(f"repository_name {name!r} is not supported: leave it empty")
+
+
+def add_repository_routes(app: FastAPI, control: Control, limits: LiveLimits) -> None:
+    """Index, load and unload."""
+
+    async def body(request: HttpRequest) -> dict[str, Any]:
+        with limits.holding(0) as held:
+            receive: Any = request.receive
+            return _object(await read_body(dict(request.scope["headers"]), receive, held))
+
+    @app.post("/v2/repository/index")
+    @app.post("/v2/repository/index/", include_in_schema=False)
+    async def index(request: HttpRequest) -> list[dict[str, Any]]:
+        ready = (await body(request)).get("ready", False)
+        if not isinstance(ready, bool):
+            raise InvalidRequest("ready must be true or false")
+        return [asdict(entry) for entry in control.index(ready=ready)]
+
+    @app.post("/v2/repository/models/{rest:path}")
+    async def order(request: HttpRequest, rest: str) -> dict[str, Any]:  # noqa: ARG001 - documents the path
+        # Names are percent-encoded, so they are cut out of the raw path before they are decoded.
+        path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+        match = _MODEL.fullmatch(path)
+        if match is None:
+            raise NotFound(f"There is nothing at {unquote(path)}")
+        parameters = (await body(request)).get("parameters", {})
+        if not isinstance(parameters, dict):
+            raise InvalidRequest("parameters must be an object")
+        name = unquote(match[1])
+        if match[2] == "load":
+            refuse_overrides(parameters)
+            await control.load(name)
+        else:
+            await control.unload(name)
+        return {}
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """The body of a request; nothing at all is fine."""
+    if not body.strip():
+        return {}
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}") from error
+    if not isinstance(told, dict):
+        raise InvalidRequest("Request body should be JSON object")
+    return told
