@@ -46,6 +46,13 @@ def test_a_binary_scalar_is_one_element(server, is_told):
     assert infer(server, "scalar", body, **headers)[1]["outputs"][0]["data"] == [2.5]
 
 
+def test_two_inputs_without_their_sizes_follow_each_other(server):
+    x, n = np.array([0.5, 0.25], "<f4").tobytes(), np.array([1, 2], "<i4").tobytes()
+    body, headers = binary_request(("x", [1, 2], "FP32", x, False), ("n", [1, 2], "INT32", n, False))
+    status, answer = infer(server, "two", body, **headers)
+    assert (status, [one["data"] for one in answer["outputs"]]) == (200, [[1.5, 2.25], [1, 2]])
+
+
 def test_two_byte_strings_need_their_size(server):
     raw = b"\1\0\0\0a\1\0\0\0b"
     body, headers = _two(raw, told=False)

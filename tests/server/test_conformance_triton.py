@@ -13,6 +13,7 @@ import tritonclient.http.aio as over_http_aio
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from tests.support import client_environment, models
+from tests.support.server_process import ServerProcess
 
 KINDS = {"http": over_http, "grpc": over_grpc, "http.aio": over_http_aio, "grpc.aio": over_grpc_aio}
 RNG = np.random.default_rng(23)
@@ -66,6 +67,7 @@ async def test_health_and_metadata(triton):
     told = await triton("get_model_metadata", "two")
     assert [field(one, "name") for one in field(told, "inputs")] == ["x", "n"]
     assert list(field(told, "versions")) == ["1"]
+    assert await triton("get_model_config", "two")
 
 
 def sample(datatype):
@@ -187,7 +189,6 @@ async def test_compressed_answers_may_be_asked_for_and_compressed_bodies_are_ref
 @pytest.mark.parametrize(
     ("method", "arguments"),
     [
-        ("get_model_config", ("dummy",)),
         ("get_trace_settings", ()),
         ("get_log_settings", ()),
         ("get_system_shared_memory_status", ()),
@@ -207,3 +208,35 @@ def test_alone_in_its_environment_it_gets_the_same_answers(server):
     rows = [list(range(10)), [0.5] * 10]
     answers = client_environment.run(script, server.rest, server.grpc, calls=rows, kind="triton")
     assert answers == [{"numbers": [[n + 1 for n in row] for row in rows], "texts": ["a", "\0"]}] * 4
+
+
+@pytest.fixture(params=KINDS)
+async def curator(request, repository, config_of, tmp_path):
+    """A client of a server whose models come and go."""
+    path = config_of(tmp_path / "config.json", ["dummy", "two"])
+    with ServerProcess("--config_path", str(path)) as server:
+        server.wait_ready()
+        async with Caller(request.param, server) as caller:
+            yield caller
+
+
+async def test_the_repository_is_listed_unloaded_and_loaded_and_requests_are_counted(curator):
+    told = await curator("get_model_repository_index")
+    listed = told if isinstance(told, list) else told.models
+    assert {(field(one, "name"), field(one, "version"), field(one, "state")) for one in listed} == {
+        ("dummy", "1", "READY"),
+        ("two", "1", "READY"),
+    }
+    tensor = curator.given("b", np.zeros((1, 10), np.float32), "FP32")
+    for _ in range(3):
+        await curator("infer", "dummy", [tensor])
+    (counts,) = field(await curator("get_inference_statistics", "dummy"), "model_stats")
+    assert int(field(counts, "inference_count")) == 3
+    assert int(field(field(field(counts, "inference_stats"), "success"), "count")) == 3
+    await curator("unload_model", "dummy")
+    assert not await curator("is_model_ready", "dummy")
+    with pytest.raises(InferenceServerException):
+        await curator("infer", "dummy", [tensor])
+    await curator("load_model", "dummy")
+    assert await curator("is_model_ready", "dummy")
+    await curator("infer", "dummy", [tensor])
