@@ -130,7 +130,7 @@ class Server:
         self._watcher = Watcher(self._registry, self._health, configuration, watch)
         plane = DataPlane(self._registry, metrics, self._decode_images)
         control = Control(self._registry, self._watcher, settings.model_control_mode)
-        self._backend = Backend(plane, self._health, self._limits, control)
+        self._backend = Backend(plane, self._health, self._limits, control, metrics)
         self._rpc = RpcServer(self._backend, access_log=settings.access_log)
         self._fronts: list[HttpServer] = []
         self._status: HttpServer | None = None

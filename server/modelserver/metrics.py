@@ -174,5 +174,8 @@ FAMILIES = (
     ("modelserver_queue_waiting", "gauge", "Requests waiting for a free infer request."),
     ("modelserver_requests_shed", "counter", "Requests refused because the queue was full."),
     ("modelserver_requests_unknown_model", "counter", "Requests for a model or version that is not served."),
+    ("modelserver_responses", "counter", "Answers by interface and code; those of a stream one by one."),
+    ("modelserver_request_bytes", "counter", "Bytes of successful inferences' bodies or messages."),
+    ("modelserver_response_bytes", "counter", "Bytes of successful inferences' answers."),
 )
 """Name, kind, help. The first nine are OVMS's."""

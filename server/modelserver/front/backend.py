@@ -6,6 +6,7 @@ from modelserver.control import Control
 from modelserver.dataplane import DataPlane
 from modelserver.front.status import Health
 from modelserver.limits import LiveLimits
+from modelserver.metrics import Metrics
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 """Of the KServe v2 protocol, by the names it gives them."""
@@ -19,3 +20,4 @@ class Backend:
     health: Health
     limits: LiveLimits
     control: Control
+    metrics: Metrics

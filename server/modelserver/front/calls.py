@@ -9,6 +9,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from modelserver.errors import InvalidRequest, ServerError
+from modelserver.front.traffic import Traffic
 
 LOG = logging.getLogger(__name__)
 Context = Any
@@ -21,35 +22,44 @@ def deadline(context: Context, timeout: float | None) -> float | None:
     return asyncio.get_running_loop().time() + min(limits) if limits else None
 
 
-def telling_errors(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Errors become status codes here and nowhere else."""
+def telling_errors(handler: grpc.RpcMethodHandler, traffic: Traffic) -> grpc.RpcMethodHandler:
+    """Errors become status codes, and answers are counted, here alone; streams do both themselves."""
+    method = handler.unary_unary
+    if method is None:
+        return handler
 
-    async def told(request: Any, context: Context) -> Any:
+    async def told(request: bytes, context: Context) -> bytes:
         try:
-            return await method(request, context)
+            answer: bytes = await method(request, context)
         except ServerError as error:
-            await context.abort(grpc.StatusCode[error.grpc], str(error))
+            code, message = error.grpc, str(error)
         except asyncio.CancelledError:
+            traffic.answered("CANCELLED")
             raise
         except Exception:
             LOG.exception("a gRPC request failed in a way nobody foresaw")
-            await context.abort(grpc.StatusCode.INTERNAL, "Internal error; the server's log tells more")
+            code, message = "INTERNAL", "Internal error; the server's log tells more"
+        else:
+            traffic.answered("OK")
+            return answer
+        traffic.answered(code)
+        await context.abort(grpc.StatusCode[code], message)
+        raise AssertionError  # abort raises
 
-    return told
+    return grpc.unary_unary_rpc_method_handler(told)
 
 
 def unary(method: Callable[..., Awaitable[Any]], request: Any = None) -> grpc.RpcMethodHandler:
     """A method with messages, or with bytes where no message is named."""
     if request is None:
-        return grpc.unary_unary_rpc_method_handler(telling_errors(method))
+        return grpc.unary_unary_rpc_method_handler(method)
 
-    async def parsed(raw: bytes, context: Context) -> Any:
+    async def parsed(raw: bytes, context: Context) -> bytes:
         try:
             message = request.FromString(raw)
         except DecodeError as error:
             raise InvalidRequest(f"The message is no valid {request.DESCRIPTOR.name}") from error
-        return await method(message, context)
+        answer: bytes = (await method(message, context)).SerializeToString()
+        return answer
 
-    return grpc.unary_unary_rpc_method_handler(
-        telling_errors(parsed), response_serializer=lambda answer: answer.SerializeToString()
-    )
+    return grpc.unary_unary_rpc_method_handler(parsed)

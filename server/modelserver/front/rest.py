@@ -1,11 +1,14 @@
 """The REST front: inference as bare ASGI, FastAPI for everything that is not hot."""
 
+from typing import Any
+
 from modelserver.front import tfs_rest, v2_rest
 from modelserver.front.asgi import Receive, Scope, Send
 from modelserver.front.backend import Backend
 from modelserver.front.cold import build_cold_app
 from modelserver.front.infer import InferApp
 from modelserver.front.status import StatusApp
+from modelserver.front.traffic import Traffic
 
 ROUTES = (v2_rest.ROUTE, *tfs_rest.ROUTES)
 
@@ -15,13 +18,15 @@ class RestApp:
 
     def __init__(self, backend: Backend, status: StatusApp) -> None:
         self._status = status
-        self._infer = InferApp(ROUTES, backend)
+        self._traffic = Traffic(backend.metrics, "REST")
+        self._infer = InferApp(ROUTES, backend, self._traffic)
         self._cold = build_cold_app(backend)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http":
             return
+        send = self._counting(send)
         found = self._infer.find(scope["raw_path"].partition(b"?")[0])
         if found is not None:
             await self._infer.answer(*found, (scope, receive, send))
@@ -29,6 +34,16 @@ class RestApp:
             await self._status(scope, receive, send)
         else:
             await self._cold(_plain(scope), receive, send)  # type: ignore[arg-type]
+
+    def _counting(self, send: Send) -> Send:
+        traffic = self._traffic
+
+        async def counted(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                traffic.answered(message["status"])
+            await send(message)
+
+        return counted
 
 
 def _plain(scope: Scope) -> Scope:

@@ -5,9 +5,11 @@ import grpc
 from modelserver import proto
 from modelserver.front.access import AccessInterceptor
 from modelserver.front.backend import Backend
+from modelserver.front.calls import telling_errors
 from modelserver.front.listen import BindFailed
 from modelserver.front.services import Stopping, add_services
 from modelserver.front.tfs_rpc import ModelService, PredictionService
+from modelserver.front.traffic import Traffic
 from modelserver.front.v2_rpc import V2Service
 from modelserver.proto import tfs
 
@@ -21,6 +23,7 @@ class RpcServer:
     def __init__(self, backend: Backend, *, access_log: bool = False) -> None:
         self._backend = backend
         self._stopping = Stopping()
+        self._traffic = Traffic(backend.metrics, "gRPC")
         self._interceptors = [AccessInterceptor()] if access_log else []
         self._server: grpc.aio.Server | None = None
 
@@ -47,14 +50,19 @@ class RpcServer:
         self._server = server
 
     def _add_services(self, server: grpc.aio.Server) -> None:
-        backend = self._backend
+        backend, traffic = self._backend, self._traffic
         services = {
-            proto.SERVICE: V2Service(backend, self._stopping).handlers(),
-            tfs.PREDICTION_SERVICE: PredictionService(backend.plane, backend.limits).handlers(),
+            proto.SERVICE: V2Service(backend, self._stopping, traffic).handlers(),
+            tfs.PREDICTION_SERVICE: PredictionService(backend, traffic).handlers(),
             tfs.MODEL_SERVICE: ModelService(backend.plane, backend.control.reload).handlers(),
         }
         server.add_generic_rpc_handlers(
-            tuple(grpc.method_handlers_generic_handler(*service) for service in services.items())
+            tuple(
+                grpc.method_handlers_generic_handler(
+                    name, {method: telling_errors(handler, traffic) for method, handler in handlers.items()}
+                )
+                for name, handlers in services.items()
+            )
         )
         add_services(server, backend.plane, backend.health, self._stopping)
 

@@ -33,8 +33,7 @@ class StatusApp:
             "/v2/health/live": self._live,
             "/v2/health/ready": self._ready,
         }
-        if metrics:
-            self._routes["/metrics"] = self._metrics
+        self._routes["/metrics"] = self._metrics if metrics else self._no_metrics
         if status:
             self._routes["/status"] = self._status
 
@@ -63,6 +62,14 @@ class StatusApp:
 
     async def _metrics(self, send: Send) -> None:
         await respond(send, 200, self._health.metrics(), media=CONTENT_TYPE)
+
+    async def _no_metrics(self, send: Send) -> None:
+        await respond_error(
+            send,
+            404,
+            "Metrics are not offered on this port: start the server with --metrics_enable, or with"
+            " --status_port on a port of its own, which always has them",
+        )
 
     async def _status(self, send: Send) -> None:
         await respond(send, 200, orjson.dumps(self._health.status()))

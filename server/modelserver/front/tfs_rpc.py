@@ -9,8 +9,9 @@ from modelserver.codec import tfs_proto
 from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
 from modelserver.dataplane import DataPlane
 from modelserver.errors import InvalidRequest, Unsupported
+from modelserver.front.backend import Backend
 from modelserver.front.calls import Context, deadline, unary
-from modelserver.limits import LiveLimits
+from modelserver.front.traffic import Traffic
 from modelserver.proto import tfs
 from modelserver.tensors import Call, Spec
 
@@ -21,9 +22,10 @@ Reload = Callable[[], Awaitable[object]]
 class PredictionService:
     """tensorflow.serving.PredictionService."""
 
-    def __init__(self, plane: DataPlane, limits: LiveLimits) -> None:
-        self._plane = plane
-        self._limits = limits
+    def __init__(self, backend: Backend, traffic: Traffic) -> None:
+        self._plane = backend.plane
+        self._limits = backend.limits
+        self._traffic = traffic
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """All methods by name."""
@@ -36,7 +38,9 @@ class PredictionService:
         parsed = tfs_proto.parse(message)
         call = _call(parsed.head, "Predict", deadline(context, self._limits.now.request_timeout_seconds))
         with self._limits.holding(len(message)):
-            return await self._plane.infer(call, lambda _: tfs_proto.decode(parsed), tfs_proto.encode)
+            answer = await self._plane.infer(call, lambda _: tfs_proto.decode(parsed), tfs_proto.encode)
+        self._traffic.inferred(len(message), len(answer))
+        return answer
 
     async def _metadata(self, request: Any, _context: Context) -> Any:
         call = _call(request, "GetModelMetadata")

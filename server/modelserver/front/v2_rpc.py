@@ -11,6 +11,7 @@ from modelserver.errors import ServerError
 from modelserver.front.backend import EXTENSIONS, Backend
 from modelserver.front.calls import Context, deadline, unary
 from modelserver.front.services import Stopping
+from modelserver.front.traffic import Traffic
 from modelserver.front.v2_extensions import Extensions
 from modelserver.tensors import Call, Spec, parse_version
 
@@ -18,12 +19,13 @@ from modelserver.tensors import Call, Spec, parse_version
 class V2Service:
     """inference.GRPCInferenceService."""
 
-    def __init__(self, backend: Backend, stopping: Stopping) -> None:
+    def __init__(self, backend: Backend, stopping: Stopping, traffic: Traffic) -> None:
         self._extensions = Extensions(backend)
         self._plane = backend.plane
         self._health = backend.health
         self._limits = backend.limits
         self._stopping = stopping
+        self._traffic = traffic
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
         """All methods by name."""
@@ -51,17 +53,21 @@ class V2Service:
             deadline(context, self._limits.now.request_timeout_seconds),
         )
         with self._limits.holding(len(message)):
-            return await self._plane.infer(
+            answer = await self._plane.infer(
                 call, lambda _: v2_proto.decode(parsed), lambda response: v2_proto.encode(response, head.id)
             )
+        self._traffic.inferred(len(message), len(answer))
+        return answer
 
     async def _stream_infer(self, messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         """One answer per request, in their order; an error ends only its own request."""
         async for message in self._stopping.messages(messages, context):
             try:
                 answer = proto.ModelInferResponse.FromString(await self._infer(message, context))
+                self._traffic.answered("OK")
                 yield proto.ModelStreamInferResponse(infer_response=answer)
             except ServerError as error:
+                self._traffic.answered(error.grpc)
                 yield proto.ModelStreamInferResponse(error_message=str(error))
 
     async def _server_live(self, _request: Any, _context: Context) -> Any:

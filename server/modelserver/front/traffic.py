@@ -1,0 +1,27 @@
+"""What passes one interface: answers by their code, and the bytes of inferences."""
+
+from modelserver.metrics import Counter, Metrics, labels
+
+
+class Traffic:
+    """The counters of one interface, each looked up once."""
+
+    def __init__(self, metrics: Metrics, interface: str) -> None:
+        self._metrics = metrics
+        self._interface = interface
+        self._received = metrics.counter("modelserver_request_bytes", labels(interface=interface))
+        self._sent = metrics.counter("modelserver_response_bytes", labels(interface=interface))
+        self._by_code: dict[int | str, Counter] = {}
+
+    def answered(self, code: int | str) -> None:
+        """One answer."""
+        counter = self._by_code.get(code)
+        if counter is None:
+            told = labels(code=str(code), interface=self._interface)
+            counter = self._by_code[code] = self._metrics.counter("modelserver_responses", told)
+        counter.value += 1
+
+    def inferred(self, received: int, sent: int) -> None:
+        """The bytes of one successful inference: body or message, and its answer."""
+        self._received.value += received
+        self._sent.value += sent
