@@ -26,14 +26,8 @@ from modelserver.front.asgi import (
     respond_too_large,
 )  # fmt: skip
 from modelserver.front.backend import Backend
-            body = await read_body(headers, receive, held)
-            exchange = route.begin(body, headers)
-            decode: Decode = exchange.decode
-            if exchange.text_bytes > ON_LOOP_BYTES:
-                decode = partial(self._parser.decode, exchange.decode, call.deadline)
-            answer = await self._plane.infer(call, decode, exchange.encode)
-        self._traffic.inferred(len(body), len(answer.body))
-        return answer
+from modelserver.front.parsing import ON_LOOP_BYTES, Parser
+from modelserver.front.traffic import Traffic
 from modelserver.tensors import Call, Request, Response, Spec, parse_version
 
 LOG = logging.getLogger(__name__)
@@ -123,19 +117,14 @@ class InferApp:
         call = self._call(route, match, receive)
         headers = dict(scope["headers"])
         with self._limits.holding(0) as held:
-<<<<<<< HEAD
-            exchange = route.begin(await read_body(headers, receive, held), headers)
+            body = await read_body(headers, receive, held)
+            exchange = route.begin(body, headers)
             decode: Decode = exchange.decode
             if exchange.text_bytes > ON_LOOP_BYTES:
                 decode = partial(self._parser.decode, exchange.decode, call.deadline)
-            return await self._plane.infer(call, decode, exchange.encode)
-=======
-            body = await read_body(headers, receive, held)
-            exchange = route.begin(body, headers)
-            answer = await self._plane.infer(call, exchange.decode, exchange.encode)
+            answer = await self._plane.infer(call, decode, exchange.encode)
         self._traffic.inferred(len(body), len(answer.body))
         return answer
->>>>>>> 4e9c870 (Answers are counted by interface and code, inferences by bytes; a port without metrics says how to get them)
 
     def _call(self, route: Route, match: re.Match[bytes], receive: Receive) -> Call:
         name, version = match["name"], match["version"]
