@@ -180,15 +180,15 @@ def _chosen_outputs(request: Request, loaded: LoadedModel) -> list[tuple[int, st
 
 
 def _shape_message(spec: Spec, shape: tuple[int, ...]) -> str:
-    expected, actual = _told(spec.shape), _told(shape)
+    expected, actual = _told(spec.bounds), _told(shape)
     if len(shape) != len(spec.dims):
         what = "number of shape dimensions"
     elif shape and spec.shape[0] != shape[0] and spec.admits((spec.dims[0][0], *shape[1:])):
-        what, expected, actual = "input batch size", str(spec.shape[0]), str(shape[0])
+        what, expected, actual = "input batch size", spec.bounds[0], str(shape[0])
     else:
         what = "input shape"
     return f"Invalid {what} - Expected: {expected}; Actual: {actual}; input name: {spec.name}"
 
 
-def _told(shape: Sequence[int]) -> str:
+def _told(shape: Sequence[int | str]) -> str:
     return "(" + ",".join(str(size) for size in shape) + ")"

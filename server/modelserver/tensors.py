@@ -87,6 +87,13 @@ class Spec:
         """The shape as the protocol tells it: -1 where the size is not fixed."""
         return tuple(low if low == high else -1 for low, high in self.dims)
 
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """The shape as messages tell it: 4:16 where a size may be any of these."""
+        return tuple(
+            str(low) if low == high else f"{low}:{high}" if high >= 0 else "-1" for low, high in self.dims
+        )
+
     def admits(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape fits."""
         if len(shape) != len(self.dims):

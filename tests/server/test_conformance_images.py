@@ -53,6 +53,7 @@ def gallery(tmp_path_factory):
         "any": ("colour", {"shape": "(-1,-1,-1,3)"}),
         "range": ("colour", {"shape": "(1,4:16,5:12,3)"}),
         "channels": ("colour", {"shape": "(1,8,6,-1)"}),
+        "batches": ("colour", {"shape": "(1:4,8,6,3)"}),
         "prepared": (
             "planar_float",
             {
@@ -158,7 +159,7 @@ def test_a_batch_may_differ_in_size_only_where_it_is_resized(gallery):
     assert (status, "same resolution" in error) == (400, True)
 
 
-@pytest.mark.parametrize(("model", "count"), [("two", 1), ("two", 3), ("colour", 2)])
+@pytest.mark.parametrize(("model", "count"), [("two", 1), ("two", 3), ("colour", 2), ("batches", 5)])
 def test_a_batch_that_the_model_does_not_have_is_refused(gallery, model, count):
     status, error = show(gallery, model, *[encoded(pixels())] * count)
     assert (status, "Invalid input batch size" in error) == (400, True)
@@ -246,6 +247,22 @@ def test_strings_in_json_are_no_images(gallery):
 @pytest.mark.parametrize(("model", "shape"), [("flat", [1]), ("colour", [1, 1]), ("colour", [])])
 def test_images_go_to_inputs_of_four_dimensions_as_a_list(gallery, model, shape):
     assert show(gallery, model, encoded(pixels()), shape=shape)[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "message"),
+    [
+        ("range", (1, 3, 5, 3), "Invalid input shape - Expected: (1,4:16,5:12,3); Actual: (1,3,5,3)"),
+        ("range", (1, 17, 5, 3), "Invalid input shape - Expected: (1,4:16,5:12,3); Actual: (1,17,5,3)"),
+        ("range", (2, 4, 5, 3), "Invalid input batch size - Expected: 1; Actual: 2"),
+        ("any", (1, 1, 1, 2), "Invalid input shape - Expected: (-1,-1,-1,3); Actual: (1,1,1,2)"),
+        ("batches", (5, 8, 6, 3), "Invalid input batch size - Expected: 1:4; Actual: 5"),
+    ],
+)
+def test_plain_pixels_outside_a_range_are_refused_naming_it(gallery, model, shape, message):
+    body = one_input("image", shape, "UINT8", [0] * int(np.prod(shape)))
+    status, answer = infer(gallery, model, body)
+    assert (status, message in answer["error"]) == (400, True), answer
 
 
 def claiming(suffix, side=50_000):

@@ -2,23 +2,36 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
 from modelserver import proto
-from modelserver.codec import tfs_proto, v2_json, v2_proto
+from modelserver.codec import image, tfs_proto, v2_json, v2_proto
 from modelserver.config import Shaping
 from modelserver.cpus import read_machine
 from modelserver.engine import Devices, load
 from modelserver.mapping import Names
 from modelserver.proto import tfs
+from modelserver.tensors import Tensor
 from modelserver.tuning import Neighbours, Wish, plan
+
+
+def opened(directory):
+    chosen = plan(Wish(), read_machine(), Neighbours())
+    return load(Devices(None), directory / "1" / "model.xml", Shaping(), chosen, Names())
 
 
 @pytest.fixture(scope="module")
 def loaded(repository):
-    chosen = plan(Wish(), read_machine(), Neighbours())
-    model = load(Devices(None), repository / "dynamic" / "1" / "model.xml", Shaping(), chosen, Names())
+    model = opened(repository / "dynamic")
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="module")
+def images(repository):
+    model = opened(repository / "picture")
     yield model
     model.close()
 
@@ -65,3 +78,12 @@ def test_content_in_a_predict_message_is_the_tensors_memory(loaded):
     (decoded,) = tfs_proto.decode(tfs_proto.parse(message)).inputs
     assert address_seen_by_openvino(loaded, decoded) in span(message)
     assert np.array_equal(decoded.data, data)
+
+
+def test_a_decoded_image_is_the_tensors_memory(images):
+    pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
+    encoded = cv2.imencode(".png", pixels)[1].tobytes()
+    decoded = image.decode(np.array([encoded], object), images.inputs[0])
+    tensor = Tensor("image", "UINT8", decoded)
+    assert address_seen_by_openvino(images, tensor) == decoded.ctypes.data
+    assert np.array_equal(decoded[0], pixels)

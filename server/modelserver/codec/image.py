@@ -38,7 +38,7 @@ def decode(images: NDArray[Any], spec: Spec) -> NDArray[Any]:
     low, high = spec.dims[0]
     if not low <= images.size or (high >= 0 and images.size > high):
         raise InvalidRequest(
-            f"Invalid input batch size - Expected: {spec.shape[0]}; Actual: {images.size};"
+            f"Invalid input batch size - Expected: {spec.bounds[0]}; Actual: {images.size};"
             f" input name: {spec.name}"
         )
     first = _decode_one(images[0], spec)
@@ -113,7 +113,7 @@ def _check_channels(channels: int, spec: Spec) -> None:
     low, high = spec.dims[3]
     if channels < low or (high >= 0 and channels > high):
         raise InvalidRequest(
-            f"Invalid number of channels in binary input - Expected: {spec.shape[3]}; Actual: {channels};"
+            f"Invalid number of channels in binary input - Expected: {spec.bounds[3]}; Actual: {channels};"
             f" input name: {spec.name}. This image is {_KINDS.get(channels, 'something else')}:"
             f" convert it to {_KINDS.get(low, 'what the model takes')} before sending"
         )
