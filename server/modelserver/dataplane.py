@@ -47,6 +47,16 @@ class DataPlane:
         meter.succeeded(started, prepared, passage)
         return answer
 
+    def require_place(self, call: Call) -> None:
+        """Raises what `infer` would where no place is left or nothing served: no body needs to be read."""
+        started = time.perf_counter()
+        version = self._find(call)
+        try:
+            version.serving.require_place()
+        except Overloaded:
+            self.meters.of(version, call).failed(started, shed=True)
+            raise
+
     async def _infer(
         self,
         version: Version,

@@ -111,6 +111,13 @@ def _connections(process, server) -> int:
     return sum(one.status == "ESTABLISHED" and one.laddr.port == server.rest_port for one in found)
 
 
+def test_a_body_that_was_refused_and_never_comes_is_answered_once(strict):
+    with Wire(strict) as wire:
+        wire.send(f"POST /v2/models/nobody/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {LIMIT}\r\n\r\nhalf")
+        assert wire.answer()[0] == 404
+        assert wire.is_closed()
+
+
 def test_a_chunked_body_is_refused_where_it_becomes_too_big(strict):
     with Wire(strict) as wire:
         wire.send(f"POST {INFER} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -1,5 +1,6 @@
 """A full queue refuses before anything is made ready for a request that could not even wait."""
 
+import socket
 import threading
 
 import grpc
@@ -43,6 +44,23 @@ def occupied(server):
     asking.start()
     wait_until(lambda: active(server) == 1, 60, "an inference at work")
     return asking
+
+
+def test_a_long_body_is_not_even_read_when_the_queue_is_full(busy):
+    head = b"POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+
+    def refused_unsent() -> bool:
+        asking = occupied(busy)
+        with socket.create_connection(("127.0.0.1", busy.rest_port), timeout=10) as wire:
+            wire.sendall(head)
+            try:
+                answer = wire.recv(65536)
+            except TimeoutError:
+                answer = b""
+        asking.join(120)
+        return answer.startswith(b"HTTP/1.1 429")
+
+    assert any(refused_unsent() for _ in range(5))
 
 
 def test_a_body_is_not_decoded_when_the_queue_is_full(busy):

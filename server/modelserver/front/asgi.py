@@ -43,6 +43,12 @@ async def respond_too_large(receive: Receive, send: Send, message: str) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+def is_long(headers: dict[bytes, bytes]) -> bool:
+    """Whether the body is not worth reading for a request that will be refused."""
+    announced = headers.get(b"content-length")
+    return announced is None or len(announced) > 5  # 100 kB; chunked ones do not tell
+
+
 async def read_body(headers: dict[bytes, bytes], receive: Receive, held: Held) -> bytes:
     """The whole body, joined once; refused before it is read when it announces too much."""
     if (encoding := headers.get(b"content-encoding", b"identity")) != b"identity":

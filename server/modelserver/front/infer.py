@@ -20,6 +20,7 @@ from modelserver.front.asgi import (
     Scope,
     Send,
     disconnected,
+    is_long,
     read_body,
     respond,
     respond_error,
@@ -116,6 +117,8 @@ class InferApp:
     async def _infer(self, route: Route, match: re.Match[bytes], scope: Scope, receive: Receive) -> Answer:
         call = self._call(route, match, receive)
         headers = dict(scope["headers"])
+        if is_long(headers):
+            self._plane.require_place(call)
         with self._limits.holding(0) as held:
             body = await read_body(headers, receive, held)
             exchange = route.begin(body, headers)

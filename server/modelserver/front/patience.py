@@ -121,7 +121,8 @@ class PatientProtocol(HttpToolsProtocol):
         """Answer what never becomes a request, or not a whole one, and close."""
         if self.transport.is_closing():
             return
-        if self._is_idle() or (self._awaits_body and not self.cycle.response_started):
+        # The rest of a body that was refused before it was read needs no second answer.
+        if not self.cycle.response_started if self._awaits_body else self._is_idle():
             body = orjson.dumps({"error": message})
             head = (
                 f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
