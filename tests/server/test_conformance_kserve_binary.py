@@ -80,6 +80,14 @@ def test_byte_strings_whose_lengths_do_not_fit_are_refused(server, raw, message)
     assert message in refused(server, "bytes", body, **headers)
 
 
+def test_more_strings_than_four_million_are_refused_before_they_are_read(server):
+    many = 1 << 23
+    body, headers = binary_request(("x", [many], "BYTES", bytes(4 * many), True))
+    assert f"{many} strings" in refused(server, "bytes", body, **headers)
+    text = b'{"inputs":[{"name":"x","shape":[%d],"datatype":"BYTES","data":["a"]}]}' % many
+    assert f"{many} strings" in refused(server, "bytes", text)
+
+
 @pytest.mark.parametrize("size", [1.5, True, None, [4], 10**30, "4"])
 def test_a_size_that_is_no_number_of_bytes_is_refused_or_left_out(server, size):
     head = {

@@ -127,6 +127,10 @@ def test_a_wrong_body_is_a_400_naming_the_fault(server, model, body, message):
     assert message in refused(server, model, body)
 
 
+def test_thousands_of_inputs_are_refused_before_they_are_looked_at(server):
+    assert "number of inputs" in refused(server, "dummy", {"inputs": [VALID] * 5000})
+
+
 def test_an_error_that_repeats_a_long_name_stays_short(server):
     assert len(refused(server, "dummy", one_input("n" * 100_000, [1, 10], "FP32", [0] * 10))) < 3000
 

@@ -14,6 +14,8 @@ from modelserver.tensors import NUMPY
 Buffer = bytes | memoryview
 MAX_DIMENSIONS = 64
 """numpy's limit."""
+MAX_STRINGS = 1 << 22
+"""Each becomes an object: this many take a second and a few hundred megabytes."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -56,6 +58,7 @@ def decode_bytes(name: str, shape: tuple[int, ...], raw: Buffer) -> NDArray[Any]
     """Elements with their length in front of each."""
     elements: list[bytes] = []
     position, end, expected = 0, len(raw), prod(shape)
+    check_strings(name, expected)
     while position < end:
         if len(elements) == expected:  # at once: a gigabyte of empty strings would keep the loop for minutes
             raise InvalidRequest(_count_message(name, expected, "more"))
@@ -71,6 +74,12 @@ def decode_bytes(name: str, shape: tuple[int, ...], raw: Buffer) -> NDArray[Any]
         elements.append(bytes(raw[position : position + length]))
         position += length
     return as_objects(name, shape, elements)
+
+
+def check_strings(name: str, count: int) -> None:
+    """Refuses what would keep everybody waiting."""
+    if count > MAX_STRINGS:
+        raise InvalidRequest(f"{count} strings are more than the {MAX_STRINGS} allowed; input name: {name}")
 
 
 def as_objects(name: str, shape: tuple[int, ...], elements: list[bytes]) -> NDArray[Any]:

@@ -20,6 +20,8 @@ from modelserver.errors import InvalidRequest
 from modelserver.tensors import Request, Response, Tensor
 
 HEADER = "inference-header-content-length"
+MAX_INPUTS = 1 << 12
+"""No model has as many; each costs microseconds before it is known that it does not fit."""
 _ABSENT = msgspec.Raw(b"")
 
 
@@ -69,6 +71,10 @@ def decode(body: bytes, header_length: str | None) -> Decoded:
         envelope = _decode_envelope(text)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest(_explain(error, json_length)) from error
+    if len(envelope.inputs) > MAX_INPUTS:
+        raise InvalidRequest(
+            f"Invalid number of inputs - at most {MAX_INPUTS}; Actual: {len(envelope.inputs)}"
+        )
     tail = _Tail(memoryview(body)[json_length:])
     tensors = [_decode_input(item, tail, alone=len(envelope.inputs) == 1) for item in envelope.inputs]
     if tail.left:
@@ -161,6 +167,8 @@ def _decode_only_bytes(item: _Input, shape: tuple[int, ...], tail: _Tail, *, alo
 
 def _decode_json(item: _Input, shape: tuple[int, ...]) -> NDArray[Any]:
     expected = int(np.prod(shape, dtype=object))
+    if item.datatype == "BYTES":
+        binary.check_strings(item.name, expected)
     if (long := _decode_long(item)) is not None and long.size == expected:
         return long.reshape(shape)
     values = _flattened(item)

@@ -107,6 +107,7 @@ def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
             f" Actual: {len(values)}; input name: {item.name}"
         )
     if item.datatype == "BYTES":
+        binary.check_strings(item.name, len(values))
         return binary.as_objects(item.name, shape, list(values))
     wide = np.array(values, _WIDE.get(item.datatype, NUMPY[item.datatype]))
     return binary.narrowed(item.name, item.datatype, wide).reshape(shape)
