@@ -101,3 +101,14 @@ def test_a_port_without_metrics_says_how_to_get_them(repository):
             assert code == 404
             assert "--metrics_enable" in json.loads(raw)["error"]
             assert "--status_port" in json.loads(raw)["error"]
+
+
+def test_a_request_to_a_version_that_is_not_served_is_a_failed_one(counted):
+    told = {"api": "KServe", "interface": "REST", "method": "ModelInfer", "name": "dummy", "version": "1"}
+    before = count(counted, "ovms_requests_fail", **told)
+    assert counted.post("/v2/repository/models/dummy/unload", b"")[0] == 200
+    try:
+        assert counted.post("/v2/models/dummy/versions/1/infer", GOOD)[0] == 503
+        assert count(counted, "ovms_requests_fail", **told) == before + 1
+    finally:
+        assert counted.post("/v2/repository/models/dummy/load", b"")[0] == 200
