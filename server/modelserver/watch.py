@@ -50,6 +50,8 @@ class Watcher:
         self._begun = asyncio.Event()
         self._turn = asyncio.Lock()
         self._asked: set[asyncio.Task[object]] = set()
+        self._told = 0
+        """The changes that somebody who asked was told of."""
 
     @property
     def poll_seconds(self) -> float:
@@ -66,6 +68,7 @@ class Watcher:
         """The first pass."""
         async with self._turn:
             await self._registry.apply(self._configuration)
+        self._told = self._registry.changes
         self._begun.set()
 
     async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -99,10 +102,12 @@ class Watcher:
 
         Raises ConfigError for the file, LoadFailed for models; everything else serves on or anew.
         """
-        return await self.in_turn(self._reload)
+        asked = self._registry.changes
+        return await self.in_turn(lambda: self._reload(asked))
 
-    async def _reload(self) -> bool:
-        before, signature = self._registry.changes, self._look_at_config()
+    async def _reload(self, asked: int) -> bool:
+        """`asked` counts the changes when the caller came: a pass he waited for was made for him, too."""
+        signature = self._look_at_config()
         for model in self._registry.models.values():
             model.forgive()
         is_new = await self._follow_config()
@@ -111,7 +116,9 @@ class Watcher:
             await self._registry.converge(self._configuration.revision)
         if failures := self._registry.failures():
             raise LoadFailed(f"Reloading models versions failed: {'; '.join(failures)}")
-        return is_new or self._registry.changes != before
+        has_changed = is_new or self._registry.changes > max(asked, self._told)
+        self._told = self._registry.changes
+        return has_changed
 
     async def run(self) -> None:
         """Every further pass, until cancelled."""
