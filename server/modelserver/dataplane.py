@@ -5,6 +5,7 @@ Tensors are checked against the model once, here, with OVMS's messages; metrics 
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
@@ -72,12 +73,7 @@ class DataPlane:
             if not isinstance(request, Request):
                 request = await request
             arrays = [await self._input(tensor, spec) for tensor, spec in _paired(request, loaded)]
-            chosen = _chosen_outputs(request, loaded)
-
-            def encode_outputs(outputs: list[NDArray[Any]]) -> T:
-                tensors = [Tensor(name, datatype, outputs[index]) for index, name, datatype in chosen]
-                return encode(Response(version.model, version.number, tensors))
-
+            encode_outputs = partial(_encoded, version, _chosen_outputs(request, loaded), encode)
             prepared = time.perf_counter()
             return await loaded.infer(arrays, encode_outputs, passage), prepared
 
@@ -173,6 +169,16 @@ def _named(spec: Spec, by_name: dict[str, Tensor]) -> Tensor:
     raise InvalidRequest(
         f"Missing input with specific name - Required input: {spec.name}; got: {', '.join(sorted(by_name))}"
     )
+
+
+def _encoded(
+    version: Version,
+    chosen: list[tuple[int, str, str]],
+    encode: Callable[[Response], T],
+    outputs: list[NDArray[Any]],
+) -> T:
+    tensors = [Tensor(name, datatype, outputs[index]) for index, name, datatype in chosen]
+    return encode(Response(version.model, version.number, tensors))
 
 
 def _chosen_outputs(request: Request, loaded: LoadedModel) -> list[tuple[int, str, str]]:

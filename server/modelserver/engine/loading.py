@@ -19,6 +19,8 @@ from modelserver.mapping import Names
 from modelserver.tensors import NUMPY, Spec
 from modelserver.tuning import Plan, is_virtual
 
+TWICE_BYTES = 1 << 20
+
 
 def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Names) -> LoadedModel:
     """Runs in a thread of its own; raises LoadFailed with OpenVINO's reason."""
@@ -39,7 +41,27 @@ def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Nam
     except LoadFailed:
         loaded.close()
         raise
-    return loaded
+    return _without_streams(devices.core, network, plan, loaded) if loaded.inline else loaded
+
+
+def _without_streams(core: ov.Core, network: ov.Model, plan: Plan, loaded: LoadedModel) -> LoadedModel:
+    """A model that runs on the loop, one request at a time, needs no stream: waking one's thread costs most.
+
+    What the device said about the settings stays told: a bigger model would have it. Weights that are no
+    trifle are not compiled twice.
+    """
+    weights = sum(node.get_byte_size() for node in network.get_ops() if isinstance(node, ov.op.Constant))
+    if plan.device != "CPU" or weights > TWICE_BYTES:
+        return loaded
+    try:
+        compiled = core.compile_model(network, plan.device, {**plan.properties, "NUM_STREAMS": 0})
+        bare = LoadedModel(compiled, (loaded.inputs, loaded.outputs), loaded.effect)
+        _warm_up(bare)
+    except (RuntimeError, LoadFailed):
+        return loaded
+    loaded.close()
+    bare.inline = True
+    return bare
 
 
 def _read(core: ov.Core, path: Path) -> ov.Model:
