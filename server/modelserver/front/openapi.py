@@ -10,6 +10,7 @@ Json = dict[str, Any]
 _JSON = "application/json"
 _REFUSALS = {
     "400": "The request is wrong; the message says what and where.",
+    "403": "An option of the server rules it out.",
     "404": "No such path, model or version.",
     "405": "Another method is answered here; see Allow.",
     "413": "The body is larger than the server allows.",
@@ -50,6 +51,11 @@ _PARAMETERS: Json = {"type": "object", "additionalProperties": True}
 _TENSOR: Json = {"name": _TEXT, "shape": _SHAPE, "datatype": _DATATYPE, "parameters": _PARAMETERS}
 _DESCRIBED = _list(
     _object(("name", "datatype", "shape"), name=_TEXT, datatype=_DATATYPE, shape=_list({"type": "integer"}))
+)
+_COUNT: Json = {"type": "integer", "minimum": 0}
+_DURATION = _object(("count", "ns"), count=_COUNT, ns=_COUNT)
+_CONFIGURED = _list(
+    _object(("name", "data_type", "dims"), name=_TEXT, data_type=_TEXT, dims=_list({"type": "integer"}))
 )
 _STATUSES = _list(
     _object(
@@ -105,6 +111,29 @@ SCHEMAS: Mapping[str, Json] = {
             reason=_TEXT,
         )
     ),
+    "Statistics": _object(
+        ("model_stats",),
+        model_stats=_list(
+            _object(
+                ("name", "version", "inference_stats"),
+                name=_TEXT,
+                version=_TEXT,
+                last_inference=_COUNT,
+                inference_count=_COUNT,
+                execution_count=_COUNT,
+                inference_stats={"type": "object", "additionalProperties": _DURATION},
+            )
+        ),
+    ),
+    "ModelConfig": _object(
+        ("name", "backend", "max_batch_size", "input", "output"),
+        name=_TEXT,
+        platform=_TEXT,
+        backend=_TEXT,
+        max_batch_size=_COUNT,
+        input=_CONFIGURED,
+        output=_CONFIGURED,
+    ),
     "Anything": {"type": "object"},
 }
 
@@ -124,8 +153,9 @@ OPERATIONS: tuple[tuple[Any, ...], ...] = (
     *_versioned(_MODEL, "", "get", "Inputs, outputs and versions of a model", None, "ModelMetadata"),
     *_versioned(_MODEL, "/ready", "get", "Whether a model is served", None, "Anything"),
     *_versioned(_MODEL, "/infer", "post", "One inference (KServe v2)", "InferRequest", "InferResponse"),
-    ("/v2/models/stats", "get", "Counts and times of all models", None, "Anything"),
-    *_versioned(_MODEL, "/stats", "get", "Counts and times of a model", None, "Anything"),
+    ("/v2/models/stats", "get", "Counts and times of all models", None, "Statistics"),
+    *_versioned(_MODEL, "/stats", "get", "Counts and times of a model", None, "Statistics"),
+    *_versioned(_MODEL, "/config", "get", "Triton's configuration of a model", None, "ModelConfig"),
     ("/v2/repository/index", "post", "Models and their states", "RepositoryIndexRequest", "RepositoryIndex"),
     ("/v2/repository/models/{model}/load", "post", "Serve a configured model again", "Anything", "Anything"),
     ("/v2/repository/models/{model}/unload", "post", "Stop serving a model", "Anything", "Anything"),
