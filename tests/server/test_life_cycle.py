@@ -35,10 +35,14 @@ def test_what_is_in_flight_at_sigterm_is_answered_and_the_exit_code_is_0(reposit
         server.wait_ready()
         with grpc.insecure_channel(server.grpc) as channel:
             rpc = channel.unary_unary(f"/{proto.SERVICE}/ModelInfer")
-            futures = [rpc.future(slow_request(), timeout=30) for _ in range(12)]
-            wait_until(
-                lambda: metrics_line(server, b"ovms_current_requests").endswith(b" 12"), 10, "all inside"
-            )
+            futures = []
+
+            def are_all_inside():
+                if all(future.done() for future in futures):  # answered before anybody looked: once more
+                    futures[:] = [rpc.future(slow_request(), timeout=60) for _ in range(12)]
+                return metrics_line(server, b"ovms_current_requests").endswith(b" 12")
+
+            wait_until(are_all_inside, 60, "all inside")
             server.terminate()
             answers = [proto.ModelInferResponse.FromString(future.result()) for future in futures]
         assert [list(answer.outputs[0].shape) for answer in answers] == [[64, 1024]] * 12
