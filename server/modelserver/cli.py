@@ -199,7 +199,8 @@ def _monitoring(given: argparse.Namespace) -> Monitoring | None:
 
 
 def _model(given: argparse.Namespace) -> ModelSettings:
-    raw: dict[str, Any] = {name: getattr(given, name) for name in MODEL_OPTIONS}
+    # Templates write options without a value as empty texts.
+    raw: dict[str, Any] = {name: getattr(given, name) or None for name in MODEL_OPTIONS}
     raw |= {"name": given.model_name, "base_path": given.model_path}
     try:
         model = parse_model(raw, Path.cwd())

@@ -213,3 +213,19 @@ def test_loads_that_fail_at_the_start_end_a_single_model_and_wait_for_many():
     assert cli.parse([*MODEL, *PORT]).on_load_failure == "exit"
     assert cli.parse(["--config_path", "c", *PORT]).on_load_failure == "wait"
     assert cli.parse([*MODEL, *PORT, "--on-load-failure=wait"]).on_load_failure == "wait"
+
+
+def test_an_option_without_a_value_is_as_good_as_none(tmp_path):
+    """Templates write such."""
+    names = (
+        "batch_size",
+        "shape",
+        "layout",
+        "plugin_config",
+        "model_version_policy",
+        "nireq",
+        "target_device",
+    )
+    empty = [f"--{name}=" for name in names]
+    model = ["--model_name", "m", "--model_path", str(tmp_path), "--port", "9000"]
+    assert cli.parse([*model, *empty]).model == cli.parse(model).model

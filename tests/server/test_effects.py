@@ -171,7 +171,15 @@ def test_config_json_switches_metrics_on_and_chooses_them(repository, config_of,
     assert "Metrics configuration duplicated in configuration file and CLI parameters" in ended.stderr
 
 
-@pytest.mark.parametrize("arguments", [("--shape", "(1,-5)"), ("--batch_size", "0")])
+def test_a_scale_of_zero_is_refused(repository):
+    path = str(repository / "dummy")
+    arguments = ("--model_name", "d", "--model_path", path, "--rest_port", str(free_port()))
+    ended = run_to_end(*arguments, "--scale", "0")
+    assert ended.returncode == 1
+    assert "cannot be 0" in ended.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--shape", "(1,-5)"), ("--shape", "(1,,10)"), ("--batch_size", "0")])
 def test_a_size_that_cannot_be_is_refused(repository, arguments):
     path = str(repository / "dummy")
     ended = run_to_end("--model_name", "d", "--model_path", path, "--rest_port", str(free_port()), *arguments)

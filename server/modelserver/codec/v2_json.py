@@ -149,6 +149,8 @@ def _decode_input(item: _Input, tail: _Tail, *, alone: bool) -> Tensor:
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < 1 << 31):
         raise InvalidRequest("binary_data_size parameter is invalid and cannot be parsed")
     if size is None:
+        if not tail.left and np.prod(shape, dtype=object):
+            raise InvalidRequest(f"Could not parse input content. No data is given; input name: {item.name}")
         if item.datatype == "BYTES":
             return _decode_only_bytes(item, shape, tail, alone=alone)
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize

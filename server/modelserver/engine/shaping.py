@@ -6,6 +6,7 @@
 import re
 from collections.abc import Mapping
 
+import numpy as np
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
@@ -89,7 +90,9 @@ def _batch_index(port: ov.Output, shaping: Shaping) -> int:
 def _parse_shape(text: str, current: ov.PartialShape) -> ov.PartialShape:
     if text.strip().lower() == "auto":
         return ov.PartialShape([-1] * len(current))
-    parts = [part for part in text.strip().strip("()[]").split(",") if part.strip()]
+    parts = text.strip().strip("()[]").split(",")
+    if not parts[-1].strip():  # (10,) and ()
+        parts.pop()
     return ov.PartialShape([_parse_dimension(part) for part in parts])
 
 
@@ -133,7 +136,10 @@ def _preprocess_input(info: object, port: ov.Output, shaping: Shaping) -> None:
     if mean := _for_tensor(shaping.mean, port, is_input=True):
         steps.mean(_numbers(mean, "mean"))
     if scale := _for_tensor(shaping.scale, port, is_input=True):
-        steps.scale(_numbers(scale, "scale"))
+        divisors = _numbers(scale, "scale")
+        if not np.all(divisors):
+            raise LoadFailed(f"scale {scale!r}: values are divided by it, so it cannot be 0")
+        steps.scale(divisors)
 
 
 _COLOURS = {

@@ -51,7 +51,7 @@ def is_long(headers: dict[bytes, bytes]) -> bool:
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, held: Held) -> bytes:
     """The whole body, joined once; refused before it is read when it announces too much."""
-    if (encoding := headers.get(b"content-encoding", b"identity")) != b"identity":
+    if (encoding := headers.get(b"content-encoding", b"identity")).lower() != b"identity":
         told = encoding.decode("latin-1")
         raise InvalidRequest(f"Content-Encoding {told} is not supported: send the body uncompressed")
     announced = headers.get(b"content-length", b"0")
