@@ -232,7 +232,7 @@ def test_the_state_of_every_model_is_under_v1_config(server):
 
 
 def test_a_body_that_announces_too_much_is_a_413_before_it_is_read(server):
-    with socket.create_connection(("127.0.0.1", server.rest_port), 10) as caller:
+    with socket.create_connection(("127.0.0.1", server.rest_port), 60) as caller:
         caller.sendall(
             b"POST /v2/models/dummy/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 2147483648\r\n\r\n"
         )

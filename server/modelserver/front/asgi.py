@@ -14,7 +14,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = "application/json"
-LINGER_SECONDS = 10.0
+LINGER_SECONDS = 5.0
 
 
 async def respond(send: Send, status: int, body: bytes, *headers: tuple[str, str], media: str = JSON) -> None:
