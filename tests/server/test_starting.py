@@ -38,7 +38,7 @@ def test_with_wait_the_one_model_is_told_and_served_once_it_is_repaired(reposito
         "--model_name", "m", "--model_path", str(broken.parent), "--on_load_failure", "wait"
     ) as server:
         wait_until(lambda: server.answers("/v2/health/live"), 60, "liveness")
-        wait_until(lambda: server.status()["models"][0]["error"], 60, "the error")
+        wait_until(lambda: any(model["error"] for model in server.status()["models"]), 60, "the error")
         assert "model.xml" in server.status()["models"][0]["error"]
         assert server.get("/v2/health/ready")[0] == 503
         assert server.get("/v2/models/m/ready")[0] == 503
