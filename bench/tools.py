@@ -1,6 +1,5 @@
 """The programs a benchmark needs: wrk, ghz, and KServe's Python SDK in an environment of its own."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -8,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+from devcluster import paths
 
 BENCH = Path(__file__).resolve().parent
 GO_MODULE = BENCH / "gotools"
@@ -30,11 +31,8 @@ def prepare() -> Tools:
 
 
 def cache() -> Path:
-    """The project's cache; MODELSERVER_CACHE moves it, as for the local cluster."""
-    if chosen := os.environ.get("MODELSERVER_CACHE"):
-        return Path(chosen).resolve() / "bench"
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "openvino-modelserver" / "bench"
+    """The programs' part of the project's cache."""
+    return paths.cache() / "bench"
 
 
 def _wrk() -> Path:
@@ -46,8 +44,7 @@ def _wrk() -> Path:
 
 
 def _ghz() -> Path:
-    sources = [(GO_MODULE / name).read_bytes() for name in ("go.mod", "go.sum")]
-    target = cache() / f"ghz-{hashlib.sha256(b''.join(sources)).hexdigest()[:16]}"
+    target = cache() / f"ghz-{paths.fingerprint(GO_MODULE / name for name in ('go.mod', 'go.sum'))}"
     if not target.exists():
         print("==> ghz, built from its Go module")
         unfinished = target.with_suffix(".unfinished")

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from modelserver.config import ModelSettings
 from modelserver.engine import Devices, LoadedModel, load
@@ -12,6 +12,7 @@ from modelserver.limits import LiveLimits
 from modelserver.mapping import read_names
 from modelserver.metrics import Metrics
 from modelserver.repository import VersionFiles
+from modelserver.served import Version
 from modelserver.tuning import Plan
 
 LOG = logging.getLogger(__name__)
@@ -61,9 +62,9 @@ class Loader:
                 f" and the memory limit leaves {free >> 20} MiB; raise the limit or replace the process"
             )
 
-    def announce(self, version: "Loaded") -> None:
+    def announce(self, version: Version) -> None:
         """The version serves from now on."""
-        effect, told = version.serving.effect, _of(version)
+        effect, told = version.serving.effect, version.labels
         LOG.info(
             "model %s version %d serves: devices %s, streams %s, nireq %d, threads %s, hint %s, pinned %s %s",
             version.model, version.number, ",".join(effect.execution_devices), effect.streams, effect.nireq,
@@ -83,9 +84,9 @@ class Loader:
         seconds = self._seconds.get((version.model, version.number))
         gauge("modelserver_model_load_seconds", told, lambda: seconds)
 
-    def _start_counting(self, version: "Loaded") -> None:
+    def _start_counting(self, version: Version) -> None:
         """Series exist from load on, so that a scrape before the first request shows zeros."""
-        told = _of(version)
+        told = version.labels
         for name in ("ovms_inference_time_us", "ovms_wait_for_infer_req_time_us"):
             self._metrics.histogram(name, told)
         for interface in ("REST", "gRPC"):
@@ -102,31 +103,14 @@ class Loader:
                 self._metrics.counter("ovms_requests_success", labels)
                 self._metrics.counter("ovms_requests_fail", labels)
 
-    def count_failure(self, version: "Loaded") -> None:
+    def count_failure(self, version: Version) -> None:
         """An attempt that failed."""
-        self._metrics.counter("modelserver_model_load_failures", _of(version)).add()
+        self._metrics.counter("modelserver_model_load_failures", version.labels).add()
 
-    def forget(self, version: "Loaded") -> None:
+    def forget(self, version: Version) -> None:
         """The version is gone."""
         self._metrics.forget_gauges(name=version.model, version=str(version.number))
 
 
-class Loaded(Protocol):
-    """A version as log and metrics see it."""
-
-    model: str
-    number: int
-    loaded: LoadedModel | None
-    plan: Plan | None
-
-    @property
-    def serving(self) -> LoadedModel:
-        """The engine's model."""
-
-
-def _of(version: Loaded) -> tuple[tuple[str, str], ...]:
-    return (("name", version.model), ("version", str(version.number)))
-
-
-def _now(version: Loaded, read: Callable[[LoadedModel], float | None]) -> float | None:
+def _now(version: Version, read: Callable[[LoadedModel], float | None]) -> float | None:
     return None if version.loaded is None else read(version.loaded)

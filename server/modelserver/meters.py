@@ -93,7 +93,7 @@ class Meters:
 
     def statistics(self, version: Version) -> Statistics:
         """Since the process started, like the metrics; successful requests but for `fail`."""
-        told, tally = _of(version), self._tally(version)
+        told, tally = version.labels, self._tally(version)
         success = sum(counter.value for counter in self._inference("ovms_requests_success", told))
         fail = sum(counter.value for counter in self._inference("ovms_requests_fail", told))
         whole = sum(
@@ -128,7 +128,7 @@ class Meters:
         return self._tallies.setdefault((version.model, version.number), Tally())
 
     def _make(self, version: Version, way: tuple[str, str, str]) -> Meter:
-        told = _of(version)
+        told = version.labels
         api, interface, method = way
         labels = (("api", api), ("interface", interface), ("method", method), *told)
         counter, histogram = self._metrics.counter, self._metrics.histogram
@@ -141,7 +141,3 @@ class Meters:
             wait=histogram("ovms_wait_for_infer_req_time_us", told),
             tally=self._tally(version),
         )
-
-
-def _of(version: Version) -> Labels:
-    return (("name", version.model), ("version", str(version.number)))

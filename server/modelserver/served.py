@@ -34,6 +34,11 @@ class Version:
     """What its requests are counted into, by API, interface and method: a cache of Meters."""
 
     @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """As its metrics call it."""
+        return (("name", self.model), ("version", str(self.number)))
+
+    @property
     def serving(self) -> LoadedModel:
         """The engine's model; raises NotReady while there is none."""
         if self.loaded is None:

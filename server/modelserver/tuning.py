@@ -112,16 +112,14 @@ def count_neighbours(loads: Sequence[tuple[Wish, int]], exclusive_cpus: int | No
 
 
 def _has_own_threads(wish: Wish) -> bool:
-    """A wish that cannot be followed is told when its model is loaded, not here."""
+    """Whether this model was given threads or streams explicitly, so that it does not share.
+
+    A wish that cannot be followed is told when its model is loaded, not here.
+    """
     try:
-        return has_own_threads(wish)
+        config = translate(wish.plugin_config)
     except ConfigError:
         return False
-
-
-def has_own_threads(wish: Wish) -> bool:
-    """Whether this model was given threads or streams explicitly, so that it does not share."""
-    config = translate(wish.plugin_config)
     return wish.streams is not None or "NUM_STREAMS" in config or "INFERENCE_NUM_THREADS" in config
 
 

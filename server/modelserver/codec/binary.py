@@ -84,11 +84,16 @@ def check_strings(name: str, count: int) -> None:
 
 def as_objects(name: str, shape: tuple[int, ...], elements: list[bytes]) -> NDArray[Any]:
     """Byte strings in the shape the request gave."""
-    if len(elements) != prod(shape):
-        raise InvalidRequest(_count_message(name, prod(shape), len(elements)))
+    check_count(name, prod(shape), len(elements))
     array = np.empty(len(elements), object)
     array[:] = elements
     return array.reshape(shape)
+
+
+def check_count(name: str, expected: int, actual: int) -> None:
+    """Refuses more or fewer values than the shape has room for."""
+    if actual != expected:
+        raise InvalidRequest(_count_message(name, expected, actual))
 
 
 def _count_message(name: str, expected: int, actual: int | str) -> str:

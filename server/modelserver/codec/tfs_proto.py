@@ -120,11 +120,7 @@ def _decode_values(item: _Input, datatype: str, shape: tuple[int, ...]) -> NDArr
     values = getattr(item.tensor, DATATYPES[datatype][1])
     if datatype == "BYTES":
         return binary.as_objects(item.name, shape, list(values))
-    if len(values) != prod(shape):
-        raise InvalidRequest(
-            f"Invalid number of values in tensor proto container - Expected: {prod(shape)};"
-            f" Actual: {len(values)}; input name: {item.name}"
-        )
+    binary.check_count(item.name, prod(shape), len(values))
     if datatype in ("FP16", "BF16"):  # the bits of each, in an integer
         bits = binary.narrowed(item.name, "UINT16", np.fromiter(values, np.int32, len(values)))
         return bits.view(NUMPY[datatype]).reshape(shape)

@@ -6,6 +6,7 @@ Numbers that JSON has no word for are the strings "NaN", "Infinity" and "-Infini
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
+from math import prod
 from typing import Any
 
 import msgspec
@@ -149,11 +150,11 @@ def _decode_input(item: _Input, tail: _Tail, *, alone: bool) -> Tensor:
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < 1 << 31):
         raise InvalidRequest("binary_data_size parameter is invalid and cannot be parsed")
     if size is None:
-        if not tail.left and np.prod(shape, dtype=object):
+        if not tail.left and prod(shape) > 0:
             raise InvalidRequest(f"Could not parse input content. No data is given; input name: {item.name}")
         if item.datatype == "BYTES":
             return _decode_only_bytes(item, shape, tail, alone=alone)
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        size = prod(shape) * dtype.itemsize
     return Tensor(item.name, item.datatype, binary.decode(item.name, item.datatype, shape, tail.take(size)))
 
 
@@ -168,17 +169,13 @@ def _decode_only_bytes(item: _Input, shape: tuple[int, ...], tail: _Tail, *, alo
 
 
 def _decode_json(item: _Input, shape: tuple[int, ...]) -> NDArray[Any]:
-    expected = int(np.prod(shape, dtype=object))
+    expected = prod(shape)
     if item.datatype == "BYTES":
         binary.check_strings(item.name, expected)
     if (long := _decode_long(item)) is not None and long.size == expected:
         return long.reshape(shape)
     values = _flattened(item)
-    if len(values) != expected:
-        raise InvalidRequest(
-            f"Invalid number of values in tensor proto container - Expected: {expected};"
-            f" Actual: {len(values)}; input name: {item.name}"
-        )
+    binary.check_count(item.name, expected, len(values))
     if item.datatype == "BYTES":
         return _decode_strings(item, shape, values)
     return json_values.to_array(item.name, item.datatype, values).reshape(shape)

@@ -101,11 +101,7 @@ def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
         place = wanted or "raw_input_contents"
         raise InvalidRequest(f"Input {item.name} of datatype {item.datatype} must be in {place}{found}")
     values = getattr(item.contents, wanted)
-    if len(values) != prod(shape):
-        raise InvalidRequest(
-            f"Invalid number of values in tensor proto container - Expected: {prod(shape)};"
-            f" Actual: {len(values)}; input name: {item.name}"
-        )
+    binary.check_count(item.name, prod(shape), len(values))
     if item.datatype == "BYTES":
         binary.check_strings(item.name, len(values))
         return binary.as_objects(item.name, shape, list(values))

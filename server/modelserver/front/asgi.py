@@ -1,13 +1,15 @@
 """HTTP as ASGI speaks it: whole answers, whole bodies, and the one shape of every error."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
-from modelserver.errors import InvalidRequest
+from modelserver.errors import InvalidRequest, NotFound
 from modelserver.limits import Held
 
 Scope = dict[str, Any]
@@ -19,28 +21,48 @@ LINGER_SECONDS = 5.0
 
 async def respond(send: Send, status: int, body: bytes, *headers: tuple[str, str], media: str = JSON) -> None:
     """One whole answer."""
-    raw = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode())]
-    raw += [(name.encode(), value.encode()) for name, value in headers]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send(_start(status, body, media, *headers))
     await send({"type": "http.response.body", "body": body})
 
 
-async def respond_error(send: Send, status: int, message: str, *headers: tuple[str, str]) -> None:
+def _start(status: int, body: bytes, media: str, *headers: tuple[str, str]) -> dict[str, Any]:
+    raw = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode())]
+    raw += [(name.encode(), value.encode()) for name, value in headers]
+    return {"type": "http.response.start", "status": status, "headers": raw}
+
+
+def error_body(message: str) -> bytes:
     """The one shape of every error."""
-    await respond(send, status, orjson.dumps({"error": message}), *headers)
+    return orjson.dumps({"error": message})
+
+
+async def respond_error(send: Send, status: int, message: str, *headers: tuple[str, str]) -> None:
+    """An error as the whole answer."""
+    await respond(send, status, error_body(message), *headers)
 
 
 async def respond_too_large(receive: Receive, send: Send, message: str) -> None:
     """An error, and time for a caller that is still sending: a reset connection would hide the error."""
-    body = orjson.dumps({"error": message})
-    raw = [(b"content-type", JSON.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 413, "headers": [*raw, (b"connection", b"close")]})
+    body = error_body(message)
+    await send(_start(413, body, JSON, ("connection", "close")))
     await send({"type": "http.response.body", "body": body, "more_body": True})
     with suppress(TimeoutError, asyncio.CancelledError):  # the stopping server cancels
         async with asyncio.timeout(LINGER_SECONDS):
             while (await receive()).get("more_body", False):
                 pass
     await send({"type": "http.response.body", "body": b""})
+
+
+def matched(pattern: re.Pattern[str], scope: Mapping[str, Any]) -> re.Match[str]:
+    """A request's path by its parts; raises NotFound.
+
+    Names are percent-encoded, so they are cut out of the raw path before they are decoded.
+    """
+    path = scope["raw_path"].decode("latin-1").partition("?")[0]
+    match = pattern.fullmatch(path)
+    if match is None:
+        raise NotFound(f"There is nothing at {unquote(path)}")
+    return match
 
 
 def is_long(headers: dict[bytes, bytes]) -> bool:

@@ -11,8 +11,9 @@ from starlette.requests import Request as HttpRequest
 
 from modelserver import __version__
 from modelserver.dataplane import DataPlane
-from modelserver.errors import NotFound, NotReady, ServerError
+from modelserver.errors import NotReady, ServerError
 from modelserver.front import openapi
+from modelserver.front.asgi import matched
 from modelserver.front.backend import EXTENSIONS, Backend
 from modelserver.front.reload import add_reload_routes
 from modelserver.front.repository import add_repository_routes
@@ -46,7 +47,7 @@ def build_cold_app(backend: Backend) -> FastAPI:
         "/v2/models/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
     )
     async def model(request: HttpRequest) -> JSONResponse:
-        return _answer_model(plane, request.method, request.scope["raw_path"].decode("latin-1"))
+        return _answer_model(plane, request)
 
     add_reload_routes(app, plane, backend.control)
     add_repository_routes(app, backend.control, backend.limits)
@@ -77,12 +78,9 @@ def _add_error_handlers(app: FastAPI) -> None:
 _MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(ready|stats|config))?/?")
 
 
-def _answer_model(plane: DataPlane, http_method: str, raw_path: str) -> JSONResponse:
-    """Names are percent-encoded, so they are cut out of the raw path before they are decoded."""
-    match = _MODEL.fullmatch(raw_path.partition("?")[0])
-    if match is None:
-        raise NotFound(f"There is nothing at {unquote(raw_path)}")
-    if http_method != "GET":
+def _answer_model(plane: DataPlane, request: HttpRequest) -> JSONResponse:
+    match = matched(_MODEL, request.scope)
+    if request.method != "GET":
         raise HTTPException(405, headers={"Allow": "GET"})
     quoted, version, what = match.groups()
     name, number = unquote(quoted), parse_version(version)

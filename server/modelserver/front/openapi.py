@@ -5,9 +5,10 @@ from html import escape
 from typing import Any
 
 from modelserver import __version__
+from modelserver.front.asgi import JSON
+from modelserver.tensors import NUMPY
 
 Json = dict[str, Any]
-_JSON = "application/json"
 _REFUSALS = {
     "400": "The request is wrong; the message says what and where.",
     "403": "An option of the server rules it out.",
@@ -19,13 +20,7 @@ _REFUSALS = {
     "504": "The time allowed ran out in the queue.",
 }
 _TEXT: Json = {"type": "string"}
-_DATATYPE: Json = {
-    "type": "string",
-    "enum": [
-        "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64",
-        "FP16", "BF16", "FP32", "FP64", "BYTES",
-    ],
-}  # fmt: skip
+_DATATYPE: Json = {"type": "string", "enum": list(NUMPY)}
 _SHAPE: Json = {"type": "array", "items": {"type": "integer", "minimum": 0}}
 _VALUES: Json = {
     "type": "array",
@@ -198,7 +193,7 @@ def _operation(path: str, summary: str, body: str | None, answer: str) -> Json:
     if body is not None:
         operation["requestBody"] = {
             "required": body in ("InferRequest", "PredictRequest"),
-            "content": {_JSON: {"schema": _ref(body)}},
+            "content": {JSON: {"schema": _ref(body)}},
         }
     return operation
 
@@ -213,7 +208,7 @@ def _refusals() -> Json:
 
 
 def _answer(text: str, schema: str) -> Json:
-    return {"description": text, "content": {_JSON: {"schema": _ref(schema)}}}
+    return {"description": text, "content": {JSON: {"schema": _ref(schema)}}}
 
 
 def _metrics() -> Json:

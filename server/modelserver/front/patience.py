@@ -10,9 +10,9 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
-import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from modelserver.front.asgi import error_body
 from modelserver.limits import LiveLimits
 
 MAX_HEADER_BYTES = 1 << 16
@@ -123,7 +123,7 @@ class PatientProtocol(HttpToolsProtocol):
             return
         # The rest of a body that was refused before it was read needs no second answer.
         if not self.cycle.response_started if self._awaits_body else self._is_idle():
-            body = orjson.dumps({"error": message})
+            body = error_body(message)
             head = (
                 f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"

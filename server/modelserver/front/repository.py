@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from starlette.requests import Request as HttpRequest
 
 from modelserver.control import Control
-from modelserver.errors import InvalidRequest, NotFound
-from modelserver.front.asgi import read_body
+from modelserver.errors import InvalidRequest
+from modelserver.front.asgi import matched, read_body
 from modelserver.limits import LiveLimits
 
 _MODEL = re.compile(r"/v2/repository/models/([^/]+)/(load|unload)/?")
@@ -51,11 +51,7 @@ def add_repository_routes(app: FastAPI, control: Control, limits: LiveLimits) ->
 
     @app.post("/v2/repository/models/{rest:path}")
     async def order(request: HttpRequest, rest: str) -> dict[str, Any]:  # noqa: ARG001 - documents the path
-        # Names are percent-encoded, so they are cut out of the raw path before they are decoded.
-        path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
-        match = _MODEL.fullmatch(path)
-        if match is None:
-            raise NotFound(f"There is nothing at {unquote(path)}")
+        match = matched(_MODEL, request.scope)
         parameters = (await body(request)).get("parameters", {})
         if not isinstance(parameters, dict):
             raise InvalidRequest("parameters must be an object")

@@ -13,8 +13,8 @@ from starlette.requests import Request as HttpRequest
 from modelserver.codec import tfs_json
 from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
 from modelserver.dataplane import DataPlane
-from modelserver.errors import InvalidRequest, NotFound, Unsupported
-from modelserver.front.asgi import JSON
+from modelserver.errors import InvalidRequest, Unsupported
+from modelserver.front.asgi import JSON, matched
 from modelserver.front.infer import Answer, Exchange, Route
 from modelserver.served import Version
 from modelserver.tensors import Call, Request, Response, Spec, parse_version
@@ -75,19 +75,15 @@ def add_tfs_routes(app: FastAPI, plane: DataPlane) -> None:
         "/v1/models/{rest:path}", summary="Status, and with /metadata at the end the signature, of a model"
     )
     async def model(request: HttpRequest, rest: str) -> HttpResponse:  # noqa: ARG001 - documents the path
-        told = _answer_model(plane, request.scope["raw_path"].decode("latin-1"))
+        told = _answer_model(plane, request)
         return HttpResponse(json.dumps(told, indent=1) + "\n", media_type=JSON)
 
 
 _MODEL = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+)|(/labels/[^/]+))?(/metadata)?/?")
 
 
-def _answer_model(plane: DataPlane, raw_path: str) -> dict[str, Any]:
-    """Names are percent-encoded, so they are cut out of the raw path before they are decoded."""
-    match = _MODEL.fullmatch(raw_path.partition("?")[0])
-    if match is None:
-        raise NotFound(f"There is nothing at {unquote(raw_path)}")
-    name, version, label, metadata = match.groups()
+def _answer_model(plane: DataPlane, request: HttpRequest) -> dict[str, Any]:
+    name, version, label, metadata = matched(_MODEL, request.scope).groups()
     if label:
         raise InvalidRequest(LABELS)
     method = "GetModelMetadata" if metadata else "GetModelStatus"

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.json_format import ParseDict
 
 from modelserver.codec import tfs_proto
 from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
@@ -11,11 +12,11 @@ from modelserver.dataplane import DataPlane
 from modelserver.errors import InvalidRequest, Unsupported
 from modelserver.front.backend import Backend
 from modelserver.front.calls import Context, deadline, unary
+from modelserver.front.tfs_rest import API, statuses
 from modelserver.front.traffic import Traffic
 from modelserver.proto import tfs
 from modelserver.tensors import Call, Spec
 
-API = "TensorFlowServing"
 Reload = Callable[[], Awaitable[object]]
 
 
@@ -73,12 +74,8 @@ class ModelService:
         }
 
     async def _status(self, request: Any, _context: Context) -> Any:
-        answer = tfs.GetModelStatusResponse()
-        for version in self._plane.states(_call(request, "GetModelStatus")):
-            status = answer.model_version_status.add(version=version.number, state=version.state)
-            status.status.error_code = "UNKNOWN" if version.error else "OK"
-            status.status.error_message = version.error or "OK"
-        return answer
+        told = statuses(self._plane.states(_call(request, "GetModelStatus")))
+        return ParseDict({"model_version_status": told}, tfs.GetModelStatusResponse())
 
     async def _reload_config(self, _request: Any, _context: Context) -> Any:
         """The request's own configuration is not looked at, as in OVMS: config.json is the only one."""
