@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -191,6 +192,9 @@ class Server:
 
     async def _load_and_watch(self) -> None:
         await self._watcher.load_first()
+        # What is here now stays: the collector need not walk through it again and again.
+        gc.collect()
+        gc.freeze()
         for name, model in self._registry.models.items():
             is_hopeless = model.is_unreadable or any(one.is_wanted for one in model.versions.values())
             if self._settings.on_load_failure == "exit" and is_hopeless and not model.available:

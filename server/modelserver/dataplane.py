@@ -41,7 +41,21 @@ class DataPlane:
         meter = self.meters.of(version, call)
         passage = Passage(call.deadline, call.gone)
         try:
-            answer, prepared = await self._infer(version, decode, encode, passage)
+            with version.serving as loaded:
+                loaded.require_place()
+                request = decode(loaded.inputs)
+                if not isinstance(request, Request):
+                    request = await request
+                arrays = []
+                for tensor, spec in _paired(request, loaded):
+                    fits = tensor.datatype == spec.datatype and tensor.data.shape == spec.fixed
+                    arrays.append(tensor.data if fits else await self._input(tensor, spec))
+                encode_outputs = partial(_encoded, version, _chosen_outputs(request, loaded), encode)
+                prepared = time.perf_counter()
+                if loaded.inline:
+                    answer = loaded.infer_inline(arrays, encode_outputs, passage)
+                else:
+                    answer = await loaded.infer(arrays, encode_outputs, passage)
         except BaseException as error:
             meter.failed(started, shed=isinstance(error, Overloaded))
             raise
@@ -58,27 +72,8 @@ class DataPlane:
             self.meters.of(version, call).failed(started, shed=True)
             raise
 
-    async def _infer(
-        self,
-        version: Version,
-        decode: Decode,
-        encode: Callable[[Response], T],
-        passage: Passage,
-    ) -> tuple[T, float]:
-        """The answer, and when the request was ready for the engine."""
-        loaded = version.serving
-        with loaded.enter():
-            loaded.require_place()
-            request = decode(loaded.inputs)
-            if not isinstance(request, Request):
-                request = await request
-            arrays = [await self._input(tensor, spec) for tensor, spec in _paired(request, loaded)]
-            encode_outputs = partial(_encoded, version, _chosen_outputs(request, loaded), encode)
-            prepared = time.perf_counter()
-            return await loaded.infer(arrays, encode_outputs, passage), prepared
-
     async def _input(self, tensor: Tensor, spec: Spec) -> NDArray[Any]:
-        """The array for one input: as it came, or decoded from images."""
+        """The array for an input: as it came, decoded from images, or refused."""
         if tensor.datatype == spec.datatype:
             data = tensor.data
         elif tensor.datatype == "BYTES" and len(spec.dims) == 4:
@@ -184,7 +179,7 @@ def _encoded(
 def _chosen_outputs(request: Request, loaded: LoadedModel) -> list[tuple[int, str, str]]:
     """Index, name and datatype of the outputs asked for in the order asked; all of them by default."""
     if not request.outputs:
-        return [(index, spec.name, spec.datatype) for index, spec in enumerate(loaded.outputs)]
+        return loaded.every_output
     chosen = []
     for name in request.outputs:
         index = next((index for index, spec in enumerate(loaded.outputs) if name in spec.aliases), None)

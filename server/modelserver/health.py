@@ -116,6 +116,7 @@ def _model_status(name: str, model: Model) -> dict[str, Any]:
         "device": model.settings.wish.device,
         "executionDevices": list(effect.execution_devices) if effect else [],
         "streams": effect.streams if effect else None,
+        "inline": loaded.inline if loaded is not None else None,
         "streamsSource": _streams_source(model) if effect else None,
         "nireq": effect.nireq if effect else None,
         "hint": effect.hint if effect else None,

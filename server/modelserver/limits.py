@@ -42,9 +42,29 @@ class LiveLimits:
         self.held = 0
         """Bytes of request bodies in memory, both fronts together."""
 
-    def holding(self, size: int) -> "Held":
-        """Room for a request's body until it is answered; raises TooLarge or Overloaded."""
-        return Held(self, size)
+    def holding(self) -> "Held":
+        """Room for a request's body, whose size will be known, until it is answered."""
+        return Held(self)
+
+    def hold(self, size: int, before: int = 0) -> None:
+        """Room for a body of this size, of which `before` bytes have it; raises TooLarge or Overloaded.
+
+        Whoever asks gives it back by `release`.
+        """
+        now = self.now
+        if size > now.max_request_bytes or size > now.memory_quota:
+            allowed = min(now.max_request_bytes, now.memory_quota)
+            raise TooLarge(f"The request body is larger than {allowed} bytes")
+        if self.held + size - before > now.memory_quota:
+            raise Overloaded(
+                f"{self.held} bytes of requests are in memory and this one has {size};"
+                f" {now.memory_quota} are allowed at one time: try again later"
+            )
+        self.held += size - before
+
+    def release(self, size: int) -> None:
+        """The body is gone."""
+        self.held -= size
 
     def follow(self, changes: Mapping[str, Any]) -> None:
         """What config.json says wins over the command line; what it no longer says falls back to it."""
@@ -56,31 +76,21 @@ class Held:
 
     __slots__ = ("_limits", "_size")
 
-    def __init__(self, limits: LiveLimits, size: int) -> None:
+    def __init__(self, limits: LiveLimits) -> None:
         self._limits = limits
         self._size = 0
-        self.reach(size)
 
     def reach(self, size: int) -> None:
         """The body is this big, as far as is known now."""
-        limits = self._limits
-        allowed = min(limits.now.max_request_bytes, limits.now.memory_quota)
-        if size > allowed:
-            raise TooLarge(f"The request body is larger than {allowed} bytes")
-        more = max(0, size - self._size)
-        if limits.held + more > limits.now.memory_quota:
-            raise Overloaded(
-                f"{limits.held} bytes of requests are in memory and this one has {size};"
-                f" {limits.now.memory_quota} are allowed at one time: try again later"
-            )
-        limits.held += more
-        self._size += more
+        if size > self._size:
+            self._limits.hold(size, self._size)
+            self._size = size
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._limits.held -= self._size
+        self._limits.release(self._size)
 
 
 def parse_limits(server: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modelserver.engine import Passage
-from modelserver.metrics import Counter, Histogram, Labels, Metrics
+from modelserver.metrics import PENDING, Counter, Histogram, Labels, Metrics
 from modelserver.served import Version
 from modelserver.tensors import Call
 
@@ -41,11 +41,17 @@ class Meter:
         """One inference, from `started` until now; it was `prepared` for the engine in between."""
         ended = time.perf_counter()
         self.success.value += 1
-        self.request.observe((ended - started) * 1e6)
-        self.inference.observe(passage.inferred * 1e6)
-        self.wait.observe(passage.waited * 1e6)
+        self.inference.pending.append(passage.inferred)
+        self.wait.pending.append(passage.waited)
+        self.request.pending.append(ended - started)
+        if len(self.request.pending) >= PENDING:
+            self._fold()
         self.tally.last = ended
         self.tally.input_seconds += prepared - started
+
+    def _fold(self) -> None:
+        for histogram in (self.request, self.inference, self.wait):
+            histogram.fold()
 
     def failed(self, started: float, *, shed: bool = False) -> None:
         """One inference that came to nothing."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import REGISTRY, generate_latest
 
+PENDING = 1000
 BUCKETS_US = tuple(int(10 * 1.8**power) for power in range(33))
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -57,22 +58,34 @@ class Gauge:
 class Histogram:
     """One series of microseconds in OVMS's buckets."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_US) + 1))
-    total: float = 0.0
+    pending: list[float] = field(default_factory=list)
+    """Seconds, to be folded in when they are PENDING: one by one they cost as much as a small model."""
+    _counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_US) + 1))
+    _total: float = 0.0
 
-    def observe(self, microseconds: float) -> None:
-        """Count one duration."""
-        self.counts[bisect_left(BUCKETS_US, microseconds)] += 1
-        self.total += microseconds
+    def fold(self) -> None:
+        """Count what is pending."""
+        counts, durations = self._counts, [seconds * 1e6 for seconds in self.pending]
+        self.pending.clear()
+        for microseconds in durations:
+            counts[bisect_left(BUCKETS_US, microseconds)] += 1
+        self._total += sum(durations)
+
+    @property
+    def total(self) -> float:
+        """The sum of all durations, in microseconds."""
+        self.fold()
+        return self._total
 
     def lines(self, name: str, told: Labels) -> Iterator[str]:
         """The series as text, cumulated."""
+        self.fold()
         seen = 0
-        for bound, count in zip((*BUCKETS_US, "+Inf"), self.counts, strict=True):
+        for bound, count in zip((*BUCKETS_US, "+Inf"), self._counts, strict=True):
             seen += count
             yield f"{name}_bucket{_braces((*told, ('le', str(bound))))} {seen}"
         yield f"{name}_count{_braces(told)} {seen}"
-        yield f"{name}_sum{_braces(told)} {self.total}"
+        yield f"{name}_sum{_braces(told)} {self._total}"
 
 
 Series = Counter | Gauge | Histogram

@@ -48,11 +48,10 @@ class Registry:
 
     def find(self, name: str, number: int | None) -> Version:
         """The version that answers; raises NotFound or NotReady in OVMS's words."""
-        model = self._known(name)
+        model = self.models.get(name) or self._known(name)
         if number is None or model.is_unloaded:
-            available = model.available
-            if available:
-                return model.versions[available[-1]]
+            if (newest := model.newest) is not None:
+                return newest
             raise NotReady(f"Model {name} has no version that is served: {model.error or 'still loading'}")
         version = model.versions.get(number)
         if version is None:

@@ -65,6 +65,15 @@ class Model:
         """Versions that answer, ascending."""
         return sorted(number for number, version in self.versions.items() if version.loaded is not None)
 
+    @property
+    def newest(self) -> Version | None:
+        """The version that answers those who name none."""
+        newest = None
+        for version in self.versions.values():
+            if version.loaded is not None and (newest is None or version.number > newest.number):
+                newest = version
+        return newest
+
     def select(self, found: Collection[int]) -> set[int]:
         """The versions wanted among those found."""
         return set() if self.is_unloaded else self.settings.policy.select(found)

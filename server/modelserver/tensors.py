@@ -81,6 +81,13 @@ class Spec:
     dims: tuple[tuple[int, int], ...]
     """Least and greatest size per dimension; a greatest of -1 is unbounded."""
     layout: str
+    fixed: tuple[int, ...] | None = field(init=False)
+    """The one shape that fits; None where a size is free."""
+
+    def __post_init__(self) -> None:
+        """Looked at for every request, so worked out once."""
+        sizes = tuple(low for low, high in self.dims if low == high)
+        object.__setattr__(self, "fixed", sizes if len(sizes) == len(self.dims) else None)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -96,8 +103,8 @@ class Spec:
 
     def admits(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape fits."""
-        if len(shape) != len(self.dims):
-            return False
+        if self.fixed is not None or len(shape) != len(self.dims):
+            return shape == self.fixed
         return all(
             low <= n and (high < 0 or n <= high) for n, (low, high) in zip(shape, self.dims, strict=True)
         )
@@ -114,9 +121,12 @@ def parse_version(text: str | None) -> int | None:
     return int(text)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
-    """Who asks for which model: what the data plane needs besides the tensors."""
+    """Who asks for which model: what the data plane needs besides the tensors.
+
+    Not frozen: that would triple what making one costs, for every request.
+    """
 
     interface: str
     """REST or gRPC, as the metrics call them."""

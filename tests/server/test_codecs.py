@@ -3,6 +3,7 @@
 import contextlib
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -61,9 +62,46 @@ def test_a_grpc_request_is_read_whatever_the_order_of_its_fields(inputs, raw_fir
         raws.raw_input_contents.append(bytes(binary.encode(tensor.datatype, tensor.data)))
     parts = [head.SerializeToString(), raws.SerializeToString()]
     parsed = v2_proto.parse(b"".join(reversed(parts) if raw_first else parts))
-    assert (parsed.head.model_name, parsed.head.id) == ("m", "7")
+    assert (parsed.head.model, parsed.request_id) == ("m", "7")
     for tensor, read in zip(inputs, v2_proto.decode(parsed).inputs, strict=True):
         assert same(read.data, tensor.data)
+
+
+def raw_request(request_id, values, name="x"):
+    request = proto.ModelInferRequest(model_name="m", model_version="3", id=request_id)
+    request.inputs.add(name=name, datatype="FP32", shape=[len(values)])
+    request.raw_input_contents.append(np.array(values, np.float32).tobytes())
+    return v2_proto.parse(request.SerializeToString())
+
+
+def test_requests_that_differ_in_id_and_data_only_share_their_head_and_nothing_else():
+    first, second = raw_request("one", [1, 2]), raw_request("zwei é", [3, 4])
+    assert first.head is second.head
+    assert (first.request_id, second.request_id) == ("one", "zwei é")
+    data = [v2_proto.decode(parsed).inputs[0].data.tolist() for parsed in (first, second, first)]
+    assert data == [[1, 2], [3, 4], [1, 2]]
+
+
+def test_a_head_that_was_good_once_does_not_excuse_wrong_sizes_later():
+    assert v2_proto.decode(raw_request("", [1, 2])).inputs
+    short = raw_request("", [1, 2])
+    short.raw = [short.raw[0][:4]]
+    with pytest.raises(InvalidRequest, match="Expected: 8 bytes; Actual: 4 bytes"):
+        v2_proto.decode(short)
+    short.raw = []
+    with pytest.raises(InvalidRequest):
+        v2_proto.decode(short)
+    short.raw = [memoryview(bytes(8))] * 2
+    with pytest.raises(InvalidRequest, match="Size of raw_input_contents: 2"):
+        v2_proto.decode(short)
+
+
+def test_callers_cannot_fill_the_memory_with_heads_of_their_own():
+    long = "x" * 5000
+    assert raw_request("", [1], long).head is not raw_request("", [1], long).head
+    for number in range(1000):
+        raw_request("", [1], f"x{number}")
+    assert v2_proto._known_head.cache_info().currsize <= 256
 
 
 @given(tensors(), st.booleans())

@@ -1,47 +1,83 @@
-"""Models that run on the loop: compiled without streams, told as they were asked for."""
+"""Models that run on the event loop: who may, who does, and what is told about it."""
 
 import numpy as np
 import openvino as ov
-import pytest
+from openvino import opset13 as op
 
+from modelserver.config import Shaping
 from modelserver.engine import loading
-from modelserver.engine.loaded import Effect, LoadedModel, Passage
+from modelserver.engine.devices import Devices
+from modelserver.engine.loaded import Passage
+from modelserver.mapping import Names
 from modelserver.tuning import Plan
 from tests.support import models
 
 
-def loaded_inline(core, network):
-    compiled = core.compile_model(network, "CPU", {"NUM_STREAMS": 2})
-    effect = Effect(("CPU",), 2, 2, 2, "THROUGHPUT", pinning=False)
-    loaded = LoadedModel(compiled, loading._specs(compiled, network, loading.Shaping()), effect)
-    loaded.inline = True
-    return loaded
+def plan(**properties):
+    return Plan(
+        device="CPU", properties=properties, hint="THROUGHPUT", nireq=2, pinning=False, pinning_reason=""
+    )
 
 
-@pytest.fixture
-def plan():
-    return Plan(device="CPU", properties={}, hint="THROUGHPUT", nireq=2, pinning=False, pinning_reason="")
+def load(tmp_path, network, **properties):
+    path = tmp_path / "model.xml"
+    ov.save_model(network, path, compress_to_fp16=False)
+    return loading.load(Devices(None), path, Shaping(), plan(**properties), Names())
 
 
-async def test_a_model_on_the_loop_gives_its_answers_without_streams_and_tells_what_was_asked(plan):
-    core, network = ov.Core(), models.dummy()
-    loaded = loaded_inline(core, network)
-    effect = loaded.effect
-
-    bare = loading._without_streams(core, network, plan, loaded)
-
-    array = np.arange(10, dtype=np.float32).reshape(1, 10)
-    (answer,) = await bare.infer([array], lambda outputs: [each.copy() for each in outputs], Passage())
-    assert np.array_equal(answer, array + 1)
-    assert bare._compiled.get_property("NUM_STREAMS") == 0
-    assert bare.inline
-    assert bare.effect == effect
-    assert bare.effect.streams == 2
+def dense(size):
+    """x -> x times a matrix of size x size."""
+    x = op.parameter([1, size], np.float32, name="x")
+    weights = np.random.default_rng(7).random((size, size), np.float32)
+    return ov.Model([op.matmul(x, op.constant(weights), transpose_a=False, transpose_b=False)], [x], "dense")
 
 
-def test_weights_that_are_no_trifle_are_not_compiled_twice(plan, monkeypatch):
+async def test_a_small_model_runs_on_the_loop_without_streams_and_tells_what_the_device_said(tmp_path):
+    loaded = load(tmp_path, models.dummy(), PERFORMANCE_HINT="THROUGHPUT")
+
+    assert loaded.inline
+    assert loaded._compiled.get_property("EXCLUSIVE_ASYNC_REQUESTS") == "YES"
+    assert loaded.effect.streams >= 1
+    for shift in (0, 5):
+        array = np.arange(10, dtype=np.float32).reshape(1, 10) + shift
+        (answer,) = loaded.infer_inline([array], lambda outputs: [each.copy() for each in outputs], Passage())
+        assert np.array_equal(answer, array + 1)
+
+
+def test_streams_that_somebody_asked_for_are_used(tmp_path):
+    loaded = load(tmp_path, models.dummy(), NUM_STREAMS=2)
+    assert not loaded.inline
+    assert loaded._compiled.get_property("NUM_STREAMS") == loaded.effect.streams > 0
+
+
+def test_weights_that_are_no_trifle_are_not_compiled_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "TWICE_BYTES", 3)
-    core, network = ov.Core(), models.dummy()
-    loaded = loaded_inline(core, network)
+    assert not load(tmp_path, models.dummy()).inline
 
-    assert loading._without_streams(core, network, plan, loaded) is loaded
+
+def test_free_shapes_never_run_on_the_loop(tmp_path):
+    network = models.dummy()
+    network.reshape([-1, 10])
+    assert not load(tmp_path, network).inline
+
+
+def test_a_model_that_is_slow_on_the_loop_keeps_its_streams(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "INLINE_SECONDS", 0.0)
+    loaded = load(tmp_path, models.dummy())
+    assert not loaded.inline
+    assert loaded._compiled.get_property("NUM_STREAMS") > 0
+
+
+def test_a_model_that_would_spread_over_all_cpus_runs_in_one_threads_arena(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_spreads", lambda _: True)
+    loaded = load(tmp_path, models.dummy())
+    assert loaded.inline
+    assert loaded._compiled.get_property("EXCLUSIVE_ASYNC_REQUESTS") == "NO"
+    assert loaded._compiled.get_property("NUM_STREAMS") == 0
+
+
+def test_a_model_that_stays_in_its_thread_is_no_spreading_one(tmp_path):
+    network = dense(512)
+    network.reshape([64, 512])
+    loaded = load(tmp_path, network, INFERENCE_NUM_THREADS=1, NUM_STREAMS=1)
+    assert not loading._spreads(loaded)

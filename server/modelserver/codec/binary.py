@@ -118,4 +118,7 @@ def encode(datatype: str, array: NDArray[Any]) -> Buffer:
     """The array's own memory where it is contiguous; copied once by whoever joins the parts."""
     if datatype == "BYTES":
         return b"".join(_LENGTH.pack(len(element)) + element for element in array.ravel().tolist())
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    if not array.size:
+        return b""
+    contiguous: Any = array if array.flags.c_contiguous else np.ascontiguousarray(array)
+    return memoryview(contiguous).cast("B")

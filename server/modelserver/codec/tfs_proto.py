@@ -7,7 +7,6 @@ whatever looks different is left to protobuf. An answer is written the same way.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from math import prod
 from typing import Any
 
@@ -71,12 +70,12 @@ def _cut(message: bytes) -> tuple[Any, list[_Input]]:
 
 def _cut_input(message: bytes, start: int, end: int) -> _Input | None:
     """An input with its content as a view; None when it is better left to protobuf."""
-    parts = list(islice(wire.fields(message, start, end), 3))
+    parts = wire.fields(message, start, end, 3)
     if [tag for tag, *_ in parts] != [_NAME, _TENSOR]:
         return None
     (_, _, name_start, name_end), (_, _, tensor_start, tensor_end) = parts
     view = memoryview(message)
-    for tag, field_start, value_start, value_end in islice(wire.fields(message, tensor_start, tensor_end), 4):
+    for tag, field_start, value_start, value_end in wire.fields(message, tensor_start, tensor_end, 4):
         if tag == _CONTENT:
             head = b"".join((view[tensor_start:field_start], view[value_end:tensor_end]))
             tensor = tfs.TensorProto.FromString(head)

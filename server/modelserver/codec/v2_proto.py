@@ -1,12 +1,13 @@
 """KServe v2 over gRPC: requests and answers as bytes, so that raw tensors are never copied by protobuf.
 
 A request's raw_input_contents (field 7) are cut out as views of the message; only the small rest
-is parsed. An answer's raw_output_contents (field 6) are written behind the parsed rest, which is
-what protobuf itself would do: fields of one message may come in any order.
+is parsed, once for all requests that say the same. An answer's raw_output_contents (field 6) are
+written behind the rest, which is what protobuf itself would do: fields of one message may come in
+any order.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -17,10 +18,15 @@ from numpy.typing import NDArray
 from modelserver import proto
 from modelserver.codec import binary, wire
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import NUMPY, Request, Response, Tensor
+from modelserver.tensors import NUMPY, Request, Response, Tensor, parse_version
 
+_REQUEST_ID = 3 << 3 | 2
 _RAW_INPUT = 7 << 3 | 2
+_ANSWER_ID = bytes([3 << 3 | 2])
 _RAW_OUTPUT = bytes([6 << 3 | 2])
+_KNOWN_HEADS = 256
+_MAX_KNOWN_BYTES = 4096
+"""Of a head that is remembered: callers must not fill the memory with heads of their own."""
 _CONTENTS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -38,59 +44,117 @@ _CONTENTS = {
 
 
 @dataclass(slots=True)
+class Head:
+    """What a request says besides its id and its raw tensors.
+
+    Callers say the same again and again, so one head serves all requests with the same bytes.
+    """
+
+    message: Any
+    model: str
+    version: int | None
+    outputs: list[str]
+    inputs: tuple["_Raw", ...] | None = None
+    """Of raw tensors, once they are known to make sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """An input whose data comes raw."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    size: int
+    """In bytes; of no meaning for BYTES."""
+
+
+@dataclass(slots=True)
 class Parsed:
     """A request before its tensors are looked at."""
 
-    head: Any
+    head: Head
+    request_id: str
     raw: list[memoryview]
 
 
 def parse(message: bytes) -> Parsed:
-    """Split a serialized ModelInferRequest into its head and its raw tensors."""
+    """Split a serialized ModelInferRequest into its head, its id and its raw tensors."""
+    view = memoryview(message)
+    kept: list[memoryview] = []
+    raw: list[memoryview] = []
+    request_id, position = b"", 0
     try:
-        spans = [span for tag, *span in wire.fields(message, 0, len(message)) if tag == _RAW_INPUT]
-        view = memoryview(message)
-        head = b"".join(_without(view, spans)) if spans else message
-        return Parsed(proto.ModelInferRequest.FromString(head), [view[start:end] for _, start, end in spans])
-    except (DecodeError, IndexError) as error:
+        for tag, start, value, end in wire.fields(message, 0, len(message)):
+            if tag == _RAW_INPUT:
+                raw.append(view[value:end])
+            elif tag == _REQUEST_ID:
+                request_id = message[value:end]
+            else:
+                continue
+            kept.append(view[position:start])
+            position = end
+        head = b"".join((*kept, view[position:])) if kept else message
+        is_common = raw and len(head) <= _MAX_KNOWN_BYTES
+        return Parsed(_known_head(head) if is_common else _head(head), request_id.decode(), raw)
+    except (DecodeError, IndexError, UnicodeDecodeError) as error:
         raise InvalidRequest("The message is no valid ModelInferRequest") from error
 
 
-def _without(view: memoryview, spans: list[list[int]]) -> Iterator[memoryview]:
-    position = 0
-    for field_start, _, value_end in spans:
-        yield view[position:field_start]
-        position = value_end
-    yield view[position:]
+def _head(serialized: bytes) -> Head:
+    message = proto.ModelInferRequest.FromString(serialized)
+    outputs = [output.name for output in message.outputs]
+    return Head(message, message.model_name, parse_version(message.model_version), outputs)
 
 
-def decode(parsed: Parsed) -> Request:
-    """The tensors, over the message's own memory where they came raw."""
-    inputs = parsed.head.inputs
-    if parsed.raw:
-        if any(item.contents.ListFields() for item in inputs):
-            raise InvalidRequest(
-                "Passing buffers both in ModelInferRequest::InferInputTensor::contents and in"
-                " ModelInferRequest::raw_input_contents is not allowed"
-            )
-        if len(parsed.raw) != len(inputs):
-            raise InvalidRequest(
-                f"Size of raw_input_contents: {len(parsed.raw)} is different than number of inputs:"
-                f" {len(inputs)}"
-            )
-    tensors = [
-        _decode_input(item, parsed.raw[index] if parsed.raw else None) for index, item in enumerate(inputs)
-    ]
-    return Request(tensors, [output.name for output in parsed.head.outputs])
+_known_head = lru_cache(_KNOWN_HEADS)(_head)
 
 
-def _decode_input(item: Any, raw: memoryview | None) -> Tensor:
+def decode(parsed: Parsed, _: object = None) -> Request:
+    """The tensors, over the message's own memory where they came raw; what the model wants plays no part."""
+    head = parsed.head
+    if not parsed.raw:
+        return Request([_decode_input(item) for item in head.message.inputs], head.outputs)
+    inputs = head.inputs
+    if inputs is None or len(inputs) != len(parsed.raw):
+        inputs = head.inputs = _checked_inputs(head.message.inputs, len(parsed.raw))
+    tensors = []
+    for item, data in zip(inputs, parsed.raw, strict=True):
+        if len(data) == item.size and item.datatype != "BYTES":
+            array: NDArray[Any] = np.ndarray(item.shape, item.dtype, data)
+        else:
+            array = binary.decode(item.name, item.datatype, item.shape, data)
+        tensors.append(Tensor(item.name, item.datatype, array))
+    return Request(tensors, head.outputs)
+
+
+def _checked_inputs(inputs: Any, count: int) -> tuple[_Raw, ...]:
+    if any(item.contents.ListFields() for item in inputs):
+        raise InvalidRequest(
+            "Passing buffers both in ModelInferRequest::InferInputTensor::contents and in"
+            " ModelInferRequest::raw_input_contents is not allowed"
+        )
+    if count != len(inputs):
+        raise InvalidRequest(
+            f"Size of raw_input_contents: {count} is different than number of inputs: {len(inputs)}"
+        )
+    return tuple(_raw(item) for item in inputs)
+
+
+def _raw(item: Any) -> _Raw:
+    shape, dtype = _checked(item), NUMPY[item.datatype]
+    return _Raw(item.name, item.datatype, shape, dtype, prod(shape) * dtype.itemsize)
+
+
+def _checked(item: Any) -> tuple[int, ...]:
+    """The shape of an input that says what the protocol allows."""
     binary.checked_dtype(item.name, item.datatype)
-    shape = binary.checked_shape(item.name, item.shape)
-    data = (
-        _decode_contents(item, shape) if raw is None else binary.decode(item.name, item.datatype, shape, raw)
-    )
-    return Tensor(item.name, item.datatype, data)
+    return binary.checked_shape(item.name, item.shape)
+
+
+def _decode_input(item: Any) -> Tensor:
+    return Tensor(item.name, item.datatype, _decode_contents(item, _checked(item)))
 
 
 def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -112,14 +176,28 @@ def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
 _WIDE = {"INT8": np.int32, "INT16": np.int32, "UINT8": np.uint32, "UINT16": np.uint32}
 
 
-def encode(response: Response, request_id: str) -> bytes:
+def encode(response: Response, request_id: str = "") -> bytes:
     """A serialized ModelInferResponse with raw contents: one copy, by the join."""
-    head = proto.ModelInferResponse(
-        model_name=response.model, model_version=str(response.version), id=request_id
-    )
-    parts: list[binary.Buffer] = []
+    described = tuple([(tensor.name, tensor.datatype, tensor.data.shape) for tensor in response.outputs])
+    parts: list[binary.Buffer] = [_answer_head(response.model, response.version, described)]
+    if request_id:
+        told = request_id.encode()
+        parts += (_ANSWER_ID, wire.encode_varint(len(told)), told)
     for tensor in response.outputs:
-        head.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.data.shape)
         raw = binary.encode(tensor.datatype, tensor.data)
-        parts += (_RAW_OUTPUT, wire.encode_varint(len(raw)), raw)
-    return b"".join([head.SerializeToString(), *parts])
+        parts += (_raw_key(len(raw)), raw)
+    return b"".join(parts)
+
+
+@lru_cache(_KNOWN_HEADS)
+def _raw_key(size: int) -> bytes:
+    return _RAW_OUTPUT + wire.encode_varint(size)
+
+
+@lru_cache(_KNOWN_HEADS)
+def _answer_head(model: str, version: int, outputs: tuple[tuple[str, str, tuple[int, ...]], ...]) -> bytes:
+    head = proto.ModelInferResponse(model_name=model, model_version=str(version))
+    for name, datatype, shape in outputs:
+        head.outputs.add(name=name, datatype=datatype, shape=shape)
+    serialized: bytes = head.SerializeToString()
+    return serialized

@@ -1,7 +1,5 @@
 """Protobuf's wire format, as far as big byte fields are cut out of a message without copying them."""
 
-from collections.abc import Iterator
-
 from google.protobuf.message import DecodeError
 
 MAX_FIELDS = 1 << 16
@@ -9,23 +7,31 @@ MAX_FIELDS = 1 << 16
 _FIXED = {1: 8, 5: 4}
 
 
-def fields(message: bytes, position: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def fields(
+    message: bytes, position: int, end: int, most: int | None = None
+) -> list[tuple[int, int, int, int]]:
     """Of each field between `position` and `end`: its tag, where it starts, where its value starts and ends.
 
-    Raises DecodeError or IndexError where the bytes are no message. A value that is no byte string
-    starts and ends where the field does.
+    No more than the first `most` of them. Raises DecodeError or IndexError where the bytes are no
+    message. A value that is no byte string starts and ends where the field does.
     """
-    count = 0
-    while position < end:
-        start, count = position, count + 1
-        if count > MAX_FIELDS:
+    found: list[tuple[int, int, int, int]] = []
+    while position < end and len(found) != most:
+        if len(found) >= MAX_FIELDS:
             raise DecodeError
-        tag, position = varint(message, position)
-        length, position = _length(message, position, tag & 7)
+        # Nearly every number here is one byte: a call for each would cost more than the rest.
+        start, tag, position = position, message[position], position + 1
+        if tag >= 0x80:
+            tag, position = varint(message, start)
+        if tag & 7 == 2 and position < end and (length := message[position]) < 0x80:
+            position += 1
+        else:
+            length, position = _length(message, position, tag & 7)
         if position + length > end:
             raise DecodeError
-        yield tag, start, position, position + length
+        found.append((tag, start, position, position + length))
         position += length
+    return found
 
 
 def _length(message: bytes, position: int, wire_type: int) -> tuple[int, int]:

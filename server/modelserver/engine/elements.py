@@ -35,6 +35,9 @@ _NAMES = {
 }
 
 
+_TYPES = {datatype: getattr(ov.Type, name) for name, datatype in _DATATYPES.items()}
+
+
 def datatype_of(element_type: ov.Type) -> str:
     """The protocol's name for an element type."""
     try:
@@ -51,32 +54,18 @@ def element_type(name: str) -> ov.Type:
         raise LoadFailed(f"unknown precision {name!r}: use one of {', '.join(sorted(_NAMES))}") from None
 
 
-class _Writable:
-    """Hands numpy a read-only array's memory as writable: OpenVINO refuses the flag but only reads."""
-
-    def __init__(self, array: NDArray[np.generic]) -> None:
-        self.array = array
-        self.__array_interface__ = {
-            "version": 3,
-            "shape": array.shape,
-            "typestr": array.dtype.str,
-            "data": (array.__array_interface__["data"][0], False),
-        }
-
-
 def share(array: NDArray[Any], datatype: str) -> ov.Tensor:
-    """A tensor over the array's own memory; only BYTES, strided arrays and empty ones are copied."""
+    """A tensor over the array's own memory; only BYTES, strided arrays and empty ones are copied.
+
+    OpenVINO only reads it; the constructor with a shape is the one that takes read-only memory.
+    """
     if datatype == "BYTES":
         return strings.pack(array)
     if not array.size:
         array = np.empty_like(array)
     elif not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
-    elif not array.flags.writeable:
-        array = np.asarray(_Writable(array))
-    if datatype == "BF16":
-        return ov.Tensor(array, ov.Shape(array.shape), ov.Type.bf16)
-    return ov.Tensor(array, shared_memory=True)
+    return ov.Tensor(array, ov.Shape(array.shape), _TYPES[datatype])
 
 
 def view(tensor: ov.Tensor, datatype: str) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """A compiled model with its pool of infer requests and the bounded queue in front of it.
 
-One request's way: `enter` (counted, so that a retiring model waits for it) → a free infer request,
+One request's way: `with` the model (counted, so that a retiring model waits for it) → a free infer request,
 or a place in the queue → inputs bound in place → OpenVINO → outputs encoded where they lie.
 
 OpenVINO calls back from its own threads, on success only; failures are found by looking at the
@@ -11,11 +11,11 @@ import asyncio
 import ctypes
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import openvino as ov
 from numpy.typing import NDArray
@@ -27,8 +27,6 @@ from modelserver.errors import CallerGone, DeadlineExceeded, InferenceFailed, Ov
 from modelserver.tensors import Spec
 
 T = TypeVar("T")
-INLINE_SECONDS = 100e-6
-"""Below this an inference costs less than handing it to another thread and back."""
 FAILURE_CHECK_SECONDS = 0.05
 DRAIN_CHECK_SECONDS = 0.02
 
@@ -61,7 +59,8 @@ class _Slot:
 
     request: ov.InferRequest
     start: Callable[[Any], None]
-    infer: Callable[[], object]
+    infer: Callable[[], dict[Any, NDArray[Any]]]
+    """Gives the outputs in their order, over the engine's memory; BF16 and BYTES are to be read by `view`."""
     bound: list[ov.Tensor] = field(default_factory=list)
     """Keeps the inputs' memory alive while OpenVINO reads it, even if the caller has gone."""
     done: asyncio.Future[None] | None = None
@@ -71,15 +70,23 @@ class LoadedModel:
     """One version of a model, ready to infer."""
 
     def __init__(
-        self, compiled: ov.CompiledModel, specs: tuple[tuple[Spec, ...], tuple[Spec, ...]], effect: Effect
+        self,
+        compiled: ov.CompiledModel,
+        specs: tuple[tuple[Spec, ...], tuple[Spec, ...]],
+        effect: Effect,
+        *,
+        inline: bool = False,
     ) -> None:
         self.inputs, self.outputs = specs
         for spec in (*self.inputs, *self.outputs):
             if spec.datatype == "BYTES":
                 strings.operations(len(spec.dims))  # compiled now, not with the first request
+        self.every_output = [(index, spec.name, spec.datatype) for index, spec in enumerate(self.outputs)]
         self.effect = effect
         self.limit_queue(None)
-        self.inline = False
+        self._reads_plainly = {"BF16", "BYTES"}.isdisjoint(spec.datatype for spec in self.outputs)
+        self.inline = inline
+        """Runs on the loop, one request at a time: cheaper than leaving it."""
         self.in_flight = 0
         self._compiled: ov.CompiledModel | None = compiled
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]
@@ -108,18 +115,13 @@ class LoadedModel:
         self._bind(slot, arrays)
         slot.infer()
 
-    def decide_inline(self, seconds: float, *, fixed: bool) -> None:
-        """Run on the loop what is cheaper than leaving it; free shapes could be any size."""
-        self.inline = fixed and seconds < INLINE_SECONDS
-
-    @contextmanager
-    def enter(self) -> Iterator[None]:
+    def __enter__(self) -> Self:
         """Counts a request from here to its answer, so that retiring waits for it."""
         self.in_flight += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.in_flight -= 1
 
     async def drained(self) -> None:
         """Wait until nobody is inside; nobody may enter any more."""
@@ -148,16 +150,29 @@ class LoadedModel:
         try:
             started = time.perf_counter()
             self._bind(slot, arrays)
-            if self.inline:
-                self._infer_here(slot)
-            else:
-                await self._infer_there(slot)
+            await self._infer(slot)
             passage.waited, passage.inferred = started - asked, time.perf_counter() - started
             return encode(self._read(slot))
         finally:
             # Cancelled while OpenVINO is at work: the slot comes back when it has finished.
             if slot.done is None:
                 self._release(slot)
+
+    def infer_inline(
+        self, arrays: Sequence[NDArray[Any]], encode: Callable[[list[NDArray[Any]]], T], passage: Passage
+    ) -> T:
+        """`infer` for a model that runs on the loop: it never waits, so one slot serves everybody."""
+        slot = self._slots[0]
+        started = time.perf_counter()
+        self._bind(slot, arrays)
+        try:
+            outputs = list(slot.infer().values())
+        except RuntimeError as error:
+            raise InferenceFailed(f"Internal inference error: {reason(error)}") from error
+        passage.inferred = time.perf_counter() - started
+        answer = encode(outputs if self._reads_plainly else self._read(slot))
+        slot.bound = []
+        return answer
 
     def _make_slot(self, request: ov.InferRequest) -> _Slot:
         """The binding's own methods: the Python wrapper costs more than a small model."""
@@ -170,10 +185,12 @@ class LoadedModel:
         )
 
     def _bind(self, slot: _Slot, arrays: Sequence[NDArray[Any]]) -> None:
-        slot.bound = [share(array, spec.datatype) for array, spec in zip(arrays, self.inputs, strict=True)]
+        bind = slot.request.set_input_tensor
+        slot.bound = bound = []
         try:
-            for index, tensor in enumerate(slot.bound):
-                slot.request.set_input_tensor(index, tensor)
+            for index, (array, spec) in enumerate(zip(arrays, self.inputs, strict=True)):
+                bound.append(tensor := share(array, spec.datatype))
+                bind(index, tensor)
         except RuntimeError as error:
             raise InferenceFailed(f"OpenVINO refused the inputs: {reason(error)}") from error
 
@@ -181,13 +198,7 @@ class LoadedModel:
         get = slot.request.get_output_tensor
         return [view(get(index), spec.datatype) for index, spec in enumerate(self.outputs)]
 
-    def _infer_here(self, slot: _Slot) -> None:
-        try:
-            slot.infer()
-        except RuntimeError as error:
-            raise InferenceFailed(f"Internal inference error: {reason(error)}") from error
-
-    async def _infer_there(self, slot: _Slot) -> None:
+    async def _infer(self, slot: _Slot) -> None:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         slot.done = done = self._loop.create_future()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,14 @@ from modelserver.mapping import Names
 from modelserver.tensors import NUMPY, Spec
 from modelserver.tuning import Plan, is_virtual
 
+INLINE_SECONDS = 100e-6
+"""Below this an inference costs less than handing it to another thread and back."""
+CANDIDATE_SECONDS = 1e-3
+"""Above this in a stream, on a busy machine too, it will not be below that on the loop."""
+SPREAD_CPUS = 1.3
+"""CPU seconds per second of a model that more than one thread works on."""
 TWICE_BYTES = 1 << 20
+"""Weights that may be in memory twice for a moment."""
 
 
 def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Names) -> LoadedModel:
@@ -37,31 +45,64 @@ def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Nam
     specs = names.rename(*_specs(compiled, network, shaping))
     loaded = LoadedModel(compiled, specs, _effect(compiled, plan))
     try:
-        _warm_up(loaded)
+        seconds = _warm_up(loaded)
     except LoadFailed:
         loaded.close()
         raise
-    return _without_streams(devices.core, network, plan, loaded) if loaded.inline else loaded
+    if not _may_run_inline(network, plan, loaded, seconds):
+        return loaded
+    return _inline(devices.core, network, plan, loaded)
 
 
-def _without_streams(core: ov.Core, network: ov.Model, plan: Plan, loaded: LoadedModel) -> LoadedModel:
-    """A model that runs on the loop, one request at a time, needs no stream: waking one's thread costs most.
+def _may_run_inline(network: ov.Model, plan: Plan, loaded: LoadedModel, seconds: float | None) -> bool:
+    """Whether compiling it once more, for the event loop, may be worth it.
 
-    What the device said about the settings stays told: a bigger model would have it. Weights that are no
-    trifle are not compiled twice.
+    Streams that somebody asked for are used; free shapes could be of any size; weights that are no
+    trifle are not kept twice.
     """
-    weights = sum(node.get_byte_size() for node in network.get_ops() if isinstance(node, ov.op.Constant))
-    if plan.device != "CPU" or weights > TWICE_BYTES:
-        return loaded
-    try:
-        compiled = core.compile_model(network, plan.device, {**plan.properties, "NUM_STREAMS": 0})
-        bare = LoadedModel(compiled, (loaded.inputs, loaded.outputs), loaded.effect)
-        _warm_up(bare)
-    except (RuntimeError, LoadFailed):
-        return loaded
-    loaded.close()
-    bare.inline = True
-    return bare
+    if plan.device != "CPU" or "NUM_STREAMS" in plan.properties or seconds is None:
+        return False
+    if seconds > CANDIDATE_SECONDS or any(spec.fixed is None for spec in loaded.inputs):
+        return False
+    constants = (node for node in network.get_ops() if isinstance(node, ov.op.Constant))
+    return int(sum(node.get_byte_size() for node in constants)) <= TWICE_BYTES
+
+
+def _inline(core: ov.Core, network: ov.Model, plan: Plan, loaded: LoadedModel) -> LoadedModel:
+    """The model for the event loop if it is quick there, otherwise the one that is loaded.
+
+    One request at a time needs no stream: waking a stream's thread costs most of a small inference.
+    Exclusive requests do not even enter a stream's arena, which binds the thread and sets it free again
+    each time; but nothing holds them back from all CPUs, so a model that spreads does not run like that.
+    What the device said about the settings stays told: a bigger model would have it.
+    """
+    for exclusive in (True, False):
+        properties = {**plan.properties, "NUM_STREAMS": 0, "EXCLUSIVE_ASYNC_REQUESTS": exclusive}
+        try:
+            compiled = core.compile_model(network, plan.device, properties)
+            bare = LoadedModel(compiled, (loaded.inputs, loaded.outputs), loaded.effect, inline=True)
+            seconds = _warm_up(bare, times=20)
+        except (RuntimeError, LoadFailed):
+            continue
+        if seconds is not None and seconds < INLINE_SECONDS and not (exclusive and _spreads(bare)):
+            loaded.close()
+            return bare
+        bare.close()
+    return loaded
+
+
+def _spreads(loaded: LoadedModel) -> bool:
+    """Whether other threads work along: more CPU time than time goes by.
+
+    Other work of this process looks the same: then it counts as spreading, which costs little.
+    """
+    arrays, shares = [_zeros(spec) for spec in loaded.inputs], []
+    for _ in range(9):
+        started, used = time.perf_counter(), time.process_time()
+        for _ in range(10):
+            loaded.run_once(arrays)
+        shares.append((time.process_time() - used) / (time.perf_counter() - started))
+    return median(shares) > SPREAD_CPUS
 
 
 def _read(core: ov.Core, path: Path) -> ov.Model:
@@ -112,21 +153,19 @@ def _property(compiled: ov.CompiledModel, name: str) -> Any:
         return None  # not every device has every property
 
 
-def _warm_up(loaded: LoadedModel) -> None:
-    """One real inference, timed: a model cheaper than a thread hop will run inline.
+def _warm_up(loaded: LoadedModel, times: int = 3) -> float | None:
+    """A few real inferences; how long the quickest took, in seconds.
 
     Zeros may be no valid input where sizes are free, so only a model of fixed shapes must succeed.
     """
     arrays = [_zeros(spec) for spec in loaded.inputs]
-    fixed = all(low == high for spec in loaded.inputs for low, high in spec.dims)
     try:
         loaded.run_once(arrays)
-        seconds = min(_timed(loaded, arrays) for _ in range(3))
+        return min(_timed(loaded, arrays) for _ in range(times))
     except RuntimeError as error:
-        if fixed:
+        if all(spec.fixed is not None for spec in loaded.inputs):
             raise LoadFailed(f"the first inference failed: {reason(error)}") from error
-        return
-    loaded.decide_inline(seconds, fixed=fixed)
+        return None
 
 
 def _timed(loaded: LoadedModel, arrays: list[np.ndarray[Any, Any]]) -> float:

@@ -18,8 +18,10 @@ Context = Any
 
 def deadline(context: Context, timeout: float | None) -> float | None:
     """The earlier of the caller's deadline and the server's own limit, on the loop's clock."""
-    limits = [limit for limit in (context.time_remaining(), timeout) if limit is not None]
-    return asyncio.get_running_loop().time() + min(limits) if limits else None
+    remaining: float | None = context.time_remaining()
+    if remaining is None or (timeout is not None and timeout < remaining):
+        remaining = timeout
+    return None if remaining is None else asyncio.get_running_loop().time() + remaining
 
 
 def telling_errors(handler: grpc.RpcMethodHandler, traffic: Traffic) -> grpc.RpcMethodHandler:

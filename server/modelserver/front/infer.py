@@ -119,7 +119,7 @@ class InferApp:
         headers = dict(scope["headers"])
         if is_long(headers):
             self._plane.require_place(call)
-        with self._limits.holding(0) as held:
+        with self._limits.holding() as held:
             body = await read_body(headers, receive, held)
             exchange = route.begin(body, headers)
             decode: Decode = exchange.decode

@@ -37,7 +37,7 @@ def add_repository_routes(app: FastAPI, control: Control, limits: LiveLimits) ->
     """Index, load and unload."""
 
     async def body(request: HttpRequest) -> dict[str, Any]:
-        with limits.holding(0) as held:
+        with limits.holding() as held:
             receive: Any = request.receive
             return _object(await read_body(dict(request.scope["headers"]), receive, held))
 

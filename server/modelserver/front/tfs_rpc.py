@@ -38,8 +38,11 @@ class PredictionService:
     async def _predict(self, message: bytes, context: Context) -> bytes:
         parsed = tfs_proto.parse(message)
         call = _call(parsed.head, "Predict", deadline(context, self._limits.now.request_timeout_seconds))
-        with self._limits.holding(len(message)):
+        self._limits.hold(len(message))
+        try:
             answer = await self._plane.infer(call, lambda _: tfs_proto.decode(parsed), tfs_proto.encode)
+        finally:
+            self._limits.release(len(message))
         self._traffic.inferred(len(message), len(answer))
         return answer
 

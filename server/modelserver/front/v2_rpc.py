@@ -1,6 +1,7 @@
 """KServe v2 over gRPC; bytes in, bytes out on the hot route."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import grpc
@@ -45,17 +46,15 @@ class V2Service:
 
     async def _infer(self, message: bytes, context: Context) -> bytes:
         parsed = v2_proto.parse(message)
-        head = parsed.head
-        call = Call(
-            "gRPC",
-            head.model_name,
-            parse_version(head.model_version),
-            deadline(context, self._limits.now.request_timeout_seconds),
-        )
-        with self._limits.holding(len(message)):
-            answer = await self._plane.infer(
-                call, lambda _: v2_proto.decode(parsed), lambda response: v2_proto.encode(response, head.id)
-            )
+        head, request_id = parsed.head, parsed.request_id
+        until = deadline(context, self._limits.now.request_timeout_seconds)
+        call = Call("gRPC", head.model, head.version, until)
+        encode = partial(v2_proto.encode, request_id=request_id) if request_id else v2_proto.encode
+        self._limits.hold(len(message))
+        try:
+            answer = await self._plane.infer(call, partial(v2_proto.decode, parsed), encode)
+        finally:
+            self._limits.release(len(message))
         self._traffic.inferred(len(message), len(answer))
         return answer
 
