@@ -52,10 +52,7 @@ class DataPlane:
                     arrays.append(tensor.data if fits else await self._input(tensor, spec))
                 encode_outputs = partial(_encoded, version, _chosen_outputs(request, loaded), encode)
                 prepared = time.perf_counter()
-                if loaded.inline:
-                    answer = loaded.infer_inline(arrays, encode_outputs, passage)
-                else:
-                    answer = await loaded.infer(arrays, encode_outputs, passage)
+                answer = await loaded.infer(arrays, encode_outputs, passage)
         except BaseException as error:
             meter.failed(started, shed=isinstance(error, Overloaded))
             raise

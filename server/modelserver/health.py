@@ -137,4 +137,4 @@ def _streams_source(model: Model) -> str:
 
 
 def _newest(model: Model) -> LoadedModel | None:
-    return model.versions[model.available[-1]].loaded if model.available else None
+    return None if (newest := model.newest) is None else newest.loaded

@@ -48,7 +48,7 @@ class Registry:
 
     def find(self, name: str, number: int | None) -> Version:
         """The version that answers; raises NotFound or NotReady in OVMS's words."""
-        model = self.models.get(name) or self._known(name)
+        model = self._known(name)
         if number is None or model.is_unloaded:
             if (newest := model.newest) is not None:
                 return newest

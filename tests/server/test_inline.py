@@ -40,7 +40,7 @@ async def test_a_small_model_runs_on_the_loop_without_streams_and_tells_what_the
     assert loaded.effect.streams >= 1
     for shift in (0, 5):
         array = np.arange(10, dtype=np.float32).reshape(1, 10) + shift
-        (answer,) = loaded.infer_inline([array], lambda outputs: [each.copy() for each in outputs], Passage())
+        (answer,) = await loaded.infer([array], lambda outputs: [each.copy() for each in outputs], Passage())
         assert np.array_equal(answer, array + 1)
 
 

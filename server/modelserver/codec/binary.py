@@ -51,7 +51,7 @@ def decode(name: str, datatype: str, shape: tuple[int, ...], raw: Buffer) -> NDA
             f"Invalid content size of tensor proto - Expected: {count * dtype.itemsize} bytes;"
             f" Actual: {len(raw)} bytes; input name: {name}"
         )
-    return np.frombuffer(raw, dtype).reshape(shape)
+    return np.ndarray(shape, dtype, raw)
 
 
 def decode_bytes(name: str, shape: tuple[int, ...], raw: Buffer) -> NDArray[Any]:

@@ -65,9 +65,6 @@ class _Raw:
     name: str
     datatype: str
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    size: int
-    """In bytes; of no meaning for BYTES."""
 
 
 @dataclass(slots=True)
@@ -111,21 +108,18 @@ def _head(serialized: bytes) -> Head:
 _known_head = lru_cache(_KNOWN_HEADS)(_head)
 
 
-def decode(parsed: Parsed, _: object = None) -> Request:
-    """The tensors, over the message's own memory where they came raw; what the model wants plays no part."""
+def decode(parsed: Parsed) -> Request:
+    """The tensors, over the message's own memory where they came raw."""
     head = parsed.head
     if not parsed.raw:
         return Request([_decode_input(item) for item in head.message.inputs], head.outputs)
     inputs = head.inputs
     if inputs is None or len(inputs) != len(parsed.raw):
         inputs = head.inputs = _checked_inputs(head.message.inputs, len(parsed.raw))
-    tensors = []
-    for item, data in zip(inputs, parsed.raw, strict=True):
-        if len(data) == item.size and item.datatype != "BYTES":
-            array: NDArray[Any] = np.ndarray(item.shape, item.dtype, data)
-        else:
-            array = binary.decode(item.name, item.datatype, item.shape, data)
-        tensors.append(Tensor(item.name, item.datatype, array))
+    tensors = [
+        Tensor(item.name, item.datatype, binary.decode(item.name, item.datatype, item.shape, data))
+        for item, data in zip(inputs, parsed.raw, strict=True)
+    ]
     return Request(tensors, head.outputs)
 
 
@@ -139,12 +133,7 @@ def _checked_inputs(inputs: Any, count: int) -> tuple[_Raw, ...]:
         raise InvalidRequest(
             f"Size of raw_input_contents: {count} is different than number of inputs: {len(inputs)}"
         )
-    return tuple(_raw(item) for item in inputs)
-
-
-def _raw(item: Any) -> _Raw:
-    shape, dtype = _checked(item), NUMPY[item.datatype]
-    return _Raw(item.name, item.datatype, shape, dtype, prod(shape) * dtype.itemsize)
+    return tuple(_Raw(item.name, item.datatype, _checked(item)) for item in inputs)
 
 
 def _checked(item: Any) -> tuple[int, ...]:
@@ -176,7 +165,7 @@ def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
 _WIDE = {"INT8": np.int32, "INT16": np.int32, "UINT8": np.uint32, "UINT16": np.uint32}
 
 
-def encode(response: Response, request_id: str = "") -> bytes:
+def encode(response: Response, request_id: str) -> bytes:
     """A serialized ModelInferResponse with raw contents: one copy, by the join."""
     described = tuple([(tensor.name, tensor.datatype, tensor.data.shape) for tensor in response.outputs])
     parts: list[binary.Buffer] = [_answer_head(response.model, response.version, described)]

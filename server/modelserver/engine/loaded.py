@@ -145,6 +145,8 @@ class LoadedModel:
         self, arrays: Sequence[NDArray[Any]], encode: Callable[[list[NDArray[Any]]], T], passage: Passage
     ) -> T:
         """Run one inference; `encode` sees the outputs in the engine's own memory."""
+        if self.inline:
+            return self._infer_inline(arrays, encode, passage)
         asked = time.perf_counter()
         slot = self._free.popleft() if self._free else await self._wait_for_slot(passage)
         try:
@@ -158,10 +160,11 @@ class LoadedModel:
             if slot.done is None:
                 self._release(slot)
 
-    def infer_inline(
+    def _infer_inline(
         self, arrays: Sequence[NDArray[Any]], encode: Callable[[list[NDArray[Any]]], T], passage: Passage
     ) -> T:
-        """`infer` for a model that runs on the loop: it never waits, so one slot serves everybody."""
+        """On the loop nobody else is at work, so one slot serves everybody and is never waited for."""
+        asked = time.perf_counter()
         slot = self._slots[0]
         started = time.perf_counter()
         self._bind(slot, arrays)
@@ -169,7 +172,7 @@ class LoadedModel:
             outputs = list(slot.infer().values())
         except RuntimeError as error:
             raise InferenceFailed(f"Internal inference error: {reason(error)}") from error
-        passage.inferred = time.perf_counter() - started
+        passage.waited, passage.inferred = started - asked, time.perf_counter() - started
         answer = encode(outputs if self._reads_plainly else self._read(slot))
         slot.bound = []
         return answer

@@ -44,11 +44,7 @@ def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Nam
         raise LoadFailed(f"{model.name}: {unsupported}{told}") from error
     specs = names.rename(*_specs(compiled, network, shaping))
     loaded = LoadedModel(compiled, specs, _effect(compiled, plan))
-    try:
-        seconds = _warm_up(loaded)
-    except LoadFailed:
-        loaded.close()
-        raise
+    seconds = _warm_up(loaded)
     if not _may_run_inline(network, plan, loaded, seconds):
         return loaded
     return _inline(devices.core, network, plan, loaded)
@@ -154,7 +150,7 @@ def _property(compiled: ov.CompiledModel, name: str) -> Any:
 
 
 def _warm_up(loaded: LoadedModel, times: int = 3) -> float | None:
-    """A few real inferences; how long the quickest took, in seconds.
+    """A few real inferences; how long the quickest took, in seconds. What fails is closed.
 
     Zeros may be no valid input where sizes are free, so only a model of fixed shapes must succeed.
     """
@@ -164,6 +160,7 @@ def _warm_up(loaded: LoadedModel, times: int = 3) -> float | None:
         return min(_timed(loaded, arrays) for _ in range(times))
     except RuntimeError as error:
         if all(spec.fixed is not None for spec in loaded.inputs):
+            loaded.close()
             raise LoadFailed(f"the first inference failed: {reason(error)}") from error
         return None
 

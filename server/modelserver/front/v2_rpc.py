@@ -1,7 +1,6 @@
 """KServe v2 over gRPC; bytes in, bytes out on the hot route."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import grpc
@@ -46,13 +45,15 @@ class V2Service:
 
     async def _infer(self, message: bytes, context: Context) -> bytes:
         parsed = v2_proto.parse(message)
-        head, request_id = parsed.head, parsed.request_id
         until = deadline(context, self._limits.now.request_timeout_seconds)
-        call = Call("gRPC", head.model, head.version, until)
-        encode = partial(v2_proto.encode, request_id=request_id) if request_id else v2_proto.encode
+        call = Call("gRPC", parsed.head.model, parsed.head.version, until)
         self._limits.hold(len(message))
         try:
-            answer = await self._plane.infer(call, partial(v2_proto.decode, parsed), encode)
+            answer = await self._plane.infer(
+                call,
+                lambda _: v2_proto.decode(parsed),
+                lambda response: v2_proto.encode(response, parsed.request_id),
+            )
         finally:
             self._limits.release(len(message))
         self._traffic.inferred(len(message), len(answer))
