@@ -21,3 +21,9 @@ class Journey:
 
 CURRENT: ContextVar[Journey | None] = ContextVar("journey", default=None)
 """None for most requests: only those with an id of their own or with an access log are followed."""
+
+
+def note(model: str, version: int | None) -> None:
+    """Whom the request is for."""
+    if (journey := CURRENT.get()) is not None:
+        journey.model, journey.version = model, version

@@ -6,7 +6,7 @@ twin: BF16 travels as its raw bits in uint16, BYTES as an object array of `bytes
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +121,20 @@ def parse_version(text: str | None) -> int | None:
     return int(text)
 
 
+class Shortcut(Protocol):
+    """The short way for requests that say what an earlier one said."""
+
+    def infer(self, raw: list[memoryview], encode: Callable[[Response], bytes]) -> bytes | None:
+        """The answer to raw tensors; None when they have to take the long way."""
+
+
+@dataclass(slots=True)
+class Memo:
+    """What is known about requests that differ in their data only."""
+
+    shortcut: Shortcut | None = None
+
+
 @dataclass(slots=True)
 class Call:
     """Who asks for which model: what the data plane needs besides the tensors.
@@ -140,3 +154,5 @@ class Call:
     """KServe or TensorFlowServing, as the metrics call them."""
     method: str = "ModelInfer"
     """The call's name in the metrics: ModelInfer, ModelMetadata, ModelReady, Predict..."""
+    memo: Memo | None = None
+    """For requests that come raw."""

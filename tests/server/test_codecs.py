@@ -45,7 +45,7 @@ def test_raw_bytes_round_trip(tensor):
 
 @given(st.lists(tensors(), min_size=1, max_size=3), st.text(max_size=8))
 def test_a_grpc_answer_is_what_protobuf_itself_would_write(outputs, request_id):
-    message = v2_proto.encode(Response("m", 3, outputs), request_id)
+    message = v2_proto.encode(request_id, Response("m", 3, outputs))
     answer = proto.ModelInferResponse.FromString(message)
     assert (answer.model_name, answer.model_version, answer.id) == ("m", "3", request_id)
     for tensor, told, raw in zip(outputs, answer.outputs, answer.raw_output_contents, strict=True):

@@ -6,7 +6,7 @@ written behind the rest, which is what protobuf itself would do: fields of one m
 any order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from modelserver import proto
 from modelserver.codec import binary, wire
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import NUMPY, Request, Response, Tensor, parse_version
+from modelserver.tensors import NUMPY, Memo, Request, Response, Tensor, parse_version
 
 _REQUEST_ID = 3 << 3 | 2
 _RAW_INPUT = 7 << 3 | 2
@@ -56,6 +56,7 @@ class Head:
     outputs: list[str]
     inputs: tuple["_Raw", ...] | None = None
     """Of raw tensors, once they are known to make sense."""
+    memo: Memo = field(default_factory=Memo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,9 @@ class Parsed:
 
 def parse(message: bytes) -> Parsed:
     """Split a serialized ModelInferRequest into its head, its id and its raw tensors."""
+    begun = _BEGINNINGS.get(len(message))
+    if begun is not None and message.startswith(begun.text):
+        return Parsed(begun.head, "", [memoryview(message)[len(begun.text) :]])
     view = memoryview(message)
     kept: list[memoryview] = []
     raw: list[memoryview] = []
@@ -94,9 +98,12 @@ def parse(message: bytes) -> Parsed:
             position = end
         head = b"".join((*kept, view[position:])) if kept else message
         is_common = raw and len(head) <= _MAX_KNOWN_BYTES
-        return Parsed(_known_head(head) if is_common else _head(head), request_id.decode(), raw)
+        parsed = Parsed(_known_head(head) if is_common else _head(head), request_id.decode(), raw)
     except (DecodeError, IndexError, UnicodeDecodeError) as error:
         raise InvalidRequest("The message is no valid ModelInferRequest") from error
+    if is_common and len(kept) == 1 and position == len(message):
+        _remember_beginning(message, parsed)
+    return parsed
 
 
 def _head(serialized: bytes) -> Head:
@@ -106,6 +113,25 @@ def _head(serialized: bytes) -> Head:
 
 
 _known_head = lru_cache(_KNOWN_HEADS)(_head)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """What comes before a message's end, if its one raw tensor is the end and it has no id."""
+
+    text: bytes
+    head: Head
+
+
+_BEGINNINGS: dict[int, _Beginning] = {}
+"""By the whole message's length, so that another one that begins alike has its tensor in the same place."""
+
+
+def _remember_beginning(message: bytes, parsed: Parsed) -> None:
+    if len(_BEGINNINGS) >= _KNOWN_HEADS:
+        _BEGINNINGS.clear()
+    text = message[: len(message) - len(parsed.raw[0])]
+    _BEGINNINGS[len(message)] = _Beginning(text, parsed.head)
 
 
 def decode(parsed: Parsed) -> Request:
@@ -165,7 +191,7 @@ def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
 _WIDE = {"INT8": np.int32, "INT16": np.int32, "UINT8": np.uint32, "UINT16": np.uint32}
 
 
-def encode(response: Response, request_id: str) -> bytes:
+def encode(request_id: str, response: Response) -> bytes:
     """A serialized ModelInferResponse with raw contents: one copy, by the join."""
     described = tuple([(tensor.name, tensor.datatype, tensor.data.shape) for tensor in response.outputs])
     parts: list[binary.Buffer] = [_answer_head(response.model, response.version, described)]

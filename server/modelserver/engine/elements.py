@@ -1,5 +1,6 @@
 """Element types: OpenVINO's names, the protocol's datatypes, and arrays over shared memory."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,10 @@ def share(array: NDArray[Any], datatype: str) -> ov.Tensor:
         array = np.empty_like(array)
     elif not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
-    return ov.Tensor(array, ov.Shape(array.shape), _TYPES[datatype])
+    return ov.Tensor(array, _shape(array.shape), _TYPES[datatype])
+
+
+_shape = lru_cache(256)(ov.Shape)
 
 
 def view(tensor: ov.Tensor, datatype: str) -> NDArray[Any]:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from modelserver.engine import strings
 from modelserver.engine.elements import share, view
 from modelserver.engine.reason import reason
+from modelserver.engine.resident import Resident, bare_infer, may_reside
 from modelserver.errors import CallerGone, DeadlineExceeded, InferenceFailed, Overloaded
 from modelserver.tensors import Spec
 
@@ -61,6 +62,7 @@ class _Slot:
     start: Callable[[Any], None]
     infer: Callable[[], dict[Any, NDArray[Any]]]
     """Gives the outputs in their order, over the engine's memory; BF16 and BYTES are to be read by `view`."""
+    bind: Callable[[int, ov.Tensor], None]
     bound: list[ov.Tensor] = field(default_factory=list)
     """Keeps the inputs' memory alive while OpenVINO reads it, even if the caller has gone."""
     done: asyncio.Future[None] | None = None
@@ -87,6 +89,9 @@ class LoadedModel:
         self._reads_plainly = {"BF16", "BYTES"}.isdisjoint(spec.datatype for spec in self.outputs)
         self.inline = inline
         """Runs on the loop, one request at a time: cheaper than leaving it."""
+        is_resident = inline and self._reads_plainly and may_reside(self.inputs)
+        self.resident = Resident(compiled.create_infer_request(), self.inputs) if is_resident else None
+        """For requests whose data is copied; None where that is too much or cannot be."""
         self.in_flight = 0
         self._compiled: ov.CompiledModel | None = compiled
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]
@@ -138,7 +143,7 @@ class LoadedModel:
             slot.request.set_callback(_ignore, None)
         self._free.clear()
         self._slots.clear()
-        self._compiled = None
+        self._compiled = self.resident = None
         ctypes.CDLL(None).malloc_trim(0)
 
     async def infer(
@@ -184,11 +189,12 @@ class LoadedModel:
         return _Slot(
             request,
             partial(plain.start_async, {}),
-            partial(plain.infer, {}, share_outputs=True, decode_strings=False),
+            bare_infer(request),
+            plain.set_input_tensor,
         )
 
     def _bind(self, slot: _Slot, arrays: Sequence[NDArray[Any]]) -> None:
-        bind = slot.request.set_input_tensor
+        bind = slot.bind
         slot.bound = bound = []
         try:
             for index, (array, spec) in enumerate(zip(arrays, self.inputs, strict=True)):

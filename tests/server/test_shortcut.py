@@ -1,0 +1,251 @@
+"""Requests that say what an earlier one said take a short way; nobody must see it in the answers."""
+
+import asyncio
+import json
+
+import grpc
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+from tritonclient.utils import InferenceServerException
+
+from modelserver import proto
+from modelserver.codec import v2_proto
+from modelserver.config import Configuration, ModelSettings
+from modelserver.cpus import read_machine
+from modelserver.dataplane import DataPlane
+from modelserver.engine import Devices
+from modelserver.limits import Limits, LiveLimits
+from modelserver.loader import Loader
+from modelserver.metrics import Metrics
+from modelserver.registry import Registry
+from modelserver.repository import LocalStorage
+from modelserver.tensors import Call
+from tests.support import models
+from tests.support.server_process import ServerProcess, wait_until
+
+ZEROS = np.zeros((1, 10), np.float32)
+
+
+def given(name, data, datatype="FP32"):
+    tensor = triton.InferInput(name, list(data.shape), datatype)
+    tensor.set_data_from_numpy(data)
+    return tensor
+
+
+def pair():
+    """Two inputs of one shape each: sum = x + n, copy = n + 0."""
+    network = models.two()
+    network.reshape({"x": [3, 2], "n": [3, 2]})
+    return network
+
+
+@pytest.fixture
+def base(tmp_path):
+    models.save(models.dummy(1), tmp_path / "dummy" / "1")
+    models.save(pair(), tmp_path / "pair" / "1")
+    return tmp_path
+
+
+@pytest.fixture
+def running(base):
+    entries = [{"config": {"name": name, "base_path": str(base / name)}} for name in ("dummy", "pair")]
+    (base / "config.json").write_text(json.dumps({"model_config_list": entries}))
+    options = ("--config_path", str(base / "config.json"), "--file_system_poll_wait_seconds", "1")
+    with ServerProcess(
+        *options, "--metrics_enable", "--access_log", "true", "--log_format", "json"
+    ) as server:
+        server.wait_ready()
+        assert all(model["inline"] for model in server.status()["models"])
+        yield server
+
+
+@pytest.fixture
+def client(running):
+    with triton.InferenceServerClient(running.grpc) as client:
+        yield client
+
+
+def first(client, **more):
+    """The first number of an answer to zeros, and the version that gave it."""
+    answer = client.infer("dummy", [given("b", ZEROS)], **more)
+    return float(answer.as_numpy("a")[0, 0]), answer.get_response().model_version
+
+
+def test_each_request_gets_the_answer_to_its_own_data_and_its_own_id(client):
+    for number in range(20):
+        data = np.full((1, 10), number, np.float32)
+        name = f"request {number}" if number % 3 else ""
+        answer = client.infer("dummy", [given("b", data)], request_id=name)
+        assert np.array_equal(answer.as_numpy("a"), data + 1)
+        assert answer.get_response().id == name
+
+
+@pytest.mark.parametrize("order", [("x", "n"), ("n", "x")])
+@pytest.mark.parametrize("outputs", [["sum", "copy"], ["copy", "sum"], ["copy"], None])
+def test_inputs_and_outputs_keep_their_order(client, order, outputs):
+    wanted = None if outputs is None else [triton.InferRequestedOutput(name) for name in outputs]
+    for number in range(3):
+        data = {"x": np.full((3, 2), 0.5 + number, np.float32), "n": np.full((3, 2), number, np.int32)}
+        kinds = {"x": "FP32", "n": "INT32"}
+        inputs = [given(name, data[name], kinds[name]) for name in order]
+        answer = client.infer("pair", inputs, outputs=wanted)
+        expected = {"sum": data["x"] + data["n"], "copy": data["n"]}
+        told = [output.name for output in answer.get_response().outputs]
+        assert told == (outputs or ["sum", "copy"])
+        assert all(np.array_equal(answer.as_numpy(name), expected[name]) for name in told)
+
+
+def test_data_of_another_length_is_refused_in_the_usual_words_and_nothing_is_lost(running):
+    request = proto.ModelInferRequest(model_name="dummy")
+    request.inputs.add(name="b", datatype="FP32", shape=[1, 10])
+    with grpc.insecure_channel(running.grpc) as channel:
+        rpc = channel.unary_unary(f"/{proto.SERVICE}/ModelInfer")
+
+        def answer(*raw):
+            del request.raw_input_contents[:]
+            request.raw_input_contents.extend(raw)
+            return proto.ModelInferResponse.FromString(rpc(request.SerializeToString(), timeout=20))
+
+        good = ZEROS.tobytes()
+        for wrong, words in (
+            ((good[:-4],), "Expected: 40 bytes; Actual: 36 bytes"),
+            ((good + good,), "Expected: 40 bytes; Actual: 80 bytes"),
+            ((good, good), "Size of raw_input_contents: 2 is different"),
+        ):
+            assert answer(good).raw_output_contents == [np.ones(10, np.float32).tobytes()]
+            with pytest.raises(grpc.RpcError, match=words) as failure:
+                answer(*wrong)
+            assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert answer(good).raw_output_contents == [np.ones(10, np.float32).tobytes()]
+
+
+def test_a_new_version_answers_at_once_and_the_retired_one_no_longer(running, client, base):
+    for _ in range(3):
+        assert first(client) == first(client, model_version="1") == (1.0, "1")
+    models.save(models.dummy(2), base / "dummy" / "2")
+    wait_until(lambda: running.answers("/v2/models/dummy/versions/2/ready"), 30, "version 2")
+    for _ in range(3):
+        assert first(client) == first(client, model_version="2") == (2.0, "2")
+    wait_until(lambda: not running.answers("/v2/models/dummy/versions/1/ready"), 30, "the end of version 1")
+    with pytest.raises(InferenceServerException, match="retired"):
+        first(client, model_version="1")
+
+
+def test_an_unloaded_model_answers_nobody_until_it_is_loaded_again(client):
+    first(client), first(client)
+    client.unload_model("dummy")
+    with pytest.raises(InferenceServerException, match="unloaded by request"):
+        first(client)
+    client.load_model("dummy")
+    assert first(client) == first(client) == (1.0, "1")
+
+
+def test_every_request_is_counted_and_logged(running, client):
+    for _ in range(7):
+        first(client, headers={"x-request-id": "the same"})
+    text = running.get("/metrics")[1].decode()
+    labels = '{api="KServe",interface="gRPC",method="ModelInfer",name="dummy",version="1"}'
+    assert f"ovms_requests_success{labels} 7" in text
+    for name in ("ovms_inference_time_us", "ovms_wait_for_infer_req_time_us"):
+        assert f'{name}_count{{name="dummy",version="1"}} 7' in text
+    (told,) = client.get_inference_statistics("dummy").model_stats
+    assert (told.inference_count, told.inference_stats.success.count) == (7, 7)
+    assert told.inference_stats.compute_infer.ns > 0
+
+    def lines():
+        found = [json.loads(line) for line in running.log().splitlines() if '"the same"' in line]
+        return len(found) == 7 and found
+
+    assert {line["model"] for line in wait_until(lines, 30, "seven lines")} == {"dummy"}
+
+
+def message(data, name="dummy", version=""):
+    request = proto.ModelInferRequest(model_name=name, model_version=version)
+    request.inputs.add(name="b", datatype="FP32", shape=data.shape)
+    request.raw_input_contents.append(data.tobytes())
+    return request.SerializeToString()
+
+
+class Plane:
+    """The data plane with a registry of its own, asked as the gRPC front asks it."""
+
+    def __init__(self, base):
+        metrics = Metrics()
+        loader = Loader(Devices(None), metrics, LiveLimits(Limits()), lambda: None)
+        self.registry = Registry(LocalStorage(), loader, read_machine, None)
+        self._plane = DataPlane(self.registry, metrics, None)
+        self._base = base
+
+    async def __aenter__(self):
+        await self.registry.apply(Configuration((ModelSettings("dummy", str(self._base / "dummy")),)))
+        return self
+
+    async def __aexit__(self, *_):
+        self.registry.close()
+
+    async def long(self, data):
+        """By the long way; gives what was remembered, too."""
+        parsed = v2_proto.parse(message(data))
+        call = Call("gRPC", parsed.head.model, parsed.head.version, memo=parsed.head.memo)
+        outputs = await self._plane.infer(call, lambda _: v2_proto.decode(parsed), values)
+        return outputs, parsed.head.memo.shortcut
+
+
+def values(response):
+    return [tensor.data.copy() for tensor in response.outputs]
+
+
+async def test_a_small_model_on_the_loop_offers_the_short_way_until_something_is_loaded(base):
+    async with Plane(base) as plane:
+        (answer,), shortcut = await plane.long(ZEROS)
+        raw = [memoryview((ZEROS + 4).tobytes())]
+        assert np.array_equal(answer, ZEROS + 1)
+        assert np.array_equal(shortcut.infer(raw, values)[0], ZEROS + 5)
+        assert shortcut.infer([raw[0][:-1]], values) is None
+        assert shortcut.infer(raw * 2, values) is None
+        assert shortcut.infer([], values) is None
+        models.save(models.dummy(2), base / "dummy" / "2")
+        await plane.registry.converge(None)
+        assert shortcut.infer(raw, values) is None
+        (answer,), shortcut = await plane.long(ZEROS)
+        assert np.array_equal(answer, ZEROS + 2)
+        assert np.array_equal(shortcut.infer(raw, values)[0], ZEROS + 6)
+
+
+async def test_what_is_remembered_of_a_retired_model_keeps_nothing_of_openvino(base):
+    async with Plane(base) as plane:
+        _, shortcut = await plane.long(ZEROS)
+        assert shortcut.loaded.resident is not None
+        await plane.registry.unload("dummy")
+        async with asyncio.timeout(30):
+            while shortcut.loaded.resident is not None:  # noqa: ASYNC110 - closed by a thread that tells nobody
+                await asyncio.sleep(0.02)
+        assert shortcut.infer([memoryview(ZEROS.tobytes())], values) is None
+
+
+async def test_larger_inputs_are_not_copied_and_take_the_long_way(base):
+    models.save(models.dummy(shape=(1, 1025)), base / "dummy" / "1")
+    async with Plane(base) as plane:
+        assert await plane.long(np.zeros((1, 1025), np.float32)) == ([pytest.approx(1)], None)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        message(ZEROS + 2),
+        message(ZEROS + 2, name="dumm2"),
+        message(ZEROS + 2, version="7")[:-4] + b"abcd",
+        message(ZEROS[:, :9]) + b"\x1a\x02id",
+    ],
+    ids=["other data", "another model", "another version", "an id at its end"],
+)
+def test_a_message_is_read_the_same_whatever_was_read_before_it(other):
+    expected = proto.ModelInferRequest.FromString(other)
+    for _ in range(2):
+        v2_proto.parse(message(ZEROS))
+        parsed = v2_proto.parse(other)
+        assert parsed.head.model == expected.model_name
+        assert parsed.head.version == (int(expected.model_version) if expected.model_version else None)
+        assert parsed.request_id == expected.id
+        assert [bytes(part) for part in parsed.raw] == list(expected.raw_input_contents)
