@@ -1,5 +1,6 @@
 """The access log and request ids."""
 
+import gzip
 import json
 
 import grpc
@@ -42,6 +43,13 @@ def test_a_rest_request_has_one_line_and_its_id_comes_back(logged):
     assert line["bytesOut"] == len(body)
     assert line["bytesIn"] == len(json.dumps(BODY))
     assert line["milliseconds"] > 0
+
+
+def test_a_compressed_body_is_told_by_its_bytes_on_the_wire(logged):
+    packed = gzip.compress(json.dumps(BODY).encode())
+    told = {"Content_Encoding": "gzip", "X_Request_Id": "mine-6"}
+    assert logged.post("/v2/models/dummy/infer", packed, **told)[0] == 200
+    assert line_of(logged, "mine-6")["bytesIn"] == len(packed)
 
 
 def test_a_request_without_an_id_gets_one(logged):

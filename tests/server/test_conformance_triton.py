@@ -172,17 +172,31 @@ async def test_the_asyncio_client_streams_too(server):
     assert answers == [1, 2, 3, 4, 5]
 
 
-async def test_compressed_answers_may_be_asked_for_and_compressed_bodies_are_refused_saying_so(server):
+@pytest.mark.parametrize("kind", ["http", "http.aio"])
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+@pytest.mark.parametrize("is_binary", [True, False])
+async def test_bodies_come_compressed_and_answers_are_not_though_they_may_be(
+    server, kind, algorithm, is_binary
+):
+    data = RNG.random((300, 200), np.float32)
+    async with Caller(kind, server) as triton:
+        tensor = triton.given("b", data, "FP32", binary_data=is_binary)
+        answer = await triton(
+            "infer",
+            "dynamic",
+            [tensor],
+            request_compression_algorithm=algorithm,
+            response_compression_algorithm=algorithm,
+        )
+    assert np.array_equal(answer.as_numpy("a"), data + 1)
+
+
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+async def test_grpc_compresses_by_itself(server, algorithm):
     data = np.zeros((1, 10), np.float32)
-    async with Caller("http", server) as triton:
-        tensor = triton.given("b", data, "FP32")
-        answer = await triton("infer", "dummy", [tensor], response_compression_algorithm="gzip")
-        assert np.array_equal(answer.as_numpy("a"), data + 1)
-        with pytest.raises(InferenceServerException, match="Content-Encoding gzip is not supported"):
-            await triton("infer", "dummy", [tensor], request_compression_algorithm="gzip")
     async with Caller("grpc", server) as triton:
         tensor = triton.given("b", data, "FP32")
-        answer = await triton("infer", "dummy", [tensor], compression_algorithm="gzip")
+        answer = await triton("infer", "dummy", [tensor], compression_algorithm=algorithm)
         assert np.array_equal(answer.as_numpy("a"), data + 1)
 
 

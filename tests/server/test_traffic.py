@@ -1,5 +1,6 @@
 """Answers by interface and code, bytes of inferences, and where metrics are not offered."""
 
+import gzip
 import json
 import re
 
@@ -49,6 +50,13 @@ def test_rest_answers_are_counted_by_code_and_inferences_by_bytes(counted):
     assert [now - then for now, then in zip(codes(), before, strict=True)] == [1, 2, 2]
     grown = [now - then for now, then in zip(passed(), bytes_before, strict=True)]
     assert grown == [len(GOOD), len(answer)]
+
+
+def test_a_compressed_body_counts_as_much_as_the_same_one_uncompressed(counted):
+    before = count(counted, "modelserver_request_bytes", interface="REST")
+    for body, coding in [(gzip.compress(GOOD), "gzip"), (GOOD, "identity")]:
+        assert counted.post("/v2/models/dummy/infer", body, Content_Encoding=coding)[0] == 200
+    assert count(counted, "modelserver_request_bytes", interface="REST") - before == 2 * len(GOOD)
 
 
 def test_grpc_answers_are_counted_by_code_and_inferences_by_bytes(counted):

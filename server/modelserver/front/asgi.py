@@ -3,13 +3,16 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
 
+from modelserver.codec.compressed import Unpacker
 from modelserver.errors import InvalidRequest, NotFound
+from modelserver.front.parsing import ON_LOOP_BYTES
 from modelserver.limits import Held
 
 Scope = dict[str, Any]
@@ -17,6 +20,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = "application/json"
 LINGER_SECONDS = 5.0
+_UNPACKING = ThreadPoolExecutor(1, "unpack")
+"""Big bodies are unpacked beside the event loop; in one thread, where they take turns piece by piece."""
 
 
 async def respond(send: Send, status: int, body: bytes, *headers: tuple[str, str], media: str = JSON) -> None:
@@ -68,14 +73,15 @@ def matched(pattern: re.Pattern[str], scope: Mapping[str, Any]) -> re.Match[str]
 def is_long(headers: dict[bytes, bytes]) -> bool:
     """Whether the body is not worth reading for a request that will be refused."""
     announced = headers.get(b"content-length")
-    return announced is None or len(announced) > 5  # 100 kB; chunked ones do not tell
+    # 100 kB; chunked ones do not tell, and compressed ones tell too little.
+    return announced is None or len(announced) > 5 or b"content-encoding" in headers
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, held: Held) -> bytes:
-    """The whole body, joined once; refused before it is read when it announces too much."""
-    if (encoding := headers.get(b"content-encoding", b"identity")).lower() != b"identity":
-        told = encoding.decode("latin-1")
-        raise InvalidRequest(f"Content-Encoding {told} is not supported: send the body uncompressed")
+    """The whole body, unpacked and joined once; refused before it is read when it announces too much."""
+    coding = headers.get(b"content-encoding")
+    if coding is not None and coding.lower() != b"identity":
+        receive = _Unpacked(coding, receive, held)
     announced = headers.get(b"content-length", b"0")
     if announced.isdigit():
         held.reach(int(announced))
@@ -89,6 +95,47 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, held: Held) -
         held.reach(size)
         if not message.get("more_body", False):
             return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class _Unpacked:
+    """Receives a compressed body as if it had been sent uncompressed, in pieces.
+
+    Whoever reads looks at the limits after each of them: never is more than one piece beyond them in memory.
+    """
+
+    def __init__(self, coding: bytes, receive: Receive, held: Held) -> None:
+        self._unpacker = Unpacker(coding.decode("latin-1"))
+        self._receive = receive
+        self._held = held
+        self._is_all = False
+        self._packed = self._unpacked = 0
+
+    async def __call__(self) -> dict[str, Any]:
+        """The next piece, or the news that no more can come."""
+        if self._unpacker.is_used_up:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return message
+            self._feed(message.get("body", b""))
+            self._is_all = not message.get("more_body", False)
+        piece = await self._take()
+        is_last = self._is_all and self._unpacker.is_used_up
+        if is_last:
+            self._unpacker.finish()
+        return {"type": "http.request", "body": piece, "more_body": not is_last}
+
+    def _feed(self, part: bytes) -> None:
+        self._packed += len(part)
+        self._held.reach(self._packed)  # what unpacks to nothing may still have no end
+        self._unpacker.feed(part)
+
+    async def _take(self) -> bytes:
+        if max(self._packed, self._unpacked) > ON_LOOP_BYTES:
+            piece = await asyncio.get_running_loop().run_in_executor(_UNPACKING, self._unpacker.take)
+        else:
+            piece = self._unpacker.take()
+        self._unpacked += len(piece)
+        return piece
 
 
 async def disconnected(receive: Receive) -> None:

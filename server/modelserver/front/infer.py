@@ -126,6 +126,7 @@ class InferApp:
             if exchange.text_bytes > ON_LOOP_BYTES:
                 decode = partial(self._parser.decode, exchange.decode, call.deadline)
             answer = await self._plane.infer(call, decode, exchange.encode)
+        # What the codecs see: a compressed body counts unpacked, as over gRPC, which hands over nothing else.
         self._traffic.inferred(len(body), len(answer.body))
         return answer
 

@@ -1,0 +1,68 @@
+"""Compressed bodies, unpacked a piece at a time: a megabyte may hold a gigabyte."""
+
+import zlib
+
+from modelserver.errors import InvalidRequest
+
+PIECE_BYTES = 1 << 18
+"""About a millisecond of unpacking."""
+_CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
+_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+
+
+class Unpacker:
+    """One body: `feed` a part, `take` pieces until it is used up, and so on; `finish` in the end."""
+
+    def __init__(self, coding: str) -> None:
+        """Raises InvalidRequest for a coding that is not known, and for several on top of each other."""
+        known = _CODINGS.get(coding.lower())
+        if known is None:
+            raise InvalidRequest(
+                f"Content-Encoding {coding} is not supported: send the body as gzip, deflate or uncompressed"
+            )
+        self._coding = known
+        self._stream: zlib._Decompress | None = None
+        self._left = b""
+        self._is_cut = False
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether there is nothing to take until more is fed."""
+        return not self._left and not self._is_cut
+
+    def feed(self, part: bytes) -> None:
+        """More of the body, when what came before is used up."""
+        if part and self._stream is None:
+            self._stream = zlib.decompressobj(self._window(part[0]))
+        self._left = part
+
+    def take(self) -> bytes:
+        """At most PIECE_BYTES, perhaps none; raises InvalidRequest for what cannot be unpacked."""
+        if self._stream is None or self.is_used_up:
+            return b""
+        try:
+            piece = self._stream.decompress(self._left, PIECE_BYTES)
+        except zlib.error as error:
+            reason = str(error).rpartition(": ")[2]
+            raise InvalidRequest(f"The body is not valid {self._coding}: {reason}") from error
+        if self._stream.unused_data:
+            raise InvalidRequest(f"The body goes on behind the end of its {self._coding}")
+        self._left = self._stream.unconsumed_tail
+        # zlib holds back what does not fit into a piece, even when it has read all of the part.
+        self._is_cut = len(piece) == PIECE_BYTES and not self._stream.eof
+        return piece
+
+    def finish(self) -> None:
+        """Raises InvalidRequest if something is missing; a body without a single byte is an empty one."""
+        if self._stream is not None and not self._stream.eof:
+            raise InvalidRequest(f"The body ends before the end of its {self._coding}")
+
+    def _window(self, first: int) -> int:
+        """How zlib is told the format.
+
+        Many send deflate without zlib's header, which HTTP asks for. The first byte tells: raw deflate has
+        the header's 8 in it only for a stored block with padding that is not zero, and nobody writes that.
+        """
+        if self._coding == "gzip":
+            return _GZIP
+        return _ZLIB if first & 15 == zlib.DEFLATED else _RAW

@@ -1,0 +1,346 @@
+"""Compressed bodies: unpacked as they come within the limits of all bodies, or refused saying why."""
+
+import gzip
+import http.client
+import json
+import re
+import threading
+import zlib
+from contextlib import closing, suppress
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelserver.codec import compressed
+from modelserver.errors import InvalidRequest, Overloaded, TooLarge
+from modelserver.front import asgi
+from modelserver.limits import Limits, LiveLimits
+from tests.support.rest import INFER, one_input
+from tests.support.server_process import ServerProcess
+
+RNG = np.random.default_rng(5)
+LIMIT = 2_000_000
+DUMMY = one_input("b", [1, 10], "FP32", list(range(10)))
+
+
+def raw_deflate(body):
+    packing = zlib.compressobj(wbits=-15)
+    return packing.compress(body) + packing.flush()
+
+
+PACKED = {"gzip": gzip.compress, "deflate": zlib.compress, "raw deflate": raw_deflate}
+FORMS = pytest.mark.parametrize("form", PACKED)
+
+
+def coding(form):
+    return form.rpartition(" ")[2]
+
+
+def unpacked(form, parts):
+    """The pieces of a body that comes in these parts."""
+    unpacker = compressed.Unpacker(coding(form))
+    pieces = []
+    for part in parts:
+        unpacker.feed(part)
+        while not unpacker.is_used_up:
+            pieces.append(unpacker.take())
+    unpacker.finish()
+    return pieces
+
+
+def cut(raw, places):
+    edges = sorted({0, len(raw), *(place % (len(raw) + 1) for place in places)})
+    return [raw[start:end] for start, end in pairwise(edges)]
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(compressed, "PIECE_BYTES", 7)
+
+
+BODIES = st.binary(max_size=200) | st.binary(min_size=1, max_size=3).map(lambda few: few * 300)
+PLACES = st.lists(st.integers(0, 1000), max_size=8)
+
+
+@FORMS
+@pytest.mark.usefixtures("small_pieces")
+def test_a_body_comes_out_whole_in_small_pieces_wherever_it_is_cut(form):
+    @given(BODIES, PLACES)
+    def law(body, places):
+        pieces = unpacked(form, cut(PACKED[form](body), places))
+        assert b"".join(pieces) == body
+        assert all(len(piece) <= 7 for piece in pieces)
+
+    law()
+
+
+@FORMS
+@pytest.mark.usefixtures("small_pieces")
+def test_a_body_that_lacks_its_end_or_goes_on_behind_it_is_refused(form):
+    @given(BODIES, PLACES, st.integers(1, 1000), st.binary(min_size=1, max_size=9))
+    def law(body, places, lacking, more):
+        whole = PACKED[form](body)
+        with pytest.raises(InvalidRequest, match="goes on behind the end"):
+            unpacked(form, cut(whole + more, places))
+        with pytest.raises(InvalidRequest, match="ends before the end"):
+            unpacked(form, cut(whole[: -1 - lacking % (len(whole) - 1)], places))
+
+    law()
+
+
+@FORMS
+@pytest.mark.usefixtures("small_pieces")
+def test_a_damaged_body_is_an_invalid_request_or_none_but_never_another_error(form):
+    @given(BODIES, PLACES, st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 255)), max_size=4))
+    def law(body, places, changes):
+        damaged = bytearray(PACKED[form](body))
+        for place, byte in changes:
+            damaged[place % len(damaged)] = byte
+        with suppress(InvalidRequest):
+            unpacked(form, cut(bytes(damaged), places))
+
+    law()
+
+
+class Caller:
+    """Sends parts, as ASGI hands them over; None hangs up."""
+
+    def __init__(self, *parts):
+        self._parts = list(parts)
+
+    async def __call__(self):
+        part = self._parts.pop(0)
+        if part is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": part, "more_body": bool(self._parts)}
+
+    @property
+    def left(self):
+        return len(self._parts)
+
+
+async def read(form, caller, limits, **headers):
+    told = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+    with limits.holding() as held:
+        body = await asgi.read_body({b"content-encoding": coding(form).encode(), **told}, caller, held)
+        return body, limits.held
+
+
+@FORMS
+@pytest.mark.parametrize("size", [0, 10, compressed.PIECE_BYTES, 5 * compressed.PIECE_BYTES + 3])
+async def test_what_is_held_for_a_body_is_its_size_unpacked(form, size):
+    limits, body = LiveLimits(Limits()), bytes(size)
+    packed = PACKED[form](body)
+
+    got, held = await read(form, Caller(packed[:3], b"", packed[3:]), limits)
+
+    assert got == body
+    assert held == max(size, len(packed))
+    assert limits.held == 0
+
+
+@FORMS
+async def test_a_bomb_is_refused_a_piece_beyond_the_limit_and_the_rest_of_it_stays_away(form, monkeypatch):
+    taken = []
+    take = compressed.Unpacker.take
+    monkeypatch.setattr(
+        compressed.Unpacker, "take", lambda self: (piece := take(self), taken.append(len(piece)))[0]
+    )
+    limits = LiveLimits(Limits(max_request_bytes=LIMIT))
+    packed = PACKED[form](bytes(200 << 20))
+    caller = Caller(*cut(packed, range(0, len(packed), 10_000)))
+    parts = caller.left
+
+    with pytest.raises(TooLarge, match=str(LIMIT)):
+        await read(form, caller, limits, content_length=str(len(packed)))
+
+    assert LIMIT < sum(taken) <= LIMIT + compressed.PIECE_BYTES
+    assert caller.left >= parts - 2
+    assert limits.held == 0
+
+
+async def test_a_stream_without_end_that_unpacks_to_nothing_is_refused_too():
+    limits = LiveLimits(Limits(max_request_bytes=LIMIT))
+    nothing = b"\0\0\0\xff\xff" * 10_000
+
+    with pytest.raises(TooLarge):
+        await read("raw deflate", Caller(*[nothing] * 1000), limits)
+
+    assert limits.held == 0
+
+
+async def test_a_body_that_has_no_room_when_it_is_unpacked_is_told_to_come_later():
+    limits = LiveLimits(Limits(memory_quota=LIMIT))
+    limits.hold(LIMIT // 2)
+
+    with pytest.raises(Overloaded):
+        await read("gzip", Caller(gzip.compress(bytes(LIMIT * 3 // 4))), limits)
+
+    assert limits.held == LIMIT // 2
+
+
+async def test_a_packed_body_that_announces_too_much_is_not_even_read():
+    caller = Caller(b"")
+
+    with pytest.raises(TooLarge):
+        await read("gzip", caller, LiveLimits(Limits(max_request_bytes=LIMIT)), content_length=str(LIMIT + 1))
+
+    assert caller.left == 1
+
+
+async def test_a_caller_that_hangs_up_half_way_is_gone():
+    with pytest.raises(InvalidRequest, match="closed before the whole body"):
+        await read("gzip", Caller(gzip.compress(b"body")[:9], None), LiveLimits(Limits()))
+
+
+@pytest.mark.parametrize(("size", "is_beside"), [(1000, False), (1 << 20, True)])
+async def test_only_big_bodies_are_unpacked_beside_the_loop(monkeypatch, size, is_beside):
+    threads = set()
+    take = compressed.Unpacker.take
+    monkeypatch.setattr(
+        compressed.Unpacker, "take", lambda self: (threads.add(threading.current_thread()), take(self))[1]
+    )
+    await read("gzip", Caller(gzip.compress(bytes(size))), LiveLimits(Limits()))
+
+    assert bool(threads - {threading.main_thread()}) == is_beside
+
+
+def headers(form, **more):
+    return {"Content-Encoding": coding(form), **more}
+
+
+@FORMS
+def test_packed_json_is_answered_as_if_it_were_none(server, form):
+    status, raw, _ = server.post(
+        INFER.format("dummy"), PACKED[form](json.dumps(DUMMY).encode()), **headers(form)
+    )
+    assert (status, json.loads(raw)["outputs"][0]["data"]) == (200, list(range(1, 11)))
+
+
+def test_answers_are_not_packed_even_for_callers_that_accept_it(server):
+    text = json.dumps(one_input("b", [1, 5000], "FP32", [0] * 5000)).encode()
+    status, raw, answered = server.post(
+        INFER.format("dynamic"), gzip.compress(text), Accept_Encoding="gzip, deflate", **headers("gzip")
+    )
+    assert (status, answered["content-encoding"]) == (200, None)
+    assert json.loads(raw)["outputs"][0]["data"] == [1] * 5000
+
+
+@pytest.mark.parametrize("told", ["GZIP", "x-gzip", "X-Gzip"])
+def test_gzip_has_two_names_however_they_are_written(server, told):
+    packed = gzip.compress(json.dumps(DUMMY).encode())
+    assert server.post(INFER.format("dummy"), packed, Content_Encoding=told)[0] == 200
+
+
+def test_a_body_that_says_it_is_not_packed_is_not(server):
+    assert server.post(INFER.format("dummy"), DUMMY, Content_Encoding="Identity")[0] == 200
+
+
+@FORMS
+@pytest.mark.parametrize("rows", [3, 300])
+def test_the_length_of_the_json_is_counted_in_the_unpacked_body(server, form, rows):
+    """As tritonclient counts."""
+    data = RNG.random((rows, 1000), np.float32)
+    tensor = {"name": "b", "shape": data.shape, "datatype": "FP32"}
+    head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    packed = PACKED[form](head + data.tobytes())
+
+    status, raw, answered = server.post(
+        INFER.format("dynamic"),
+        packed,
+        **headers(form, Inference_Header_Content_Length=str(len(head))),
+    )
+
+    assert status == 200, raw
+    tail = raw[int(answered["Inference-Header-Content-Length"]) :]
+    assert np.array_equal(np.frombuffer(tail, np.float32).reshape(data.shape), data + 1)
+
+
+@FORMS
+def test_tensorflow_serving_takes_packed_bodies(server, form):
+    packed = PACKED[form](b'{"instances": [[1, 2], [3, 4]]}')
+    status, raw, _ = server.post("/v1/models/dynamic:predict", packed, **headers(form))
+    assert (status, json.loads(raw)) == (200, {"predictions": [[2, 3], [4, 5]]})
+
+
+@FORMS
+def test_so_do_the_routes_of_the_repository(server, form):
+    index = "/v2/repository/index"
+    want = server.post(index, {"ready": True})[1]
+    assert server.post(index, PACKED[form](b'{"ready": true}'), **headers(form))[:2] == (200, want)
+    assert server.post(index, b"", **headers(form))[0] == 200
+
+
+@FORMS
+def test_a_packed_body_may_come_in_chunks(server, form):
+    packed = PACKED[form](json.dumps(DUMMY).encode())
+    with closing(http.client.HTTPConnection(server.rest, timeout=30)) as connection:
+        for _ in range(2):  # on one connection
+            connection.request(
+                "POST", INFER.format("dummy"), iter(cut(packed, range(0, 99, 9))), headers(form)
+            )
+            answer = connection.getresponse()
+            assert (answer.status, json.loads(answer.read())["outputs"][0]["data"][0]) == (200, 1)
+
+
+GOOD = gzip.compress(json.dumps(DUMMY).encode())
+
+
+@pytest.mark.parametrize(
+    ("told", "body", "message"),
+    [
+        pytest.param("gzip", GOOD[:-1], "ends before the end of its gzip", id="truncated"),
+        pytest.param("gzip", GOOD[:5], "ends before the end of its gzip", id="a part of the header"),
+        pytest.param("gzip", GOOD[:-8] + bytes(8), "not valid gzip: incorrect data check", id="checksum"),
+        pytest.param("gzip", b"{}", "not valid gzip: incorrect header check", id="no gzip"),
+        pytest.param("gzip", zlib.compress(b"{}"), "not valid gzip", id="deflate, not gzip"),
+        pytest.param("deflate", GOOD, "not valid deflate", id="gzip, not deflate"),
+        pytest.param("deflate", b"\xff" * 20, "not valid deflate", id="no deflate"),
+        pytest.param("gzip", GOOD + b"\n", "goes on behind the end of its gzip", id="trailing byte"),
+        pytest.param("gzip", GOOD + GOOD, "goes on behind the end of its gzip", id="twice"),
+        pytest.param("gzip", b"", "The request body is empty", id="empty"),
+        pytest.param("gzip", gzip.compress(b""), "The request body is empty", id="nothing inside"),
+        pytest.param("br", GOOD, "Content-Encoding br is not supported", id="unknown"),
+        pytest.param("gzip, gzip", gzip.compress(GOOD), "gzip, gzip is not supported", id="two codings"),
+        pytest.param("", GOOD, "send the body as gzip, deflate or uncompressed", id="no name"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_a_400_that_says_why(server, told, body, message):
+    status, raw, _ = server.post(INFER.format("dummy"), body, Content_Encoding=told)
+    assert (status, list(json.loads(raw))) == (400, ["error"])
+    assert re.search(message, json.loads(raw)["error"])
+
+
+def test_a_caller_that_is_still_sending_reads_what_is_wrong_and_asks_again(server):
+    with closing(http.client.HTTPConnection(server.rest, timeout=30)) as connection:
+        for body, status, told in [(bytes(20 << 20), 400, b"not valid gzip"), (GOOD, 200, b"outputs")]:
+            connection.request("POST", INFER.format("dummy"), body, headers("gzip"))
+            answer = connection.getresponse()
+            assert (answer.status, told in answer.read()) == (status, True)
+
+
+@pytest.fixture(scope="module")
+def limited(repository):
+    """Room for a body of 2 MB, and for half another one."""
+    model = ("--model_name", "dynamic", "--model_path", str(repository / "dynamic"))
+    limits = ("--max_request_bytes", str(LIMIT), "--grpc_memory_quota", str(LIMIT * 3 // 2))
+    with ServerProcess(*model, *limits) as running:
+        yield running.wait_ready()
+
+
+@FORMS
+def test_a_bomb_is_a_413_and_leaves_the_room_of_a_whole_body(limited, form):
+    bomb = PACKED[form](b" " * (100 << 20))
+    assert len(bomb) < LIMIT // 10
+    for _ in range(3):
+        status, raw, _ = limited.post(INFER.format("dynamic"), bomb, **headers(form))
+        assert (status, str(LIMIT) in json.loads(raw)["error"]) == (413, True)
+    text = json.dumps(one_input("b", [1, 1], "FP32", [1])).encode()
+    assert limited.post(INFER.format("dynamic"), text.ljust(LIMIT))[0] == 200
+    assert limited.post(INFER.format("dynamic"), PACKED[form](text.ljust(LIMIT)), **headers(form))[0] == 200
+    assert (
+        limited.post(INFER.format("dynamic"), PACKED[form](text.ljust(LIMIT + 1)), **headers(form))[0] == 413
+    )
