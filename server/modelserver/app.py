@@ -20,6 +20,7 @@ from modelserver.dataplane import DataPlane
 from modelserver.engine import Devices
 from modelserver.errors import ServerError
 from modelserver.front.access import AccessApp
+from modelserver.front.apart import HttpThread
 from modelserver.front.backend import Backend
 from modelserver.front.cors import CorsApp
 from modelserver.front.listen import HttpServer, bind
@@ -27,6 +28,7 @@ from modelserver.front.rest import RestApp
 from modelserver.front.rpc import RpcServer
 from modelserver.front.status import StatusApp
 from modelserver.health import Health
+from modelserver.heart import Heart
 from modelserver.limits import LiveLimits
 from modelserver.loader import Loader
 from modelserver.metrics import Metrics
@@ -134,12 +136,14 @@ class Server:
         self._backend = Backend(plane, self._health, self._limits, control, metrics)
         self._rpc = RpcServer(self._backend, access_log=settings.access_log)
         self._fronts: list[HttpServer] = []
-        self._status: HttpServer | None = None
+        self._heart = Heart()
+        self._status: HttpThread | None = None
         self._loading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen first, so that liveness answers while models load."""
         settings = self._settings
+        self._heart.begin()
         if settings.port:
             addresses = [f"{_bracketed(host)}:{settings.port}" for host in settings.grpc_hosts]
             await self._rpc.start(addresses, settings.channel_arguments)
@@ -164,7 +168,8 @@ class Server:
             await self._fronts[-1].start()
         if is_separate:
             sockets = bind(settings.rest_hosts, settings.status_port)
-            self._status = HttpServer(StatusApp(self._health), sockets, self._limits)
+            alone = HttpServer(StatusApp(self._health, heart=self._heart), sockets, self._limits)
+            self._status = HttpThread(alone, self._status_died)
             await self._status.start()
 
     async def stop(self, hurry: asyncio.Event) -> bool:
@@ -186,6 +191,7 @@ class Server:
         was_in_time = asyncio.get_running_loop().time() < end
         if self._status is not None:
             await self._status.stop(1)
+        self._heart.end()
         self._decoders.shutdown(wait=False, cancel_futures=True)
         self._registry.close()
         return was_in_time
@@ -206,9 +212,16 @@ class Server:
     def _loading_ended(self, task: asyncio.Task[None]) -> None:
         """Nothing serves for long without its watcher: better end, and be started again."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            LOG.error("loading models failed in a way nobody foresaw", exc_info=error)
-            self.failure = f"loading models failed: {error!r}"
-            self.failed.set()
+            self._fail("loading models failed", error)
+
+    def _status_died(self, error: BaseException) -> None:
+        """Its probes fail from now on, so it would be killed soon: better end by itself, and say why."""
+        self._fail("serving the status port failed", error)
+
+    def _fail(self, what: str, error: BaseException) -> None:
+        LOG.error("%s in a way nobody foresaw", what, exc_info=error)
+        self.failure = f"{what}: {error!r}"
+        self.failed.set()
 
     async def _decode_images(self, images: NDArray[Any], spec: Spec) -> NDArray[Any]:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, image.decode, images, spec)

@@ -1,6 +1,8 @@
 """What the server says about itself: readiness, the status document, the gauges of the process."""
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from modelserver import __version__
@@ -12,10 +14,15 @@ from modelserver.served import Model, Version
 from modelserver.tuning import is_virtual
 
 SCHEMA_VERSION = 1
+MACHINE_SECONDS = 1.0
+"""How old what is told of the machine may be."""
 
 
 class Health:
-    """Reads the registry; owns only what nobody else knows: draining, and having been ready once."""
+    """Reads the registry; owns only what nobody else knows: draining, and having been ready once.
+
+    Asked by the main loop and by the status port's thread.
+    """
 
     def __init__(
         self, registry: Registry, metrics: Metrics, machine: Callable[[], Machine], workers: int
@@ -26,7 +33,8 @@ class Health:
         self.watch_error: str | None = None
         self._registry = registry
         self._metrics = metrics
-        self._machine = machine
+        self._read_machine = machine
+        self._seen: tuple[float, Machine] | None = None
         self._workers = workers
         self._was_ready = False
         self._register_gauges()
@@ -38,10 +46,10 @@ class Health:
         """
         if self.draining:
             return False
-        models = self._registry.models.values()
+        models = self._models().values()
         answering = [bool(model.available) for model in models if not model.is_unloaded]
-        if not self._was_ready:
-            self._was_ready = bool(answering) and all(answering)
+        if answering and all(answering):
+            self._was_ready = True  # and never False again, so two threads may come here
         return self._was_ready and (any(answering) or (bool(models) and not answering))
 
     def metrics(self) -> bytes:
@@ -66,11 +74,28 @@ class Health:
             "pinningReason": reason,
             "workers": self._workers,
             "warnings": self._all_warnings(machine),
-            "models": [_model_status(name, model) for name, model in self._registry.models.items()],
+            "models": [_model_status(name, model) for name, model in self._models().items()],
+        }
+
+    def _machine(self) -> Machine:
+        """Its dozen files are read once, not for each gauge: beside a busy loop each waits for its turn."""
+        now, seen = time.monotonic(), self._seen
+        if seen is None or now - seen[0] > MACHINE_SECONDS:
+            seen = self._seen = (now, self._read_machine())  # in one step: two threads ask
+        return seen[1]
+
+    def _models(self) -> dict[str, Model]:
+        """Copies, versions included: the main loop may change the originals while they are read."""
+        return {
+            name: replace(
+                model,
+                versions={number: replace(version) for number, version in dict(model.versions).items()},
+            )
+            for name, model in dict(self._registry.models).items()
         }
 
     def _serving(self) -> list[Version]:
-        models = self._registry.models.values()
+        models = self._models().values()
         return [model.versions[number] for model in models for number in model.available]
 
     def _pinning(self) -> tuple[bool, str]:
@@ -82,13 +107,12 @@ class Health:
 
     def _all_warnings(self, machine: Machine) -> list[str]:
         found = list(self.warnings)
-        if self.config_error is not None:
+        if (error := self.config_error) is not None:
             found.append(
-                "the last change of the configuration was refused, the one before is in effect:"
-                f" {self.config_error}"
+                f"the last change of the configuration was refused, the one before is in effect: {error}"
             )
-        if self.watch_error is not None:
-            found.append(f"looking for changes fails, what is served is served on: {self.watch_error}")
+        if (error := self.watch_error) is not None:
+            found.append(f"looking for changes fails, what is served is served on: {error}")
         serving = self._serving()
         for version in serving:
             found += [

@@ -113,4 +113,5 @@ class Loader:
 
 
 def _now(version: Version, read: Callable[[LoadedModel], float | None]) -> float | None:
-    return None if version.loaded is None else read(version.loaded)
+    loaded = version.loaded  # once: the status port's thread asks while the main loop may retire it
+    return None if loaded is None else read(loaded)

@@ -7,6 +7,7 @@ a bisect and an addition per observation is all the hot path pays here.
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from threading import Lock
 
 from prometheus_client import REGISTRY, generate_latest
 
@@ -62,14 +63,19 @@ class Histogram:
     """Seconds, to be folded in when they are PENDING: one by one they cost as much as a small model."""
     _counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_US) + 1))
     _total: float = 0.0
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def fold(self) -> None:
-        """Count what is pending."""
-        counts, durations = self._counts, [seconds * 1e6 for seconds in self.pending]
-        self.pending.clear()
-        for microseconds in durations:
-            counts[bisect_left(BUCKETS_US, microseconds)] += 1
-        self._total += sum(durations)
+        """Count what is pending. Two threads fold, one at a time, and none of them holds up who appends.
+
+        What is appended meanwhile stays: taking the first items and deleting as many are one step each.
+        """
+        with self._lock:
+            durations = [seconds * 1e6 for seconds in self.pending[:]]
+            del self.pending[: len(durations)]
+            for microseconds in durations:
+                self._counts[bisect_left(BUCKETS_US, microseconds)] += 1
+            self._total += sum(durations)
 
     @property
     def total(self) -> float:
@@ -80,12 +86,14 @@ class Histogram:
     def lines(self, name: str, told: Labels) -> Iterator[str]:
         """The series as text, cumulated."""
         self.fold()
+        with self._lock:  # count and sum of the same moment
+            counts, total = self._counts.copy(), self._total
         seen = 0
-        for bound, count in zip((*BUCKETS_US, "+Inf"), self._counts, strict=True):
+        for bound, count in zip((*BUCKETS_US, "+Inf"), counts, strict=True):
             seen += count
             yield f"{name}_bucket{_braces((*told, ('le', str(bound))))} {seen}"
         yield f"{name}_count{_braces(told)} {seen}"
-        yield f"{name}_sum{_braces(told)} {self._total}"
+        yield f"{name}_sum{_braces(told)} {total}"
 
 
 Series = Counter | Gauge | Histogram
@@ -99,7 +107,7 @@ class _Family:
 
 
 class Metrics:
-    """Every family and its series."""
+    """Every family and its series. The main loop changes them; the page may be read by another thread."""
 
     def __init__(self, only: frozenset[str] | None = None) -> None:
         """`only` names OVMS's families to show; None shows all of them. Our own are always there."""
@@ -139,11 +147,12 @@ class Metrics:
 
     def _lines(self) -> Iterator[str]:
         for name, family in self._families.items():
-            if not family.series or name in self._hidden:
+            all_series = dict(family.series)  # new ones may come meanwhile
+            if not all_series or name in self._hidden:
                 continue
             yield f"# HELP {name} {family.help}"
             yield f"# TYPE {name} {family.kind}"
-            for told, series in family.series.items():
+            for told, series in all_series.items():
                 yield from series.lines(name, told)
 
 

@@ -74,8 +74,16 @@ class HttpServer:
 
     async def stop(self, grace: float) -> None:
         """Close the listeners, finish what is in flight, at most for `grace` seconds."""
+        self.end(grace)
+        await self.ended()
+
+    def end(self, grace: float) -> None:
+        """Begin to stop: uvicorn looks for it ten times a second, so any thread may say it."""
         self._server.config.timeout_graceful_shutdown = max(1, int(grace))
         self._server.should_exit = True
+
+    async def ended(self) -> None:
+        """Wait until it has stopped."""
         if self._task is not None:
             await self._task
         self._patience.end()

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import orjson
 
 from modelserver.front.asgi import Receive, Scope, Send, respond, respond_error
+from modelserver.heart import Heart
 from modelserver.metrics import CONTENT_TYPE
 
 
@@ -25,10 +26,14 @@ class Health(Protocol):
 
 
 class StatusApp:
-    """Routes by hand: four paths, answered in microseconds even at full load."""
+    """Routes by hand: four paths, answered without waiting for anything."""
 
-    def __init__(self, health: Health, *, metrics: bool = True, status: bool = True) -> None:
+    def __init__(
+        self, health: Health, *, metrics: bool = True, status: bool = True, heart: Heart | None = None
+    ) -> None:
+        """`heart` is the main loop's, where another one answers here: that proves only itself alive."""
         self._health = health
+        self._heart = heart
         self._routes: dict[str, Callable[[Send], Awaitable[None]]] = {
             "/v2/health/live": self._live,
             "/v2/health/ready": self._ready,
@@ -52,13 +57,18 @@ class StatusApp:
             await route(send)
 
     async def _live(self, send: Send) -> None:
-        await respond(send, 200, b'{"live":true}')
+        await _probed(send, b'{"live":true}', self._stuck())
 
     async def _ready(self, send: Send) -> None:
-        if self._health.is_ready():
-            await respond(send, 200, b'{"ready":true}')
-        else:
-            await respond_error(send, 503, "Server is not ready")
+        trouble = self._stuck() or (None if self._health.is_ready() else "Server is not ready")
+        await _probed(send, b'{"ready":true}', trouble)
+
+    def _stuck(self) -> str | None:
+        """A main loop that is stuck is neither live nor ready; None while it moves."""
+        seconds = None if self._heart is None else self._heart.stopped_for()
+        if seconds is None:
+            return None
+        return f"The server's main loop has been stuck for {seconds:.0f} s: no request is answered"
 
     async def _metrics(self, send: Send) -> None:
         await respond(send, 200, self._health.metrics(), media=CONTENT_TYPE)
@@ -73,6 +83,13 @@ class StatusApp:
 
     async def _status(self, send: Send) -> None:
         await respond(send, 200, orjson.dumps(self._health.status()))
+
+
+async def _probed(send: Send, good: bytes, trouble: str | None) -> None:
+    if trouble is None:
+        await respond(send, 200, good)
+    else:
+        await respond_error(send, 503, trouble)
 
 
 def _plain(path: str) -> str:

@@ -1,0 +1,315 @@
+"""A status port of its own answers from a thread of its own, and tells the truth about the main loop."""
+
+import asyncio
+import json
+import socket
+import sys
+import threading
+from contextlib import asynccontextmanager, contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from modelserver.cpus import Machine
+from modelserver.front.apart import HttpThread
+from modelserver.front.listen import HttpServer, bind
+from modelserver.front.status import StatusApp
+from modelserver.health import Health
+from modelserver.heart import SILENT_SECONDS, Heart
+from modelserver.limits import Limits, LiveLimits
+from modelserver.metrics import PENDING, Histogram, Metrics, labels
+from modelserver.served import Model, Version
+from tests.support.server_process import (
+    ServerProcess,
+    environment,
+    fetch,
+    free_port,
+    run_to_end,
+    wait_until,
+)
+
+HANDICAPPED = """
+import pathlib, threading, time
+import uvicorn
+from modelserver import heart
+
+heart.SILENT_SECONDS = 3
+here, tick = pathlib.Path(__file__).parent, uvicorn.Server.on_tick
+
+async def on_tick(server, counter):
+    if threading.current_thread() is threading.main_thread():
+        while (here / "stuck").exists():
+            time.sleep(0.01)
+    elif (here / "dead").exists():
+        raise RuntimeError("the test wants it")
+    return await tick(server, counter)
+
+uvicorn.Server.on_tick = on_tick
+"""
+"""Stops the main loop, or ends the status port's thread, when a file of that name appears."""
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Calm:
+    """A Health that is ready."""
+
+    draining = False
+
+    def is_ready(self):
+        return True
+
+    def status(self):
+        return {"ready": True}
+
+    def metrics(self):
+        return b"x 1\n"
+
+
+def code(url):
+    return fetch(url)[0]
+
+
+@asynccontextmanager
+async def apart(app, died=None):
+    """The app on a thread of its own; gives that and where it listens."""
+    server = HttpServer(app, bind(("127.0.0.1",), port := free_port()), LiveLimits(Limits()))
+    thread = HttpThread(server, died or pytest.fail)
+    await thread.start()
+    try:
+        yield thread, f"http://127.0.0.1:{port}"
+    finally:
+        await thread.stop(1)
+
+
+async def until(condition, what):
+    await asyncio.to_thread(wait_until, condition, 30, what)
+
+
+async def test_the_status_port_answers_while_the_main_loop_is_blocked():
+    async with apart(StatusApp(Calm(), heart=Heart())) as (_, url):
+        # The very call blocks this loop: on it nobody could answer.
+        paths = ("/v2/health/live", "/v2/health/ready", "/metrics", "/status")
+        assert [code(url + path) for path in paths] == [200] * 4
+
+
+def test_a_heart_has_stopped_when_its_last_beat_is_too_long_ago():
+    heart = Heart(clock := Clock())
+    clock.now += SILENT_SECONDS
+    assert heart.stopped_for() is None
+    clock.now += 1
+    assert heart.stopped_for() == SILENT_SECONDS + 1
+    heart.beat()
+    assert heart.stopped_for() is None
+
+
+async def test_a_heart_beats_by_itself_until_it_is_ended():
+    heart = Heart(clock := Clock())
+    heart.begin()
+    for _ in range(2):
+        clock.now += SILENT_SECONDS * 2
+        assert heart.stopped_for()
+        await until(lambda: heart.stopped_for() is None, "a beat")
+    heart.end()
+    assert heart._handle.cancelled()
+
+
+async def test_live_and_ready_are_503_when_the_main_loops_heart_has_stopped():
+    heart = Heart(clock := Clock())
+    async with apart(StatusApp(Calm(), heart=heart)) as (_, url):
+        clock.now += SILENT_SECONDS + 12
+        for path in ("/v2/health/live", "/v2/health/ready"):
+            status, raw, headers = fetch(url + path)
+            assert (status, headers["content-type"]) == (503, "application/json")
+            assert "main loop has been stuck for 42 s" in json.loads(raw)["error"]
+        assert [code(url + path) for path in ("/metrics", "/status")] == [200, 200]
+        heart.beat()
+        assert code(f"{url}/v2/health/live") == 200
+
+
+async def test_the_thread_ends_with_the_server():
+    async with apart(StatusApp(Calm())) as (thread, url):
+        assert code(f"{url}/v2/health/live") == 200
+    assert not thread._thread.is_alive()
+    with pytest.raises(OSError, match="refused"):
+        fetch(url)
+
+
+async def test_a_thread_that_is_stuck_is_left_behind_and_the_log_says_so(monkeypatch, caplog):
+    monkeypatch.setattr("modelserver.front.apart.MARGIN_SECONDS", 0.2)
+    inside, go = threading.Event(), threading.Event()
+
+    class Stuck(Calm):
+        def metrics(self):
+            inside.set()
+            go.wait(60)
+            return b""
+
+    async with apart(StatusApp(Stuck())) as (thread, url):
+        asked = asyncio.create_task(asyncio.to_thread(code, f"{url}/metrics"))
+        await until(inside.is_set, "the question")
+        await thread.stop(0)
+        assert "is stuck and left behind" in caplog.text
+        go.set()
+        assert await asked == 200
+
+
+async def test_a_thread_that_ends_by_itself_is_told_on_the_main_loop():
+    told = asyncio.get_running_loop().create_future()
+    async with apart(StatusApp(Calm()), told.set_result) as (thread, _):
+        thread._server._server.should_exit = True
+        assert "ended by itself" in str(await asyncio.wait_for(told, 30))
+
+
+async def test_what_keeps_the_thread_from_starting_is_raised_where_it_is_started():
+    (closed,) = bind(("127.0.0.1",), free_port())
+    closed.close()
+    thread = HttpThread(HttpServer(StatusApp(Calm()), [closed], LiveLimits(Limits())), pytest.fail)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        await thread.start()
+    await thread.stop(1)
+
+
+@pytest.fixture
+def handicapped(repository, tmp_path):
+    """A server with a status port of its own; gives it, that port's URL and where files handicap it."""
+    (tmp_path / "sitecustomize.py").write_text(HANDICAPPED)
+    arguments = ("--model_name", "dummy", "--model_path", str(repository / "dummy"))
+    path = f"{tmp_path}:{environment()['PYTHONPATH']}"
+    with ServerProcess(*arguments, "--status_port", str(port := free_port()), PYTHONPATH=path) as server:
+        server.wait_ready()
+        yield server, f"http://127.0.0.1:{port}", tmp_path
+
+
+def test_a_server_whose_main_loop_is_stuck_is_not_live_until_it_moves_again(handicapped):
+    server, url, directory = handicapped
+    wait_until(lambda: code(f"{url}/v2/health/live") == 200, 30, "liveness")
+    (directory / "stuck").touch()
+    wait_until(lambda: code(f"{url}/v2/health/live") == 503, 30, "the loop to be missed")
+    assert code(f"{url}/v2/health/ready") == 503
+    assert code(f"{url}/status") == 200
+    (directory / "stuck").unlink()
+    wait_until(lambda: code(f"{url}/v2/health/live") == 200, 30, "liveness again")
+    assert server.get("/v2/health/live")[0] == 200
+    server.terminate()
+    assert server.wait(15) == 0
+
+
+def test_a_server_whose_status_port_dies_ends_with_1_and_says_why(handicapped):
+    server, _, directory = handicapped
+    (directory / "dead").touch()
+    assert server.wait(30) == 1
+    assert "serving the status port failed: RuntimeError('the test wants it')" in server.log()
+
+
+def test_a_taken_status_port_ends_the_process_with_1_naming_it(repository):
+    model = ("--model_name", "d", "--model_path", str(repository / "dummy"))
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = str(holder.getsockname()[1])
+        ended = run_to_end(*model, "--rest_port", str(free_port()), "--status_port", port)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (1, False)
+    assert f"Cannot listen on 0.0.0.0:{port}" in ended.stderr
+
+
+@contextmanager
+def hammering(work):
+    """Does something again and again in another thread; what it raises is raised here."""
+    end, raised = threading.Event(), []
+
+    def run():
+        try:
+            while not end.is_set():
+                work()
+        except Exception as error:  # noqa: BLE001 - told below
+            raised.append(error)
+
+    thread, before = threading.Thread(target=run), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # the threads change at every chance
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(60)
+        sys.setswitchinterval(before)
+    assert raised == []
+
+
+def test_no_sample_is_lost_or_counted_twice_while_another_thread_reads():
+    histogram, samples = Histogram(), 300_000
+    with hammering(lambda: list(histogram.lines("x", ()))):
+        for _ in range(samples):
+            histogram.pending.append(0.5)
+            if len(histogram.pending) >= PENDING:
+                histogram.fold()
+    assert histogram.total == samples * 500_000.0
+    assert sum(histogram._counts) == samples
+    *_, count, _ = histogram.lines("x", ())
+    assert count == f"x_count {samples}"
+
+
+def test_series_come_and_go_while_another_thread_reads_the_page():
+    metrics = Metrics()
+    with hammering(metrics.render):
+        for number in range(3000):
+            told = labels(name="m", version=str(number))
+            metrics.counter("ovms_requests_success", told).add()
+            metrics.gauge("ovms_streams", told, lambda: 1)
+            if number % 100 == 99:
+                metrics.forget_gauges(name="m", version=str(number - 50))
+    page = metrics.render().decode()
+    assert page.count("ovms_requests_success{") == 3000
+    assert page.count("ovms_streams{") == 3000 - 30
+
+
+def health_of(registry, machine):
+    return Health(registry, Metrics(), machine, 1)
+
+
+def test_the_machine_is_read_once_for_all_gauges_and_again_when_it_may_have_changed(monkeypatch):
+    reads = []
+
+    def machine():
+        reads.append(1)
+        return Machine((0,), 1, float(len(reads)))
+
+    health = health_of(SimpleNamespace(models={}), machine)
+    assert b"modelserver_cpu_quota 1.0" in health.metrics()
+    assert len(reads) == 1
+    monkeypatch.setattr("modelserver.health.MACHINE_SECONDS", -1)
+    assert b"modelserver_cpu_quota" in health.metrics()
+    assert len(reads) == 4
+
+
+def test_models_and_versions_come_and_go_while_another_thread_asks():
+    settings = SimpleNamespace(wish=SimpleNamespace(device="CPU"))
+    effect = SimpleNamespace(
+        execution_devices=("CPU",), streams=1, nireq=1, hint=None, threads=1, pinning=False
+    )
+    loaded = SimpleNamespace(effect=effect, inline=False)
+    plan = SimpleNamespace(warnings=("w",), pinning_reason="none")
+    registry = SimpleNamespace(models={}, revision="1")
+    health = health_of(registry, lambda: Machine((0,), 1, None))
+
+    def ask():
+        health.is_ready()
+        health.status()
+
+    with hammering(ask):
+        for number in range(2000):
+            model = registry.models.setdefault(f"m{number % 7}", Model(settings))
+            version = model.versions[number] = Version("m", number, plan=plan, loaded=loaded)
+            if number % 3:
+                version.loaded = None
+            if len(model.versions) > 20:
+                model.versions.pop(min(model.versions))
+            if number % 5 == 4:
+                registry.models.pop(f"m{number % 7}")
+    assert {model["name"] for model in health.status()["models"]} == registry.models.keys()
