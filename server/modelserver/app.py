@@ -136,7 +136,7 @@ class Server:
         self._backend = Backend(plane, self._health, self._limits, control, metrics)
         self._rpc = RpcServer(self._backend, access_log=settings.access_log)
         self._fronts: list[HttpServer] = []
-        self._heart = Heart()
+        self._heart = Heart(self._health.look_at_machine)
         self._status: HttpThread | None = None
         self._loading: asyncio.Task[None] | None = None
 

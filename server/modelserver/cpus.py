@@ -26,11 +26,8 @@ class Machine:
 
 
 def read_machine(cgroup: Path = CGROUP) -> Machine:
-    """Look now: a cpuset shrinks while we run when a neighbour on the node goes exclusive.
-
-    The kernel keeps the affinity by thread: the main one's is the process's, whichever thread asks.
-    """
-    affinity = tuple(sorted(os.sched_getaffinity(os.getpid())))
+    """Look now: a cpuset shrinks while we run when a neighbour on the node goes exclusive."""
+    affinity = tuple(sorted(os.sched_getaffinity(0)))
     return Machine(affinity, os.cpu_count() or 1, read_quota(cgroup), count_numa_nodes(affinity))
 
 

@@ -1,6 +1,5 @@
 """What the server says about itself: readiness, the status document, the gauges of the process."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,8 +13,6 @@ from modelserver.served import Model, Version
 from modelserver.tuning import is_virtual
 
 SCHEMA_VERSION = 1
-MACHINE_SECONDS = 1.0
-"""How old what is told of the machine may be."""
 
 
 class Health:
@@ -34,7 +31,7 @@ class Health:
         self._registry = registry
         self._metrics = metrics
         self._read_machine = machine
-        self._seen: tuple[float, Machine] | None = None
+        self._machine = machine()
         self._workers = workers
         self._was_ready = False
         self._register_gauges()
@@ -58,7 +55,7 @@ class Health:
 
     def status(self) -> dict[str, Any]:
         """The document of GET /status, as tests/contract/status.schema.json describes it."""
-        machine = self._machine()
+        machine = self._machine
         pinning, reason = self._pinning()
         return {
             "schemaVersion": SCHEMA_VERSION,
@@ -77,12 +74,13 @@ class Health:
             "models": [_model_status(name, model) for name, model in self._models().items()],
         }
 
-    def _machine(self) -> Machine:
-        """Its dozen files are read once, not for each gauge: beside a busy loop each waits for its turn."""
-        now, seen = time.monotonic(), self._seen
-        if seen is None or now - seen[0] > MACHINE_SECONDS:
-            seen = self._seen = (now, self._read_machine())  # in one step: two threads ask
-        return seen[1]
+    def look_at_machine(self) -> None:
+        """To be called now and then on the main loop, between inferences.
+
+        For an inference OpenVINO may bind its thread to one CPU, which another thread would take for the
+        machine; and the status port's would have to wait its turn after each of a dozen files.
+        """
+        self._machine = self._read_machine()
 
     def _models(self) -> dict[str, Model]:
         """Copies, versions included: the main loop may change the originals while they are read."""
@@ -127,9 +125,9 @@ class Health:
         gauge = self._metrics.gauge
         gauge("modelserver_info", labels(version=__version__), lambda: 1)
         gauge("modelserver_ready", (), lambda: float(self.is_ready()))
-        gauge("modelserver_affinity_cpus", (), lambda: len(self._machine().affinity))
-        gauge("modelserver_cpu_quota", (), lambda: self._machine().quota)
-        gauge("modelserver_threads", (), lambda: self._machine().threads)
+        gauge("modelserver_affinity_cpus", (), lambda: len(self._machine.affinity))
+        gauge("modelserver_cpu_quota", (), lambda: self._machine.quota)
+        gauge("modelserver_threads", (), lambda: self._machine.threads)
 
 
 def _model_status(name: str, model: Model) -> dict[str, Any]:

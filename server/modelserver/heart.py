@@ -14,7 +14,8 @@ closer to that would end servers for being busy, just when every one of them is 
 class Heart:
     """Beats on the loop it is begun on; any thread may ask for it."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, at_beat: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._at_beat = at_beat
         self._clock = clock
         self._last = clock()
         self._handle: asyncio.TimerHandle | None = None
@@ -23,6 +24,7 @@ class Heart:
         """Beat on the running loop from now on."""
         self.beat()
         self._handle = asyncio.get_running_loop().call_later(BEAT_SECONDS, self.begin)
+        self._at_beat()
 
     def end(self) -> None:
         """Beat no more."""

@@ -91,15 +91,19 @@ async def until(condition, what):
     await asyncio.to_thread(wait_until, condition, 30, what)
 
 
+def nothing():
+    """At a beat."""
+
+
 async def test_the_status_port_answers_while_the_main_loop_is_blocked():
-    async with apart(StatusApp(Calm(), heart=Heart())) as (_, url):
+    async with apart(StatusApp(Calm(), heart=Heart(nothing))) as (_, url):
         # The very call blocks this loop: on it nobody could answer.
         paths = ("/v2/health/live", "/v2/health/ready", "/metrics", "/status")
         assert [code(url + path) for path in paths] == [200] * 4
 
 
 def test_a_heart_has_stopped_when_its_last_beat_is_too_long_ago():
-    heart = Heart(clock := Clock())
+    heart = Heart(nothing, clock := Clock())
     clock.now += SILENT_SECONDS
     assert heart.stopped_for() is None
     clock.now += 1
@@ -109,7 +113,7 @@ def test_a_heart_has_stopped_when_its_last_beat_is_too_long_ago():
 
 
 async def test_a_heart_beats_by_itself_until_it_is_ended():
-    heart = Heart(clock := Clock())
+    heart = Heart(nothing, clock := Clock())
     heart.begin()
     for _ in range(2):
         clock.now += SILENT_SECONDS * 2
@@ -120,7 +124,7 @@ async def test_a_heart_beats_by_itself_until_it_is_ended():
 
 
 async def test_live_and_ready_are_503_when_the_main_loops_heart_has_stopped():
-    heart = Heart(clock := Clock())
+    heart = Heart(nothing, clock := Clock())
     async with apart(StatusApp(Calm(), heart=heart)) as (_, url):
         clock.now += SILENT_SECONDS + 12
         for path in ("/v2/health/live", "/v2/health/ready"):
@@ -273,19 +277,19 @@ def health_of(registry, machine):
     return Health(registry, Metrics(), machine, 1)
 
 
-def test_the_machine_is_read_once_for_all_gauges_and_again_when_it_may_have_changed(monkeypatch):
-    reads = []
+async def test_the_machine_is_looked_at_on_the_main_loop_whoever_asks():
+    threads = []
 
     def machine():
-        reads.append(1)
-        return Machine((0,), 1, float(len(reads)))
+        threads.append(threading.get_ident())
+        return Machine((0,), 1, float(len(threads)))
 
     health = health_of(SimpleNamespace(models={}), machine)
-    assert b"modelserver_cpu_quota 1.0" in health.metrics()
-    assert len(reads) == 1
-    monkeypatch.setattr("modelserver.health.MACHINE_SECONDS", -1)
-    assert b"modelserver_cpu_quota" in health.metrics()
-    assert len(reads) == 4
+    heart = Heart(health.look_at_machine)
+    heart.begin()
+    heart.end()
+    assert b"modelserver_cpu_quota 2.0" in await asyncio.to_thread(health.metrics)
+    assert threads == [threading.get_ident()] * 2
 
 
 def test_models_and_versions_come_and_go_while_another_thread_asks():
