@@ -15,6 +15,7 @@ from modelserver.errors import NotReady, ServerError
 from modelserver.front import openapi
 from modelserver.front.asgi import matched
 from modelserver.front.backend import EXTENSIONS, Backend
+from modelserver.front.methods import EVERY, require
 from modelserver.front.reload import add_reload_routes
 from modelserver.front.repository import add_repository_routes
 from modelserver.front.tfs_rest import add_tfs_routes
@@ -43,9 +44,7 @@ def build_cold_app(backend: Backend) -> FastAPI:
         return {"name": "OpenVINO ModelServer", "version": __version__, "extensions": list(EXTENSIONS)}
 
     # Every method: only the path's end tells whether there is anything to refuse a method for.
-    @app.api_route(
-        "/v2/models/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
-    )
+    @app.api_route("/v2/models/{rest:path}", methods=[*EVERY])
     async def model(request: HttpRequest) -> JSONResponse:
         return _answer_model(plane, request)
 
@@ -80,8 +79,7 @@ _MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(ready|stats|c
 
 def _answer_model(plane: DataPlane, request: HttpRequest) -> JSONResponse:
     match = matched(_MODEL, request.scope)
-    if request.method != "GET":
-        raise HTTPException(405, headers={"Allow": "GET"})
+    require("GET", request.scope)
     quoted, version, what = match.groups()
     name, number = unquote(quoted), parse_version(version)
     if match.groups() == ("stats", None, None):
