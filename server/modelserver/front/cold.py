@@ -19,8 +19,8 @@ from modelserver.front.methods import EVERY, require
 from modelserver.front.reload import add_reload_routes
 from modelserver.front.repository import add_repository_routes
 from modelserver.front.tfs_rest import add_tfs_routes
-from modelserver.front.v2_documents import configuration, statistics
-from modelserver.tensors import Call, Spec, parse_version
+from modelserver.front.v2_documents import configuration, metadata, statistics
+from modelserver.tensors import Call, parse_version
 
 
 def build_cold_app(backend: Backend) -> FastAPI:
@@ -90,26 +90,10 @@ def _answer_model(plane: DataPlane, request: HttpRequest) -> JSONResponse:
         return JSONResponse(configuration(plane.registry.find(name, number)))
     if what == "ready":
         return JSONResponse(_ready(plane, Call("REST", name, number, method="ModelReady")))
-    return JSONResponse(_metadata(plane, Call("REST", name, number, method="ModelMetadata")))
+    return JSONResponse(metadata(*plane.metadata(Call("REST", name, number, method="ModelMetadata"))))
 
 
 def _ready(plane: DataPlane, call: Call) -> dict[str, Any]:
     if not plane.is_model_ready(call):
         raise NotReady("Model with requested version is not loaded yet")
     return {"name": call.model, "ready": True}
-
-
-def _metadata(plane: DataPlane, call: Call) -> dict[str, Any]:
-    version, served = plane.metadata(call)
-    loaded = version.serving
-    return {
-        "name": version.model,
-        "versions": [str(number) for number in served],
-        "platform": "OpenVINO",
-        "inputs": [_described(spec) for spec in loaded.inputs],
-        "outputs": [_described(spec) for spec in loaded.outputs],
-    }
-
-
-def _described(spec: Spec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
