@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from modelserver import environment, unsupported
-from modelserver.config import ModelSettings, parse_model
+from modelserver.config import ModelSettings, parse_model, parse_shaping
 from modelserver.errors import ConfigError, UsageError
 from modelserver.limits import Cors, Limits
 from modelserver.monitoring import Monitoring, checked_names
@@ -202,6 +202,10 @@ def _model(given: argparse.Namespace) -> ModelSettings:
     # Templates write options without a value as empty texts.
     raw: dict[str, Any] = {name: getattr(given, name) or None for name in MODEL_OPTIONS}
     raw |= {"name": given.model_name, "base_path": given.model_path}
+    try:
+        parse_shaping(raw)  # first, because its faults are told as those of any other option's text
+    except ConfigError as error:
+        raise UsageError(f"error parsing options - {error}") from error
     try:
         model = parse_model(raw, Path.cwd())
         check(model.wish)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from modelserver import unsupported
+from modelserver import notation, unsupported
 from modelserver.errors import ConfigError
 from modelserver.limits import parse_limits
 from modelserver.monitoring import Monitoring, parse_monitoring
@@ -21,7 +21,7 @@ _SERVER_KEYS = ("file_system_poll_wait_seconds", "queue_size", "request_timeout_
 
 @dataclass(frozen=True)
 class Shaping:
-    """How the served inputs differ from the model file's; each as OVMS writes it."""
+    """How the served inputs differ from the model file's; each as OVMS writes it, and readable."""
 
     batch_size: str | None = None
     shape: str | Mapping[str, str] | None = None
@@ -30,6 +30,12 @@ class Shaping:
     color_format: str | Mapping[str, str] | None = None
     mean: str | Mapping[str, str] | None = None
     scale: str | Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for what is wrong with any model."""
+        for option, value in vars(self).items():
+            if value is not None:
+                notation.check(option, value)
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,7 @@ def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
         name=name,
         base_path=_local_path(base, directory),
         policy=parse_policy(_json_or_value(raw.get("model_version_policy"), "model_version_policy")),
-        shaping=_parse_shaping(raw),
+        shaping=parse_shaping(raw),
         wish=_parse_wish(raw),
     )
 
@@ -182,9 +188,12 @@ def _local_path(base: str, directory: Path) -> str:
     return str(path)
 
 
-def _parse_shaping(raw: Mapping[str, Any]) -> Shaping:
+def parse_shaping(raw: Mapping[str, Any]) -> Shaping:
+    """The keys of a model that shape it; the others are not looked at."""
     given: dict[str, Any] = {
-        key: _text_or_map(raw[key], key) for key in _SHAPING_KEYS if raw.get(key) is not None
+        key: str(raw[key]) if key == "batch_size" else _text_or_map(raw[key], key)
+        for key in _SHAPING_KEYS
+        if raw.get(key) is not None
     }
     return Shaping(**given)
 

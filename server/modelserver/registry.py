@@ -205,15 +205,10 @@ class Registry:
             wanted = plan(model.settings.wish, self._machine(), neighbours)
         except (ConfigError, TypeError, ValueError) as error:
             return self._note_failure(version, str(error), str(error))
-        key = (
-            files.fingerprint,
-            model.settings.shaping,
-            model.settings.wish,
-            wanted.pinning,
-            neighbours.sharing,
-        )
+        key = (files.fingerprint, model.settings.shaping, wanted)
         if version.loaded is not None and version.key == key:
-            version.error, version.failures = None, 0
+            # Only its reasons and warnings may be new.
+            version.plan, version.error, version.failures = wanted, None, 0
             return True
         if is_backing_off(version, key):
             return version.loaded is not None

@@ -1,7 +1,7 @@
 """Models and their versions as they are wanted and as they are served: the registry's nouns."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ class Version:
     key: object = None
     """What `loaded` was made of; differs from what is wanted when there is work to do."""
     plan: Plan | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+    """What the file of `loaded` says about the model."""
     failed_key: object = None
     failures: int = 0
     retry_at: float = 0.0

@@ -50,7 +50,7 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to compile with, and why."""
+    """What to compile with, and why. Two are equal when a model is loaded alike, whatever the reasons."""
 
     device: str
     properties: Mapping[str, Any]
@@ -58,8 +58,8 @@ class Plan:
     nireq: int | None
     """None: as many infer requests as the device calls optimal."""
     pinning: bool
-    pinning_reason: str
-    warnings: tuple[str, ...] = ()
+    pinning_reason: str = field(compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass

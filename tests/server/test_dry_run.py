@@ -67,6 +67,11 @@ def test_what_only_loading_could_use_is_told_per_model(repository):
             64,
             "hint and streams must not be used together",
         ),
+        (
+            ("--model_name", "m", "--model_path", "x", "--layout", "NHWC:N-C"),
+            64,
+            "error parsing options - layout 'N-C' cannot be read",
+        ),
         (("--config_path", "/no/config.json"), 1, "Config file /no/config.json cannot be read"),
     ],
 )
@@ -74,6 +79,13 @@ def test_what_a_start_would_refuse_is_refused_in_the_same_words(arguments, code,
     ended = run_to_end("--port", "9001", *arguments, "--dry_run")
     assert (ended.returncode, ended.stdout) == (code, "")
     assert message in ended.stderr
+
+
+def test_a_text_in_the_file_that_no_model_could_follow_is_refused_naming_the_model(config_of, tmp_path):
+    path = config_of(tmp_path / "config.json", ["dummy", "two"], two={"precision": "fp32:fp31"})
+    ended = run_to_end("--port", "9001", "--config_path", str(path), "--dry_run")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert f"Config file {path}: model_config_list[1] (two): unknown precision 'fp31'" in ended.stderr
 
 
 def test_it_opens_no_port(repository):

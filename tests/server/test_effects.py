@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import openvino as ov
 import pytest
 
 from modelserver.config import ModelSettings, Shaping
@@ -13,6 +15,7 @@ from modelserver.loader import Loader
 from modelserver.metrics import BUCKETS_US, Metrics
 from modelserver.repository import LocalStorage
 from modelserver.tuning import Neighbours, Wish, plan
+from tests.support import models
 from tests.support.server_process import ServerProcess, free_port, run_to_end
 
 ONE_CPU = ("taskset", "--cpu-list", "0")
@@ -175,7 +178,7 @@ def test_a_scale_of_zero_is_refused(repository):
     path = str(repository / "dummy")
     arguments = ("--model_name", "d", "--model_path", path, "--rest_port", str(free_port()))
     ended = run_to_end(*arguments, "--scale", "0")
-    assert ended.returncode == 1
+    assert ended.returncode == 64
     assert "cannot be 0" in ended.stderr
 
 
@@ -183,5 +186,32 @@ def test_a_scale_of_zero_is_refused(repository):
 def test_a_size_that_cannot_be_is_refused(repository, arguments):
     path = str(repository / "dummy")
     ended = run_to_end("--model_name", "d", "--model_path", path, "--rest_port", str(free_port()), *arguments)
-    assert ended.returncode == 1
+    assert ended.returncode == 64
     assert "is no dimension: use a number above 0" in ended.stderr
+
+
+@pytest.mark.parametrize("text", ["[N,H,W,C]:[batch,channels,height,width]", "nhwc:nchw"])
+def test_however_a_layout_is_written_clients_may_send_images(repository, text):
+    path = str(repository / "planar")
+    with ServerProcess("--model_name", "m", "--model_path", path, "--layout", text) as server:
+        server.wait_ready()
+        sent = {"name": "image", "shape": [1], "datatype": "BYTES", "data": ["x"]}
+        status, raw, _ = server.post("/v2/models/m/infer", {"inputs": [sent]})
+        assert (status, "NHWC layout" in raw.decode()) == (400, False), raw
+
+
+def test_the_batch_is_where_the_layout_says_however_it_is_written(repository):
+    path = str(repository / "dummy")
+    arguments = ("--batch_size", "7", "--layout", "[C,batch]")
+    with ServerProcess("--model_name", "m", "--model_path", path, *arguments) as server:
+        server.wait_ready()
+        told = json.loads(server.get("/v2/models/m")[1])["inputs"][0]
+        assert told["shape"] == [1, 7]
+
+
+def test_a_model_of_any_number_of_dimensions_is_served_with_the_ones_given(tmp_path):
+    models.save(models.passthrough(np.float32, ov.PartialShape.dynamic()), tmp_path / "any" / "1")
+    path = str(tmp_path / "any")
+    with ServerProcess("--model_name", "m", "--model_path", path, "--shape", "(2,auto)") as server:
+        server.wait_ready()
+        assert json.loads(server.get("/v2/models/m")[1])["inputs"][0]["shape"] == [2, -1]

@@ -22,7 +22,8 @@ def plan(**properties):
 def load(tmp_path, network, **properties):
     path = tmp_path / "model.xml"
     ov.save_model(network, path, compress_to_fp16=False)
-    return loading.load(Devices(None), path, Shaping(), plan(**properties), Names())
+    loaded, _ = loading.load(Devices(None), path, Shaping(), plan(**properties), Names())
+    return loaded
 
 
 def dense(size):

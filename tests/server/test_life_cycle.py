@@ -202,7 +202,7 @@ def test_a_taken_port_ends_the_process_with_1_naming_it(repository):
             ],
             "Plugin config contains unsupported keys: NO_SUCH for HETERO:CPU",
         ),
-        (["--model_path", "{dummy}", "--shape", "(a,b)"], "dimension"),
+        (["--model_path", "{dummy}", "--mean", '{"z": "1"}'], "mean: the model has no z; it has b"),
         (["--model_path", "{dummy}", "--layout", "NHWC:NCHW"], "model.xml"),
     ],
 )

@@ -114,6 +114,11 @@ def test_a_model_that_joins_and_one_that_leaves_are_201(served):
             "used twice: a",
             id="name-twice",
         ),
+        pytest.param(
+            '{"model_config_list": [{"config": {"name": "a", "base_path": "/a", "mean": "two"}}]}',
+            "model_config_list[0] (a): mean 'two': numbers are expected",
+            id="option-text",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_followed_is_400_and_everything_serves_on(served, content, want):

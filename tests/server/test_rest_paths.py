@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, fetch, free_port, wait_until
 
 COLD = (
     "/v2",
@@ -48,21 +48,68 @@ def test_head_is_get_without_a_body(server, path):
 
 
 @pytest.mark.parametrize("path", [*COLD, *STATUS])
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE"])
 def test_a_wrong_method_is_told_which_one_is_right(server, path, method):
     status, body, headers = ask(server, method, path)
-    assert status == 405
-    assert "GET" in headers["allow"]
+    assert (status, headers["allow"]) == (405, "GET")
     assert_error(body)
 
 
 @pytest.mark.parametrize("path", ["/v2/models/dummy/infer", "/v1/models/dummy:predict"])
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
 def test_inference_answers_post_only(server, path, method):
     status, body, headers = ask(server, method, path)
     assert (status, headers["allow"]) == (405, "POST")
     if method != "HEAD":
         assert_error(body)
+
+
+ORDERS = (
+    "/v2/models/dummy/infer",
+    "/v1/models/dummy:predict",
+    "/v1/config/reload",
+    "/v2/repository/index",
+    "/v2/repository/models/dummy/load",
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        *((path, "GET, HEAD, OPTIONS") for path in [*COLD, *STATUS, "/openapi.json", "/docs"]),
+        *((path, "OPTIONS, POST") for path in ORDERS),
+    ],
+)
+@pytest.mark.parametrize("headers", [{}, {"Origin": "https://page.example"}])
+def test_options_lists_the_methods_of_a_path(server, path, methods, headers):
+    status, body, told = ask(server, "OPTIONS", path, **headers)
+    assert (status, body, told["allow"]) == (204, b"", methods)
+    assert "content-length" not in told
+    assert told.get("access-control-allow-origin") == ("*" if headers else None)
+
+
+def test_options_of_a_status_port_lists_its_methods_too(repository):
+    port = str(free_port())
+    model = ("--model_name", "m", "--model_path", str(repository / "dummy"))
+    with ServerProcess(*model, "--status_port", port, grpc=False) as server:
+        wait_until(lambda: server.answers("/v2/health/live"), 60, "liveness")
+        status, _, headers = fetch(f"http://127.0.0.1:{port}/status", method="OPTIONS")
+        assert (status, headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+        assert fetch(f"http://127.0.0.1:{port}/v2", method="OPTIONS")[0] == 404
+        assert fetch(server.url("/metrics"), method="OPTIONS")[0] == 404  # not switched on
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/v3/models", "/v2/models//ready", "/v2/models/dummy/infer/more",
+        "/v1/models/dummy/more/of/it", "/v2/repository/models/dummy/burn",
+    ],
+)  # fmt: skip
+def test_options_of_what_is_not_there_is_a_404(server, path):
+    status, body, headers = ask(server, "OPTIONS", path)
+    assert (status, headers["allow"]) == (404, None)
+    assert_error(body)
 
 
 @pytest.mark.parametrize(

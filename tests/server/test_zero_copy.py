@@ -19,7 +19,8 @@ from modelserver.tuning import Neighbours, Wish, plan
 
 def opened(directory):
     chosen = plan(Wish(), read_machine(), Neighbours())
-    return load(Devices(None), directory / "1" / "model.xml", Shaping(), chosen, Names())
+    loaded, _ = load(Devices(None), directory / "1" / "model.xml", Shaping(), chosen, Names())
+    return loaded
 
 
 @pytest.fixture(scope="module")

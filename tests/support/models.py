@@ -15,7 +15,8 @@ def save(model: ov.Model, directory: Path) -> Path:
 
 
 def _parameter(shape, dtype, name):
-    node = ops.parameter(ov.PartialShape(shape), dtype, name=name)
+    wanted = shape if isinstance(shape, ov.PartialShape) else ov.PartialShape(list(shape))
+    node = ops.parameter(wanted, dtype, name=name)
     node.output(0).set_names({name})
     return node
 
@@ -33,7 +34,7 @@ def dummy(plus: float = 1.0, shape=(1, 10)) -> ov.Model:
 
 def passthrough(dtype, shape=(-1,)) -> ov.Model:
     """x -> x, unchanged: nothing computes, so no datatype is narrowed on the way."""
-    x = _parameter(list(shape), dtype, "x")
+    x = _parameter(shape, dtype, "x")
     return ov.Model([ops.result(x)], [x], "passthrough")
 
 

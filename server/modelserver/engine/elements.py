@@ -9,50 +9,17 @@ from numpy.typing import NDArray
 
 from modelserver.engine import strings
 from modelserver.errors import LoadFailed
+from modelserver.notation import DATATYPES
 
-_DATATYPES = {
-    "boolean": "BOOL",
-    "u8": "UINT8",
-    "u16": "UINT16",
-    "u32": "UINT32",
-    "u64": "UINT64",
-    "i8": "INT8",
-    "i16": "INT16",
-    "i32": "INT32",
-    "i64": "INT64",
-    "f16": "FP16",
-    "bf16": "BF16",
-    "f32": "FP32",
-    "f64": "FP64",
-    "string": "BYTES",
-}
-_NAMES = {
-    **{datatype.lower(): name for name, datatype in _DATATYPES.items()},
-    **{name: name for name in _DATATYPES},
-    **{f"int{bits}": f"i{bits}" for bits in (8, 16, 32, 64)},
-    **{f"uint{bits}": f"u{bits}" for bits in (8, 16, 32, 64)},
-    "float": "f32",
-    "double": "f64",
-}
-
-
-_TYPES = {datatype: getattr(ov.Type, name) for name, datatype in _DATATYPES.items()}
+_TYPES = {datatype: getattr(ov.Type, name) for name, datatype in DATATYPES.items()}
 
 
 def datatype_of(element_type: ov.Type) -> str:
     """The protocol's name for an element type."""
     try:
-        return _DATATYPES[element_type.get_type_name()]
+        return DATATYPES[element_type.get_type_name()]
     except KeyError:
         raise LoadFailed(f"element type {element_type} cannot be served") from None
-
-
-def element_type(name: str) -> ov.Type:
-    """`fp32`, `FP32`, `f32` or `uint8` as an element type."""
-    try:
-        return getattr(ov.Type, _NAMES[name.strip().lower()])
-    except KeyError:
-        raise LoadFailed(f"unknown precision {name!r}: use one of {', '.join(sorted(_NAMES))}") from None
 
 
 def share(array: NDArray[Any], datatype: str) -> ov.Tensor:

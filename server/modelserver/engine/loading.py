@@ -12,6 +12,7 @@ import openvino as ov
 from modelserver.config import Shaping
 from modelserver.engine.devices import Devices
 from modelserver.engine.elements import datatype_of
+from modelserver.engine.info import model_info
 from modelserver.engine.loaded import Effect, LoadedModel
 from modelserver.engine.reason import reason
 from modelserver.engine.shaping import layouts, shape_model
@@ -30,13 +31,20 @@ TWICE_BYTES = 1 << 20
 """Weights that may be in memory twice for a moment."""
 
 
-def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Names) -> LoadedModel:
-    """Runs in a thread of its own; raises LoadFailed with OpenVINO's reason."""
+def load(
+    devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Names
+) -> tuple[LoadedModel, Mapping[str, Any]]:
+    """The model, and what its file says about it. Raises LoadFailed with OpenVINO's reason.
+
+    Runs in a thread of its own.
+    """
     devices.require(plan.device)
     try:
         devices.require_properties(plan.device, plan.properties)
         shaping = names.translate(shaping)
-        network = shape_model(_read(devices.core, model), shaping)
+        network = _read(devices.core, model)
+        info = model_info(network)
+        network = shape_model(network, shaping)
         compiled = devices.core.compile_model(network, plan.device, dict(plan.properties))
     except (RuntimeError, TypeError, ValueError) as error:
         told = reason(error)
@@ -45,9 +53,9 @@ def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Nam
     specs = names.rename(*_specs(compiled, network, shaping))
     loaded = LoadedModel(compiled, specs, _effect(compiled, plan))
     seconds = _warm_up(loaded)
-    if not _may_run_inline(network, plan, loaded, seconds):
-        return loaded
-    return _inline(devices.core, network, plan, loaded)
+    if _may_run_inline(network, plan, loaded, seconds):
+        loaded = _inline(devices.core, network, plan, loaded)
+    return loaded, info
 
 
 def _may_run_inline(network: ov.Model, plan: Plan, loaded: LoadedModel, seconds: float | None) -> bool:

@@ -1,20 +1,14 @@
-"""Batch, shape, layout, colours and normalisation, built into the model before it is compiled.
+"""Batch, shape, layout, colours and normalisation, built into the model before it is compiled."""
 
-`target:source` reads as in OVMS: what the client sends, then what the model file wants.
-"""
-
-import re
 from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
+from modelserver import notation
 from modelserver.config import Shaping
-from modelserver.engine.elements import element_type
 from modelserver.errors import LoadFailed
-
-_RANGE = re.compile(r"(-1|[1-9][0-9]{0,17})(?::([1-9][0-9]{0,17}))?")
 
 
 def shape_model(model: ov.Model, shaping: Shaping) -> ov.Model:
@@ -46,7 +40,7 @@ def layouts(model: ov.Model, shaping: Shaping) -> dict[str, str]:
         told = _for_tensor(shaping.layout, port, is_input=port in model.inputs)
         stated = port.get_node().get_layout()
         known[name] = (
-            told.partition(":")[0]
+            "".join(notation.layout(told)[0])
             if told
             else ("" if stated.empty else str(stated).strip("[]").replace(",", ""))
         )
@@ -74,36 +68,24 @@ def _reshape(model: ov.Model, shaping: Shaping) -> None:
         text = _for_tensor(shaping.shape, port, is_input=True)
         shape = port.get_partial_shape()
         if text is not None:
-            shapes[port] = _parse_shape(text, shape)
+            shapes[port] = _shape(text, shape)
         elif shaping.shape is None and shaping.batch_size is not None and len(shape):
-            shape[_batch_index(port, shaping)] = _parse_dimension(shaping.batch_size)
+            shape[_batch_index(port, shaping)] = ov.Dimension(*notation.batch_size(shaping.batch_size))
             shapes[port] = shape
     if shapes:
         model.reshape(shapes)
 
 
 def _batch_index(port: ov.Output, shaping: Shaping) -> int:
-    text = _for_tensor(shaping.layout, port, is_input=True) or ""
-    return max(0, text.rpartition(":")[2].replace("...", "").find("N"))
+    _, source = notation.layout(_for_tensor(shaping.layout, port, is_input=True) or "")
+    names = [name for name in source if name != "..."]
+    return names.index("N") if "N" in names else 0
 
 
-def _parse_shape(text: str, current: ov.PartialShape) -> ov.PartialShape:
-    if text.strip().lower() == "auto":
-        return ov.PartialShape([-1] * len(current))
-    parts = text.strip().strip("()[]").split(",")
-    if not parts[-1].strip():  # (10,) and ()
-        parts.pop()
-    return ov.PartialShape([_parse_dimension(part) for part in parts])
-
-
-def _parse_dimension(text: str) -> ov.Dimension:
-    if text.strip().lower() == "auto":
-        return ov.Dimension(-1)
-    match = _RANGE.fullmatch(text.strip())
-    if match is None:
-        raise LoadFailed(f"{text!r} is no dimension: use a number above 0, -1, or a range such as 100:200")
-    low, high = match.groups()
-    return ov.Dimension(int(low)) if high is None else ov.Dimension(int(low), int(high))
+def _shape(text: str, current: ov.PartialShape) -> ov.PartialShape:
+    told = notation.shape(text)
+    sizes = [notation.FREE] * len(current) if told is None else told
+    return ov.PartialShape([ov.Dimension(*size) for size in sizes])
 
 
 def _preprocess(model: ov.Model, shaping: Shaping) -> ov.Model:
@@ -112,34 +94,37 @@ def _preprocess(model: ov.Model, shaping: Shaping) -> ov.Model:
         _preprocess_input(builder.input(index), port, shaping)
     for index, port in enumerate(model.outputs):
         if text := _for_tensor(shaping.layout, port, is_input=False):
-            target, _, source = text.partition(":")
-            output = builder.output(index)
-            output.model().set_layout(ov.Layout(source or target))
-            output.tensor().set_layout(ov.Layout(target))
+            _set_layouts(builder.output(index), text)
     return builder.build()
 
 
-def _preprocess_input(info: object, port: ov.Output, shaping: Shaping) -> None:
-    tensor, steps = info.tensor(), info.preprocess()  # type: ignore[attr-defined]
-    if layout := _for_tensor(shaping.layout, port, is_input=True):
-        target, _, source = layout.partition(":")
-        tensor.set_layout(ov.Layout(target))
-        info.model().set_layout(ov.Layout(source or target))  # type: ignore[attr-defined]
-    if precision := _for_tensor(shaping.precision, port, is_input=True):
-        target, _, source = precision.partition(":")
-        tensor.set_element_type(element_type(target))
-        steps.convert_element_type(element_type(source) if source else port.get_element_type())
-    if colours := _for_tensor(shaping.color_format, port, is_input=True):
-        target, _, source = colours.partition(":")
-        tensor.set_color_format(_colour(target))
-        steps.convert_color(_colour(source or target))
-    if mean := _for_tensor(shaping.mean, port, is_input=True):
-        steps.mean(_numbers(mean, "mean"))
-    if scale := _for_tensor(shaping.scale, port, is_input=True):
-        divisors = _numbers(scale, "scale")
-        if not np.all(divisors):
-            raise LoadFailed(f"scale {scale!r}: values are divided by it, so it cannot be 0")
-        steps.scale(divisors)
+def _set_layouts(info: Any, text: str) -> None:
+    """Of what the client sees, and of the model file's tensor."""
+    target, source = notation.layout(text)
+    info.tensor().set_layout(_layout(target))
+    info.model().set_layout(_layout(source))
+
+
+def _layout(names: notation.Layout) -> ov.Layout:
+    return ov.Layout(f"[{','.join(names)}]" if names else "")
+
+
+def _preprocess_input(info: Any, port: ov.Output, shaping: Shaping) -> None:
+    tensor, steps = info.tensor(), info.preprocess()
+    if text := _for_tensor(shaping.layout, port, is_input=True):
+        _set_layouts(info, text)
+    if text := _for_tensor(shaping.precision, port, is_input=True):
+        target, source = notation.precision(text)
+        tensor.set_element_type(getattr(ov.Type, target))
+        steps.convert_element_type(getattr(ov.Type, source) if source else port.get_element_type())
+    if text := _for_tensor(shaping.color_format, port, is_input=True):
+        target, source = notation.color_format(text)
+        tensor.set_color_format(_COLOURS[target])
+        steps.convert_color(_COLOURS[source])
+    if text := _for_tensor(shaping.mean, port, is_input=True):
+        steps.mean(_one_or_many(notation.mean(text)))
+    if text := _for_tensor(shaping.scale, port, is_input=True):
+        steps.scale(_one_or_many(notation.scale(text)))
 
 
 _COLOURS = {
@@ -153,16 +138,6 @@ _COLOURS = {
 }
 
 
-def _colour(name: str) -> ColorFormat:
-    try:
-        return _COLOURS[name.strip().upper()]
-    except KeyError:
-        raise LoadFailed(f"unknown color_format {name!r}: use one of {', '.join(_COLOURS)}") from None
-
-
-def _numbers(text: str, name: str) -> float | list[float]:
-    try:
-        values = [float(part) for part in text.strip().strip("()[]").split(",")]
-    except ValueError:
-        raise LoadFailed(f"{name} {text!r}: numbers are expected, e.g. (123.675,116.28,103.53)") from None
+def _one_or_many(values: list[float]) -> float | list[float]:
+    """One number is for all channels, however many there are."""
     return values[0] if len(values) == 1 else values

@@ -15,11 +15,12 @@ from modelserver.errors import NotReady, ServerError
 from modelserver.front import openapi
 from modelserver.front.asgi import matched
 from modelserver.front.backend import EXTENSIONS, Backend
+from modelserver.front.methods import EVERY, require
 from modelserver.front.reload import add_reload_routes
 from modelserver.front.repository import add_repository_routes
 from modelserver.front.tfs_rest import add_tfs_routes
-from modelserver.front.v2_documents import configuration, statistics
-from modelserver.tensors import Call, Spec, parse_version
+from modelserver.front.v2_documents import configuration, metadata, statistics
+from modelserver.tensors import Call, parse_version
 
 
 def build_cold_app(backend: Backend) -> FastAPI:
@@ -43,9 +44,7 @@ def build_cold_app(backend: Backend) -> FastAPI:
         return {"name": "OpenVINO ModelServer", "version": __version__, "extensions": list(EXTENSIONS)}
 
     # Every method: only the path's end tells whether there is anything to refuse a method for.
-    @app.api_route(
-        "/v2/models/{rest:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
-    )
+    @app.api_route("/v2/models/{rest:path}", methods=[*EVERY])
     async def model(request: HttpRequest) -> JSONResponse:
         return _answer_model(plane, request)
 
@@ -80,8 +79,7 @@ _MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(ready|stats|c
 
 def _answer_model(plane: DataPlane, request: HttpRequest) -> JSONResponse:
     match = matched(_MODEL, request.scope)
-    if request.method != "GET":
-        raise HTTPException(405, headers={"Allow": "GET"})
+    require("GET", request.scope)
     quoted, version, what = match.groups()
     name, number = unquote(quoted), parse_version(version)
     if match.groups() == ("stats", None, None):
@@ -92,26 +90,10 @@ def _answer_model(plane: DataPlane, request: HttpRequest) -> JSONResponse:
         return JSONResponse(configuration(plane.registry.find(name, number)))
     if what == "ready":
         return JSONResponse(_ready(plane, Call("REST", name, number, method="ModelReady")))
-    return JSONResponse(_metadata(plane, Call("REST", name, number, method="ModelMetadata")))
+    return JSONResponse(metadata(*plane.metadata(Call("REST", name, number, method="ModelMetadata"))))
 
 
 def _ready(plane: DataPlane, call: Call) -> dict[str, Any]:
     if not plane.is_model_ready(call):
         raise NotReady("Model with requested version is not loaded yet")
     return {"name": call.model, "ready": True}
-
-
-def _metadata(plane: DataPlane, call: Call) -> dict[str, Any]:
-    version, served = plane.metadata(call)
-    loaded = version.serving
-    return {
-        "name": version.model,
-        "versions": [str(number) for number in served],
-        "platform": "OpenVINO",
-        "inputs": [_described(spec) for spec in loaded.inputs],
-        "outputs": [_described(spec) for spec in loaded.outputs],
-    }
-
-
-def _described(spec: Spec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}

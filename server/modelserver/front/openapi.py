@@ -72,6 +72,7 @@ SCHEMAS: Mapping[str, Json] = {
         platform=_TEXT,
         inputs=_DESCRIBED,
         outputs=_DESCRIBED,
+        rt_info=_object(("model_info",), model_info={"type": "object"}),
     ),
     "InferRequest": _object(
         ("inputs",),

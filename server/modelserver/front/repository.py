@@ -13,6 +13,7 @@ from starlette.requests import Request as HttpRequest
 from modelserver.control import Control
 from modelserver.errors import InvalidRequest
 from modelserver.front.asgi import matched, read_body
+from modelserver.front.methods import EVERY, require
 from modelserver.limits import LiveLimits
 
 _MODEL = re.compile(r"/v2/repository/models/([^/]+)/(load|unload)/?")
@@ -49,9 +50,11 @@ def add_repository_routes(app: FastAPI, control: Control, limits: LiveLimits) ->
             raise InvalidRequest("ready must be true or false")
         return [asdict(entry) for entry in control.index(ready=ready)]
 
-    @app.post("/v2/repository/models/{rest:path}")
-    async def order(request: HttpRequest, rest: str) -> dict[str, Any]:  # noqa: ARG001 - documents the path
+    # Every method: see cold.py.
+    @app.api_route("/v2/repository/models/{rest:path}", methods=[*EVERY])
+    async def order(request: HttpRequest) -> dict[str, Any]:
         match = matched(_MODEL, request.scope)
+        require("POST", request.scope)
         parameters = (await body(request)).get("parameters", {})
         if not isinstance(parameters, dict):
             raise InvalidRequest("parameters must be an object")

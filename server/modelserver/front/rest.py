@@ -7,6 +7,7 @@ from modelserver.front.asgi import Receive, Scope, Send
 from modelserver.front.backend import Backend
 from modelserver.front.cold import build_cold_app
 from modelserver.front.infer import InferApp
+from modelserver.front.methods import listing
 from modelserver.front.status import StatusApp
 from modelserver.front.traffic import Traffic
 
@@ -26,7 +27,7 @@ class RestApp:
         """One request."""
         if scope["type"] != "http":
             return
-        send = self._counting(send)
+        send = listing(scope, self._counting(send))
         found = self._infer.find(scope["raw_path"].partition(b"?")[0])
         if found is not None:
             await self._infer.answer(*found, (scope, receive, send))

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import orjson
 
 from modelserver.front.asgi import Receive, Scope, Send, respond, respond_error
+from modelserver.front.methods import listing
 from modelserver.heart import Heart
 from modelserver.metrics import CONTENT_TYPE
 
@@ -48,10 +49,11 @@ class StatusApp:
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """One request."""
+        send = listing(scope, send)
         route = self._routes.get(_plain(scope["path"]))
         if route is None:
             await respond_error(send, 404, f"There is nothing at {scope['path']}")
-        elif scope["method"] not in ("GET", "HEAD"):
+        elif scope["method"] not in ("GET", "HEAD") and route != self._no_metrics:
             await respond_error(send, 405, f"{scope['path']} answers GET only", ("allow", "GET"))
         else:
             await route(send)

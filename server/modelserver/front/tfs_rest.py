@@ -16,6 +16,7 @@ from modelserver.dataplane import DataPlane
 from modelserver.errors import InvalidRequest, Unsupported
 from modelserver.front.asgi import JSON, matched
 from modelserver.front.infer import Answer, Exchange, Route
+from modelserver.front.methods import EVERY, require
 from modelserver.served import Version
 from modelserver.tensors import Call, Request, Response, Spec, parse_version
 
@@ -71,10 +72,9 @@ ROUTES = (
 def add_tfs_routes(app: FastAPI, plane: DataPlane) -> None:
     """Status and metadata of a model."""
 
-    @app.get(
-        "/v1/models/{rest:path}", summary="Status, and with /metadata at the end the signature, of a model"
-    )
-    async def model(request: HttpRequest, rest: str) -> HttpResponse:  # noqa: ARG001 - documents the path
+    # Every method: see cold.py.
+    @app.api_route("/v1/models/{rest:path}", methods=[*EVERY])
+    async def model(request: HttpRequest) -> HttpResponse:
         told = _answer_model(plane, request)
         return HttpResponse(json.dumps(told, indent=1) + "\n", media_type=JSON)
 
@@ -84,6 +84,7 @@ _MODEL = re.compile(r"/v1/models/([^/]+)(?:/versions/([^/]+)|(/labels/[^/]+))?(/
 
 def _answer_model(plane: DataPlane, request: HttpRequest) -> dict[str, Any]:
     name, version, label, metadata = matched(_MODEL, request.scope).groups()
+    require("GET", request.scope)
     if label:
         raise InvalidRequest(LABELS)
     method = "GetModelMetadata" if metadata else "GetModelStatus"

@@ -1,4 +1,7 @@
-"""Statistics and model configurations as Triton writes them; gRPC makes its messages of the same."""
+"""Metadata as KServe and OVMS write them, statistics and model configurations as Triton does.
+
+gRPC makes its messages of the latter two.
+"""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -7,6 +10,23 @@ from typing import Any
 from modelserver.meters import Statistics
 from modelserver.served import Version
 from modelserver.tensors import Spec
+
+
+def metadata(version: Version, served: Iterable[int]) -> dict[str, Any]:
+    """Inputs, outputs and versions; `rt_info` besides where the file has what OVMS tells of it."""
+    loaded = version.serving
+    told = {
+        "name": version.model,
+        "versions": [str(number) for number in served],
+        "platform": "OpenVINO",
+        "inputs": [_tensor(spec) for spec in loaded.inputs],
+        "outputs": [_tensor(spec) for spec in loaded.outputs],
+    }
+    return told | ({"rt_info": {"model_info": version.info}} if version.info else {})
+
+
+def _tensor(spec: Spec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
 
 
 def statistics(versions: Iterable[Statistics]) -> dict[str, Any]:
