@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from modelserver import environment, unsupported
-from modelserver.config import ModelSettings, parse_model, parse_shaping
+from modelserver.config import ModelSettings, parse_model
 from modelserver.errors import ConfigError, UsageError
 from modelserver.limits import Cors, Limits
 from modelserver.monitoring import Monitoring, checked_names
@@ -203,14 +203,14 @@ def _model(given: argparse.Namespace) -> ModelSettings:
     raw: dict[str, Any] = {name: getattr(given, name) or None for name in MODEL_OPTIONS}
     raw |= {"name": given.model_name, "base_path": given.model_path}
     try:
-        parse_shaping(raw)  # first, because its faults are told as those of any other option's text
-    except ConfigError as error:
-        raise UsageError(f"error parsing options - {error}") from error
-    try:
         model = parse_model(raw, Path.cwd())
         check(model.wish)
     except ConfigError as error:
         raise UsageError(str(error)) from error
+    try:
+        model.shaping.check()
+    except ConfigError as error:  # told as the fault of any other option's text
+        raise UsageError(f"error parsing options - {error}") from error
     return model
 
 

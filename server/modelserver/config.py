@@ -21,7 +21,7 @@ _SERVER_KEYS = ("file_system_poll_wait_seconds", "queue_size", "request_timeout_
 
 @dataclass(frozen=True)
 class Shaping:
-    """How the served inputs differ from the model file's; each as OVMS writes it, and readable."""
+    """How the served inputs differ from the model file's; each as OVMS writes it."""
 
     batch_size: str | None = None
     shape: str | Mapping[str, str] | None = None
@@ -31,8 +31,8 @@ class Shaping:
     mean: str | Mapping[str, str] | None = None
     scale: str | Mapping[str, str] | None = None
 
-    def __post_init__(self) -> None:
-        """Raises ConfigError for what is wrong with any model."""
+    def check(self) -> None:
+        """Raises ConfigError for a text that no model could follow."""
         for option, value in vars(self).items():
             if value is not None:
                 notation.check(option, value)
@@ -159,7 +159,7 @@ def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
         name=name,
         base_path=_local_path(base, directory),
         policy=parse_policy(_json_or_value(raw.get("model_version_policy"), "model_version_policy")),
-        shaping=parse_shaping(raw),
+        shaping=_parse_shaping(raw),
         wish=_parse_wish(raw),
     )
 
@@ -188,8 +188,7 @@ def _local_path(base: str, directory: Path) -> str:
     return str(path)
 
 
-def parse_shaping(raw: Mapping[str, Any]) -> Shaping:
-    """The keys of a model that shape it; the others are not looked at."""
+def _parse_shaping(raw: Mapping[str, Any]) -> Shaping:
     given: dict[str, Any] = {
         key: str(raw[key]) if key == "batch_size" else _text_or_map(raw[key], key)
         for key in _SHAPING_KEYS

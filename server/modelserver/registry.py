@@ -202,6 +202,7 @@ class Registry:
         """True when the version answers afterwards, be it with its old content."""
         files = model.files[version.number]
         try:
+            model.settings.shaping.check()
             wanted = plan(model.settings.wish, self._machine(), neighbours)
         except (ConfigError, TypeError, ValueError) as error:
             return self._note_failure(version, str(error), str(error))

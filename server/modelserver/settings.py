@@ -51,7 +51,8 @@ class ServerSettings:
 def first_configuration(settings: ServerSettings) -> Configuration:
     """What to serve at first.
 
-    Later on, contradictory tuning costs one model its change; at the start nothing is lost by ending.
+    Later on, contradictory tuning and texts that cannot be read cost one model its change; at the start
+    nothing is lost by ending.
     """
     if settings.config_path is None:
         if settings.model is None:
@@ -61,6 +62,7 @@ def first_configuration(settings: ServerSettings) -> Configuration:
     for model in configuration.models:
         try:
             check(model.wish)
+            model.shaping.check()
         except ConfigError as error:
             raise ConfigError(f"Config file {settings.config_path}: model {model.name}: {error}") from error
     return configuration

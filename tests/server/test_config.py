@@ -96,14 +96,6 @@ def test_objects_written_as_json_text_are_read_as_ovms_does():
             {"model_config_list": [{"config": {**MODEL, "allow_cache": 1.5}}]},
             "allow_cache must be true or false",
         ),
-        (
-            {"model_config_list": [{"config": {**MODEL, "layout": {"x": "NHWC:N-C"}}}]},
-            r"\[0\] \(m\): layout 'N-C' cannot be read",
-        ),
-        (
-            {"model_config_list": [{"config": {**MODEL, "batch_size": {"x": 1}}}]},
-            r"\[0\] \(m\): batch_size: .* is no dimension",
-        ),
         ({"model_config_list": [], "monitoring": {"enable": True}}, "monitoring: .* is expected"),
         ({"model_config_list": [], "monitoring": {"metrics": {}}}, "metrics.enable must be true or false"),
         (

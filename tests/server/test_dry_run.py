@@ -85,7 +85,7 @@ def test_a_text_in_the_file_that_no_model_could_follow_is_refused_naming_the_mod
     path = config_of(tmp_path / "config.json", ["dummy", "two"], two={"precision": "fp32:fp31"})
     ended = run_to_end("--port", "9001", "--config_path", str(path), "--dry_run")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert f"Config file {path}: model_config_list[1] (two): unknown precision 'fp31'" in ended.stderr
+    assert f"Config file {path}: model two: unknown precision 'fp31'" in ended.stderr
 
 
 def test_it_opens_no_port(repository):

@@ -192,15 +192,7 @@ def test_changed_tuning_is_loaded_next_to_the_old_and_swapped_under_load(configu
 
 def test_an_invalid_file_keeps_everything_and_is_told(configured, base):
     server, config = configured
-    wrong_shape = {"name": "dummy", "base_path": str(base), "shape": "(1,x)"}
-    for text, reason in (
-        ("{", "not valid JSON"),
-        ('{"model_config_list": [{}]}', "model_config_list[0]"),
-        (
-            json.dumps({"model_config_list": [{"config": wrong_shape}]}),
-            "(dummy): shape: 'x' is no dimension",
-        ),
-    ):
+    for text, reason in (("{", "not valid JSON"), ('{"model_config_list": [{}]}', "model_config_list[0]")):
         config.write_text(text)
         wait_until(
             lambda reason=reason: any(reason in one for one in server.status()["warnings"]), 10, reason

@@ -69,7 +69,7 @@ WRONG = [
 @pytest.mark.parametrize(("option", "value", "message"), WRONG)
 def test_a_wrong_text_is_refused_naming_the_option_and_the_fault(option, value, message):
     with pytest.raises(ConfigError) as refusal:
-        Shaping(**{option: value})
+        Shaping(**{option: value}).check()
     assert message in str(refusal.value)
 
 

@@ -114,11 +114,6 @@ def test_a_model_that_joins_and_one_that_leaves_are_201(served):
             "used twice: a",
             id="name-twice",
         ),
-        pytest.param(
-            '{"model_config_list": [{"config": {"name": "a", "base_path": "/a", "mean": "two"}}]}',
-            "model_config_list[0] (a): mean 'two': numbers are expected",
-            id="option-text",
-        ),
     ],
 )
 def test_a_file_that_cannot_be_followed_is_400_and_everything_serves_on(served, content, want):
@@ -140,6 +135,19 @@ def test_a_broken_version_is_400_with_the_reason_while_the_old_and_new_models_se
     code, error = reload(served.server)
     assert code == 400
     assert error.startswith("Reloading models versions failed: model dummy version 2: ")
+    assert answers(served.server)
+    assert answers(served.server, "second")
+
+
+def test_a_text_that_cannot_be_read_is_400_and_costs_one_model_its_change(served):
+    entries = [
+        {"config": {"name": "dummy", "base_path": str(served.base), "shape": "(1,x)"}},
+        {"config": {"name": "second", "base_path": str(served.base)}},
+    ]
+    served.path.write_text(json.dumps({"model_config_list": entries}))
+    code, error = reload(served.server)
+    assert code == 400
+    assert "model dummy version 1: shape: 'x' is no dimension" in error
     assert answers(served.server)
     assert answers(served.server, "second")
 
