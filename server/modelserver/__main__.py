@@ -11,6 +11,10 @@ from typing import NoReturn
 # a home directory (its own code falls back to a stub).
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
+# Since grpcio 1.80 its event engine reads the sockets, and hands each message on through two more threads:
+# 10 to 20 % more CPU per request (docs/decisions/0010). This is gRPC's own switch, read when it starts.
+os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
+
 from modelserver import cli  # noqa: E402
 from modelserver.errors import UsageError  # noqa: E402
 

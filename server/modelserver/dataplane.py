@@ -17,7 +17,7 @@ from modelserver.meters import Meters, Statistics
 from modelserver.metrics import Metrics, labels
 from modelserver.registry import Registry
 from modelserver.served import Version
-from modelserver.shortcut import Shortcut
+from modelserver.shortcut import Shortcut, placed
 from modelserver.tensors import Call, Request, Response, Spec, Tensor
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class DataPlane:
             meter.failed(started, shed=isinstance(error, Overloaded))
             raise
         meter.succeeded(started, prepared, passage)
-        if call.memo is not None and loaded.resident is not None:
+        if call.memo is not None and loaded.inline:
             call.memo.shortcut = self._shortcut(call, request)
         return answer
 
@@ -77,14 +77,12 @@ class DataPlane:
         version = self._find(call)
         loaded, meter = version.serving, self.meters.of(version, call)
         pairs = _paired(request, loaded)
-        if any(tensor.datatype != spec.datatype for tensor, spec in pairs):
+        if any(tensor.datatype != spec.datatype or spec.datatype == "BYTES" for tensor, spec in pairs):
             return None
-        sizes = [tensor.data.nbytes for tensor in request.inputs]
-        names = [tensor.name for tensor in request.inputs]
-        places = [names.index(tensor.name) for tensor, _ in pairs]
+        inputs = placed(request.inputs, [tensor for tensor, _ in pairs])
         respond = partial(_respond, version, _chosen_outputs(request, loaded))
         asked, changes = (call.model, call.version), self.registry.changes
-        return Shortcut(self.registry, changes, asked, loaded, meter, sizes, places, respond)
+        return Shortcut(self.registry, changes, asked, loaded, meter, inputs, respond)
 
     async def _input(self, tensor: Tensor, spec: Spec) -> NDArray[Any]:
         """The array for an input: as it came, decoded from images, or refused."""

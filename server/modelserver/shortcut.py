@@ -1,23 +1,37 @@
 """The short way for requests that differ from an earlier one in their data only.
 
 What was looked up and checked for that one holds for them too, until any model is loaded or retired.
-For raw tensors to small models that run on the loop.
+For raw tensors to models that run on the loop, which have one shape only.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from modelserver import journey
 from modelserver.engine import LoadedModel, Passage
 from modelserver.meters import Meter
 from modelserver.registry import Registry
-from modelserver.tensors import Response
+from modelserver.tensors import Response, Tensor
 
 Encode = Callable[[Response], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """What becomes one input of the model."""
+
+    place: int
+    """Among the request's tensors."""
+    size: int
+    """In bytes."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +45,35 @@ class Shortcut:
     """Model and version as the request names them."""
     loaded: LoadedModel
     meter: Meter
-    sizes: list[int]
-    """Of the request's tensors, in bytes."""
-    places: list[int]
-    """Of the model's inputs among the request's tensors."""
+    inputs: tuple[_Input, ...]
     respond: Callable[[Encode, list[NDArray[Any]]], bytes]
 
     def infer(self, raw: list[memoryview], encode: Encode) -> bytes | None:
         """The answer; None where the way is closed, or where the data is not as long as it has to be."""
-        resident = self.loaded.resident
-        if self.changes != self.registry.changes or resident is None:
+        if self.changes != self.registry.changes or len(raw) != len(self.inputs):
             return None
-        if [len(data) for data in raw] != self.sizes:
-            return None
-        started = time.perf_counter()
+        started, arrays = time.perf_counter(), []
+        for one in self.inputs:
+            data = raw[one.place]
+            if len(data) != one.size:
+                return None
+            arrays.append(np.ndarray(one.shape, one.dtype, data))
         journey.note(*self.asked)
+        passage, prepared = Passage(), time.perf_counter()
         try:
-            outputs = resident.infer([raw[place] for place in self.places])
-            inferred = time.perf_counter() - started
-            answer = self.respond(encode, outputs)
+            answer = self.loaded.infer_now(arrays, partial(self.respond, encode), passage)
         except BaseException:
             self.meter.failed(started)
             raise
-        self.meter.succeeded(started, started, Passage(inferred=inferred))
+        self.meter.succeeded(started, prepared, passage)
         return answer
+
+
+def placed(given: Sequence[Tensor], used: Sequence[Tensor]) -> tuple[_Input, ...]:
+    """The tensors a model used, in its order, as they lie among those that were given."""
+    places = {tensor.name: place for place, tensor in enumerate(given)}
+    return tuple(_input(places[tensor.name], tensor.data) for tensor in used)
+
+
+def _input(place: int, array: NDArray[Any]) -> _Input:
+    return _Input(place, array.nbytes, array.shape, array.dtype)

@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 from modelserver import proto
+from tests.support.server_process import ServerProcess
 
 
 def given(name, data, datatype):
@@ -260,3 +261,14 @@ async def test_many_callers_get_each_their_own_answer(server):
 
         numbers = list(range(256))
         assert await asyncio.gather(*map(ask, numbers)) == [number + 1 for number in numbers]
+
+
+def test_grpc_knows_the_switch_that_keeps_its_event_engine_from_the_sockets(server):
+    assert "Unknown experiment" not in server.log()
+
+
+def test_whoever_sets_grpcs_experiments_is_heard(repository):
+    model = ("--model_name", "dummy", "--model_path", str(repository / "dummy"))
+    with ServerProcess(*model, GRPC_EXPERIMENTS="no_such_thing") as server:
+        server.wait_ready()
+        assert "Unknown experiment: no_such_thing" in server.log()

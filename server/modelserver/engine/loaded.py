@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from modelserver.engine import strings
 from modelserver.engine.elements import share, view
 from modelserver.engine.reason import reason
-from modelserver.engine.resident import Resident, bare_infer, may_reside
 from modelserver.errors import CallerGone, DeadlineExceeded, InferenceFailed, Overloaded
 from modelserver.tensors import Spec
 
@@ -89,9 +88,6 @@ class LoadedModel:
         self._reads_plainly = {"BF16", "BYTES"}.isdisjoint(spec.datatype for spec in self.outputs)
         self.inline = inline
         """Runs on the loop, one request at a time: cheaper than leaving it."""
-        is_resident = inline and self._reads_plainly and may_reside(self.inputs)
-        self.resident = Resident(compiled.create_infer_request(), self.inputs) if is_resident else None
-        """For requests whose data is copied; None where that is too much or cannot be."""
         self.in_flight = 0
         self._compiled: ov.CompiledModel | None = compiled
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]
@@ -143,7 +139,7 @@ class LoadedModel:
             slot.request.set_callback(_ignore, None)
         self._free.clear()
         self._slots.clear()
-        self._compiled = self.resident = None
+        self._compiled = None
         ctypes.CDLL(None).malloc_trim(0)
 
     async def infer(
@@ -151,7 +147,7 @@ class LoadedModel:
     ) -> T:
         """Run one inference; `encode` sees the outputs in the engine's own memory."""
         if self.inline:
-            return self._infer_inline(arrays, encode, passage)
+            return self.infer_now(arrays, encode, passage)
         asked = time.perf_counter()
         slot = self._free.popleft() if self._free else await self._wait_for_slot(passage)
         try:
@@ -165,10 +161,10 @@ class LoadedModel:
             if slot.done is None:
                 self._release(slot)
 
-    def _infer_inline(
+    def infer_now(
         self, arrays: Sequence[NDArray[Any]], encode: Callable[[list[NDArray[Any]]], T], passage: Passage
     ) -> T:
-        """On the loop nobody else is at work, so one slot serves everybody and is never waited for."""
+        """For a model that is `inline`: on the loop nobody else is at work, so one slot serves everybody."""
         asked = time.perf_counter()
         slot = self._slots[0]
         started = time.perf_counter()
@@ -186,10 +182,11 @@ class LoadedModel:
         """The binding's own methods: the Python wrapper costs more than a small model."""
         plain: Any = super(ov.InferRequest, request)
         request.set_callback(self._called_back, None)
+        share_outputs, decode_strings = True, False  # by place: names cost 1 us
         return _Slot(
             request,
             partial(plain.start_async, {}),
-            bare_infer(request),
+            partial(plain.infer, {}, share_outputs, decode_strings),
             plain.set_input_tensor,
         )
 
