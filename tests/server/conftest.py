@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support import models
+from tests.support.hot import Configured
 from tests.support.server_process import ServerProcess
 
 settings.register_profile("server", deadline=None)  # a busy machine is no bug
@@ -55,3 +56,24 @@ def server(repository, config_of, tmp_path_factory):
     config_of(path, names, planar={"layout": "NHWC:NCHW"})
     with ServerProcess("--config_path", str(path), "--metrics_enable") as running:
         yield running.wait_ready()
+
+
+@pytest.fixture
+def base(tmp_path):
+    """A repository of its own with version 1: adds one."""
+    models.save(models.dummy(1), tmp_path / "dummy" / "1")
+    return tmp_path / "dummy"
+
+
+@pytest.fixture
+def polled(base):
+    with ServerProcess("--model_name", "dummy", "--model_path", str(base), "--metrics_enable") as server:
+        yield server.wait_ready()
+
+
+@pytest.fixture
+def configured(base, tmp_path):
+    config = Configured(tmp_path)
+    config.write("r1", {"name": "dummy", "base_path": str(base), "hint": "LATENCY"})
+    with ServerProcess("--config_path", str(config.path), "--metrics_enable") as server:
+        yield server.wait_ready(), config

@@ -7,70 +7,10 @@ import threading
 import time
 
 import psutil
-import pytest
 
 from tests.support import models
+from tests.support.hot import BODY, Configured, Load, answer, model_status, states
 from tests.support.server_process import ServerProcess, wait_until
-
-BODY = json.dumps(
-    {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10}]}
-).encode()
-
-
-def answer(server, path="/v2/models/dummy/infer"):
-    """The first number of the answer, and the version that gave it."""
-    status, raw, _ = server.post(path, BODY)
-    assert status == 200, raw
-    told = json.loads(raw)
-    return told["outputs"][0]["data"][0], told["model_version"]
-
-
-def states(server, name="dummy"):
-    model = next(model for model in server.status()["models"] if model["name"] == name)
-    return {one["version"]: (one["state"], one["wanted"], one["error"]) for one in model["versions"]}
-
-
-class Load:
-    """Constant requests from several threads; remembers every answer that was not 200."""
-
-    def __init__(self, server, callers=4, path="/v2/models/dummy/infer"):
-        self._server, self._path = server, path
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(callers)]
-        self.count, self.failures = 0, []
-
-    def _run(self):
-        while not self._end.is_set():
-            try:
-                status, raw, _ = self._server.post(self._path, BODY)
-            except OSError as error:
-                status, raw = 0, repr(error)
-            self.count += 1
-            if status != 200:
-                self.failures.append((status, raw))
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        for thread in self._threads:
-            thread.join(60)
-
-
-@pytest.fixture
-def base(tmp_path):
-    """A repository of its own with version 1: adds one."""
-    models.save(models.dummy(1), tmp_path / "dummy" / "1")
-    return tmp_path / "dummy"
-
-
-@pytest.fixture
-def polled(base):
-    with ServerProcess("--model_name", "dummy", "--model_path", str(base), "--metrics_enable") as server:
-        yield server.wait_ready()
 
 
 def test_a_new_version_is_served_within_seconds_and_no_request_fails(polled, base):
@@ -144,39 +84,6 @@ def test_without_polling_nothing_new_is_looked_for_even_when_a_failure_is_tried_
         assert answer(server) == (1.0, "1")
 
 
-class Configured:
-    """A server on a config.json that a test rewrites as kubelet does: by renaming."""
-
-    def __init__(self, directory):
-        self.path = directory / "config.json"
-        self.directory = directory
-
-    def write(self, revision, *entries, poll=1, **server):
-        document = {
-            "revision": revision,
-            "server": {"file_system_poll_wait_seconds": poll, **server},
-            "model_config_list": [{"config": {"target_device": "CPU", **entry}} for entry in entries],
-        }
-        self.write_text(json.dumps(document))
-
-    def write_text(self, text):
-        new = self.directory / "config.json.new"
-        new.write_text(text)
-        new.rename(self.path)
-
-
-@pytest.fixture
-def configured(base, tmp_path):
-    config = Configured(tmp_path)
-    config.write("r1", {"name": "dummy", "base_path": str(base), "hint": "LATENCY"})
-    with ServerProcess("--config_path", str(config.path), "--metrics_enable") as server:
-        yield server.wait_ready(), config
-
-
-def model_status(server, name="dummy"):
-    return next((model for model in server.status()["models"] if model["name"] == name), None)
-
-
 def test_changed_tuning_is_loaded_next_to_the_old_and_swapped_under_load(configured, base):
     server, config = configured
     assert server.status()["revision"] == "r1"
@@ -231,62 +138,6 @@ def test_models_come_and_go_with_the_configuration(configured, base, tmp_path):
     assert model_status(server) is None
     assert server.get("/v2/models/dummy")[0] == 404
     assert answer(server, "/v2/models/second/infer") == (9.0, "1")
-
-
-def load_of(server, name):
-    """What tells one loading of a model from the next: how many seconds it took, to the last digit."""
-    line = f'modelserver_model_load_seconds{{name="{name}",version="1"}} '
-    return next(one for one in server.get("/metrics")[1].decode().splitlines() if one.startswith(line))
-
-
-def follow(server, config, revision, *entries):
-    config.write(revision, *entries)
-    wait_until(lambda: server.status()["revision"] == revision, 20, f"revision {revision}")
-    assert all(model["revision"] == revision for model in server.status()["models"])
-
-
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU is one thread for each, always")
-def test_a_neighbour_that_comes_and_goes_reloads_only_models_that_share_their_threads(configured, base):
-    server, config = configured
-    own, shared, guest = ({"name": name, "base_path": str(base)} for name in ("own", "shared", "guest"))
-    follow(server, config, "r2", own | {"streams": 1}, shared)
-    before = {name: load_of(server, name) for name in ("own", "shared")}
-    follow(server, config, "r3", own | {"streams": 1}, shared, guest)
-    assert load_of(server, "own") == before["own"]
-    assert load_of(server, "shared") != before["shared"]
-    during = load_of(server, "shared")
-    follow(server, config, "r4", own | {"streams": 1}, shared)
-    assert load_of(server, "own") == before["own"]
-    assert load_of(server, "shared") != during
-
-
-def test_what_a_neighbour_means_for_a_model_is_told_although_it_is_not_loaded_again(configured, base):
-    server, config = configured
-    pinned = {"name": "pinned", "base_path": str(base), "streams": 1}
-    pinned["plugin_config"] = {"CPU_BIND_THREAD": "YES"}
-    follow(server, config, "r2", pinned)
-    before = load_of(server, "pinned")
-    assert server.status()["warnings"] == []
-    follow(server, config, "r3", pinned, {"name": "guest", "base_path": str(base)})
-    assert any("pinning is forced for more than one model" in one for one in server.status()["warnings"])
-    assert load_of(server, "pinned") == before
-
-
-def test_the_same_tuning_in_other_words_is_in_effect_without_loading_anything(configured, base):
-    server, config = configured
-    before = load_of(server, "dummy")
-    entry = {"name": "dummy", "base_path": str(base), "plugin_config": {"PERFORMANCE_HINT": "LATENCY"}}
-    follow(server, config, "r2", entry)
-    assert load_of(server, "dummy") == before
-
-
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is only one CPU")
-def test_a_model_follows_the_cpus_that_the_process_may_use(polled):
-    assert model_status(polled)["threads"] > 1
-    for thread in psutil.Process(polled.process.pid).threads():
-        os.sched_setaffinity(thread.id, {min(os.sched_getaffinity(0))})
-    wait_until(lambda: model_status(polled)["threads"] == 1, 20, "one thread")
-    assert answer(polled) == (1.0, "1")
 
 
 def test_a_changed_version_policy_takes_effect(configured, base):

@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from modelserver.proto import tfs
-from tests.server.test_hot_changes import Load
 from tests.support import models
+from tests.support.hot import Load
 from tests.support.server_process import ServerProcess, wait_until
 
 NEVER = ("--file_system_poll_wait_seconds", "0")

@@ -15,8 +15,8 @@ from tritonclient.utils import InferenceServerException
 
 from modelserver import proto
 from tests.contract.test_status_of_server import SCHEMA
-from tests.server.test_hot_changes import Load
 from tests.support import models
+from tests.support.hot import Load
 from tests.support.server_process import ServerProcess, wait_until
 
 CLIENTS = {"REST": tritonclient.http, "gRPC": tritonclient.grpc}
