@@ -17,7 +17,7 @@ from modelserver.meters import Meters, Statistics
 from modelserver.metrics import Metrics, labels
 from modelserver.registry import Registry
 from modelserver.served import Version
-from modelserver.shortcut import Shortcut, placed
+from modelserver.shortcut import RawInput, Shortcut
 from modelserver.tensors import Call, Request, Response, Spec, Tensor
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class DataPlane:
 
     async def infer(self, call: Call, decode: Decode, encode: Callable[[Response], T]) -> T:
         """One inference: `decode` gives the tensors, `encode` turns borrowed outputs into an answer."""
-        started = time.perf_counter()
+        started, changes = time.perf_counter(), self.registry.changes
         version = self._find(call)
         meter = self.meters.of(version, call)
         passage = Passage(call.deadline, call.gone)
@@ -51,15 +51,17 @@ class DataPlane:
                 for tensor, spec in _paired(request, loaded):
                     fits = tensor.datatype == spec.datatype and tensor.data.shape == spec.fixed
                     arrays.append(tensor.data if fits else await self._input(tensor, spec))
-                respond = partial(_respond, version, _chosen_outputs(request, loaded), encode)
+                respond = partial(_respond, version, _chosen_outputs(request, loaded))
                 prepared = time.perf_counter()
-                answer = await loaded.infer(arrays, respond, passage)
+                answer: T = await loaded.infer(arrays, partial(respond, encode), passage)
         except BaseException as error:
             meter.failed(started, shed=isinstance(error, Overloaded))
             raise
         meter.succeeded(started, prepared, passage)
-        if call.memo is not None and loaded.inline:
-            call.memo.shortcut = self._shortcut(call, request)
+        if call.memo is not None and (inputs := _short_inputs(request, loaded)):
+            # Made of what was found at the start: if anything has changed since, it is closed at once.
+            asked = (call.model, call.version)
+            call.memo.shortcut = Shortcut(self.registry, changes, asked, loaded, meter, inputs, respond)
         return answer
 
     def require_place(self, call: Call) -> None:
@@ -71,18 +73,6 @@ class DataPlane:
         except Overloaded:
             self.meters.of(version, call).failed(started, shed=True)
             raise
-
-    def _shortcut(self, call: Call, request: Request) -> Shortcut | None:
-        """For requests that say the same as this one, which was answered just now."""
-        version = self._find(call)
-        loaded, meter = version.serving, self.meters.of(version, call)
-        pairs = _paired(request, loaded)
-        if any(tensor.datatype != spec.datatype or spec.datatype == "BYTES" for tensor, spec in pairs):
-            return None
-        inputs = placed(request.inputs, [tensor for tensor, _ in pairs])
-        respond = partial(_respond, version, _chosen_outputs(request, loaded))
-        asked, changes = (call.model, call.version), self.registry.changes
-        return Shortcut(self.registry, changes, asked, loaded, meter, inputs, respond)
 
     async def _input(self, tensor: Tensor, spec: Spec) -> NDArray[Any]:
         """The array for an input: as it came, decoded from images, or refused."""
@@ -166,6 +156,17 @@ def _paired(request: Request, loaded: LoadedModel) -> list[tuple[Tensor, Spec]]:
         return [(given[0], specs[0])]
     by_name = {tensor.name: tensor for tensor in given}
     return [(_named(spec, by_name), spec) for spec in specs]
+
+
+def _short_inputs(request: Request, loaded: LoadedModel) -> tuple[RawInput, ...] | None:
+    """How raw tensors like these become the model's inputs, if they may take the short way."""
+    if not loaded.inline:
+        return None
+    pairs = _paired(request, loaded)
+    if any(tensor.datatype != spec.datatype or spec.datatype == "BYTES" for tensor, spec in pairs):
+        return None
+    places = {tensor.name: place for place, tensor in enumerate(request.inputs)}
+    return tuple(RawInput.like(places[tensor.name], tensor.data) for tensor, _ in pairs)
 
 
 def _named(spec: Spec, by_name: dict[str, Tensor]) -> Tensor:

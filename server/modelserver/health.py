@@ -43,7 +43,7 @@ class Health:
         """
         if self.draining:
             return False
-        models = self._models().values()
+        models = list(self._registry.models.values())
         answering = [bool(model.available) for model in models if not model.is_unloaded]
         if answering and all(answering):
             self._was_ready = True  # and never False again, so two threads may come here
@@ -55,8 +55,9 @@ class Health:
 
     def status(self) -> dict[str, Any]:
         """The document of GET /status, as tests/contract/status.schema.json describes it."""
-        machine = self._machine
-        pinning, reason = self._pinning()
+        machine, models = self._machine, self._models()
+        serving = [one.versions[number] for one in models.values() for number in one.available]
+        pinning, reason = _pinning(serving)
         return {
             "schemaVersion": SCHEMA_VERSION,
             "serverVersion": __version__,
@@ -70,8 +71,8 @@ class Health:
             "pinning": pinning,
             "pinningReason": reason,
             "workers": self._workers,
-            "warnings": self._all_warnings(machine),
-            "models": [_model_status(name, model) for name, model in self._models().items()],
+            "warnings": self._all_warnings(serving, machine),
+            "models": [_model_status(name, model) for name, model in models.items()],
         }
 
     def look_at_machine(self) -> None:
@@ -92,18 +93,7 @@ class Health:
             for name, model in dict(self._registry.models).items()
         }
 
-    def _serving(self) -> list[Version]:
-        models = self._models().values()
-        return [model.versions[number] for model in models for number in model.available]
-
-    def _pinning(self) -> tuple[bool, str]:
-        """Of the first model that is loaded; they agree unless a plugin_config forces one."""
-        for version in self._serving():
-            if version.plan is not None:
-                return version.serving.effect.pinning, version.plan.pinning_reason
-        return False, "no model is loaded"
-
-    def _all_warnings(self, machine: Machine) -> list[str]:
+    def _all_warnings(self, serving: list[Version], machine: Machine) -> list[str]:
         found = list(self.warnings)
         if (error := self.config_error) is not None:
             found.append(
@@ -111,7 +101,6 @@ class Health:
             )
         if (error := self.watch_error) is not None:
             found.append(f"looking for changes fails, what is served is served on: {error}")
-        serving = self._serving()
         for version in serving:
             found += [
                 f"model {version.model}: {text}" for text in (version.plan.warnings if version.plan else ())
@@ -128,6 +117,14 @@ class Health:
         gauge("modelserver_affinity_cpus", (), lambda: len(self._machine.affinity))
         gauge("modelserver_cpu_quota", (), lambda: self._machine.quota)
         gauge("modelserver_threads", (), lambda: self._machine.threads)
+
+
+def _pinning(serving: list[Version]) -> tuple[bool, str]:
+    """Of the first model that is loaded; they agree unless a plugin_config forces one."""
+    for version in serving:
+        if version.plan is not None:
+            return version.serving.effect.pinning, version.plan.pinning_reason
+    return False, "no model is loaded"
 
 
 def _model_status(name: str, model: Model) -> dict[str, Any]:

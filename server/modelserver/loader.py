@@ -32,8 +32,7 @@ class Loader:
         self._metrics = metrics
         self._limits = limits
         self._free = free
-        self._facts: dict[tuple[str, int], tuple[float, Mapping[str, Any]]] = {}
-        """How long a version took to load, and what its file says: to be announced when it serves."""
+        self._seconds: dict[tuple[str, int], float] = {}
 
     def load(
         self, files: VersionFiles, settings: ModelSettings, plan: Plan, *, beside_others: bool
@@ -43,9 +42,9 @@ class Loader:
             self._require_room(files)
         started = time.perf_counter()
         names = read_names(files.mapping)
-        loaded, info = load(self._devices, files.model, settings.shaping, plan, names)
+        loaded = load(self._devices, files.model, settings.shaping, plan, names)
         loaded.limit_queue(self._limits.now.queue_size)
-        self._facts[settings.name, files.number] = time.perf_counter() - started, info
+        self._seconds[settings.name, files.number] = time.perf_counter() - started
         return loaded
 
     def follow(self, changes: Mapping[str, Any], served: Iterable[LoadedModel]) -> None:
@@ -66,7 +65,6 @@ class Loader:
     def announce(self, version: Version) -> None:
         """The version serves from now on."""
         effect, told = version.serving.effect, version.labels
-        seconds, version.info = self._facts.pop((version.model, version.number))
         LOG.info(
             "model %s version %d serves: devices %s, streams %s, nireq %d, threads %s, hint %s, pinned %s %s",
             version.model, version.number, ",".join(effect.execution_devices), effect.streams, effect.nireq,
@@ -83,6 +81,7 @@ class Loader:
         gauge("modelserver_queue_waiting", told, lambda: _now(version, lambda one: one.waiting))
         gauge("modelserver_model_threads", told, lambda: _now(version, lambda one: one.effect.threads))
         gauge("modelserver_model_available", told, lambda: float(version.loaded is not None))
+        seconds = self._seconds.get((version.model, version.number))
         gauge("modelserver_model_load_seconds", told, lambda: seconds)
 
     def _start_counting(self, version: Version) -> None:

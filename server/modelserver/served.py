@@ -1,7 +1,7 @@
 """Models and their versions as they are wanted and as they are served: the registry's nouns."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +27,6 @@ class Version:
     key: object = None
     """What `loaded` was made of; differs from what is wanted when there is work to do."""
     plan: Plan | None = None
-    info: Mapping[str, Any] = field(default_factory=dict)
-    """What the file of `loaded` says about the model."""
     failed_key: object = None
     failures: int = 0
     retry_at: float = 0.0
@@ -65,7 +63,8 @@ class Model:
     @property
     def available(self) -> list[int]:
         """Versions that answer, ascending."""
-        return sorted(number for number, version in self.versions.items() if version.loaded is not None)
+        versions = list(self.versions.items())  # in one step: the status port's thread asks, too
+        return sorted(number for number, version in versions if version.loaded is not None)
 
     @property
     def newest(self) -> Version | None:

@@ -5,10 +5,10 @@ For raw tensors to models that run on the loop, which have one shape only.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,13 @@ from modelserver import journey
 from modelserver.engine import LoadedModel, Passage
 from modelserver.meters import Meter
 from modelserver.registry import Registry
-from modelserver.tensors import Response, Tensor
+from modelserver.tensors import Response
 
 Encode = Callable[[Response], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class _Input:
+class RawInput:
     """What becomes one input of the model."""
 
     place: int
@@ -32,6 +32,11 @@ class _Input:
     """In bytes."""
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+
+    @classmethod
+    def like(cls, place: int, array: NDArray[Any]) -> Self:
+        """As this one was made of the tensor at that place."""
+        return cls(place, array.nbytes, array.shape, array.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Shortcut:
     """Model and version as the request names them."""
     loaded: LoadedModel
     meter: Meter
-    inputs: tuple[_Input, ...]
+    inputs: tuple[RawInput, ...]
     respond: Callable[[Encode, list[NDArray[Any]]], bytes]
 
     def infer(self, raw: list[memoryview], encode: Encode) -> bytes | None:
@@ -67,13 +72,3 @@ class Shortcut:
             raise
         self.meter.succeeded(started, prepared, passage)
         return answer
-
-
-def placed(given: Sequence[Tensor], used: Sequence[Tensor]) -> tuple[_Input, ...]:
-    """The tensors a model used, in its order, as they lie among those that were given."""
-    places = {tensor.name: place for place, tensor in enumerate(given)}
-    return tuple(_input(places[tensor.name], tensor.data) for tensor in used)
-
-
-def _input(place: int, array: NDArray[Any]) -> _Input:
-    return _Input(place, array.nbytes, array.shape, array.dtype)

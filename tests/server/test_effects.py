@@ -73,13 +73,16 @@ def test_more_workers_than_cpus_of_the_process_are_clamped_with_a_warning(reposi
     assert "grpc_workers 2" in document["warnings"][0]
 
 
-def test_preprocessing_happens_inside_the_model(repository):
-    path = str(repository / "planar")
-    arguments = ("--layout", "NHWC:NCHW", "--shape", "(1,3,4,5)")
-    with ServerProcess("--model_name", "m", "--model_path", path, *arguments) as server:
+def first_input(directory, *arguments):
+    """What the metadata of a server started with these arguments tells of the model's first input."""
+    with ServerProcess("--model_name", "m", "--model_path", str(directory), *arguments) as server:
         server.wait_ready()
-        told = json.loads(server.get("/v2/models/m")[1])["inputs"][0]
-        assert told == {"name": "image", "datatype": "UINT8", "shape": [1, 4, 5, 3]}
+        return json.loads(server.get("/v2/models/m")[1])["inputs"][0]
+
+
+def test_preprocessing_happens_inside_the_model(repository):
+    told = first_input(repository / "planar", "--layout", "NHWC:NCHW", "--shape", "(1,3,4,5)")
+    assert told == {"name": "image", "datatype": "UINT8", "shape": [1, 4, 5, 3]}
 
 
 @pytest.mark.parametrize(("colours", "is_swapped"), [("BGR:RGB", True), ("RGB:RGB", False)])
@@ -201,17 +204,10 @@ def test_however_a_layout_is_written_clients_may_send_images(repository, text):
 
 
 def test_the_batch_is_where_the_layout_says_however_it_is_written(repository):
-    path = str(repository / "dummy")
-    arguments = ("--batch_size", "7", "--layout", "[C,batch]")
-    with ServerProcess("--model_name", "m", "--model_path", path, *arguments) as server:
-        server.wait_ready()
-        told = json.loads(server.get("/v2/models/m")[1])["inputs"][0]
-        assert told["shape"] == [1, 7]
+    told = first_input(repository / "dummy", "--batch_size", "7", "--layout", "[C,batch]")
+    assert told["shape"] == [1, 7]
 
 
 def test_a_model_of_any_number_of_dimensions_is_served_with_the_ones_given(tmp_path):
     models.save(models.passthrough(np.float32, ov.PartialShape.dynamic()), tmp_path / "any" / "1")
-    path = str(tmp_path / "any")
-    with ServerProcess("--model_name", "m", "--model_path", path, "--shape", "(2,auto)") as server:
-        server.wait_ready()
-        assert json.loads(server.get("/v2/models/m")[1])["inputs"][0]["shape"] == [2, -1]
+    assert first_input(tmp_path / "any", "--shape", "(2,auto)")["shape"] == [2, -1]

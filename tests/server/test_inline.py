@@ -22,8 +22,7 @@ def plan(**properties):
 def load(tmp_path, network, **properties):
     path = tmp_path / "model.xml"
     ov.save_model(network, path, compress_to_fp16=False)
-    loaded, _ = loading.load(Devices(None), path, Shaping(), plan(**properties), Names())
-    return loaded
+    return loading.load(Devices(None), path, Shaping(), plan(**properties), Names())
 
 
 def dense(size):

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.server_process import ServerProcess, fetch, free_port, wait_until
+from tests.support.server_process import ServerProcess, fetch, free_port
 
 COLD = (
     "/v2",
@@ -92,7 +92,7 @@ def test_options_of_a_status_port_lists_its_methods_too(repository):
     port = str(free_port())
     model = ("--model_name", "m", "--model_path", str(repository / "dummy"))
     with ServerProcess(*model, "--status_port", port, grpc=False) as server:
-        wait_until(lambda: server.answers("/v2/health/live"), 60, "liveness")
+        server.wait_ready()  # both ports listen before models load
         status, _, headers = fetch(f"http://127.0.0.1:{port}/status", method="OPTIONS")
         assert (status, headers["allow"]) == (204, "GET, HEAD, OPTIONS")
         assert fetch(f"http://127.0.0.1:{port}/v2", method="OPTIONS")[0] == 404

@@ -170,11 +170,11 @@ def message(data, name="dummy", version=""):
 class Plane:
     """The data plane with a registry of its own, asked as the gRPC front asks it."""
 
-    def __init__(self, base):
+    def __init__(self, base, decode_images=None):
         metrics = Metrics()
         loader = Loader(Devices(None), metrics, LiveLimits(Limits()), lambda: None)
         self.registry = Registry(LocalStorage(), loader, read_machine, None)
-        self._plane = DataPlane(self.registry, metrics, None)
+        self._plane = DataPlane(self.registry, metrics, decode_images)
         self._base = base
 
     async def __aenter__(self):
@@ -186,7 +186,11 @@ class Plane:
 
     async def long(self, data):
         """By the long way; gives what was remembered, too."""
-        parsed = v2_proto.parse(message(data))
+        return await self.ask(message(data))
+
+    async def ask(self, sent):
+        """The same for a message of any kind."""
+        parsed = v2_proto.parse(sent)
         call = Call("gRPC", parsed.head.model, parsed.head.version, memo=parsed.head.memo)
         outputs = await self._plane.infer(call, lambda _: v2_proto.decode(parsed), values)
         return outputs, parsed.head.memo.shortcut
@@ -234,6 +238,23 @@ async def test_openvino_sees_the_requests_own_memory_on_the_short_way_too(base):
             return tensor.data.ctypes.data
 
         assert shortcut.infer([memoryview(data)], address) == np.frombuffer(data, np.uint8).ctypes.data
+
+
+async def test_a_model_that_goes_while_an_image_is_decoded_for_it_answers_all_the_same(base):
+    pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(1, 8, 6, 3)
+
+    async def decode(_images, _spec):
+        await plane.registry.unload("dummy")
+        return pixels
+
+    models.save(models.picture(), base / "dummy" / "1")
+    request = proto.ModelInferRequest(model_name="dummy", raw_input_contents=[b"\x01\x00\x00\x00x"])
+    request.inputs.add(name="image", datatype="BYTES", shape=[1])
+    async with Plane(base, decode) as plane:
+        assert plane.registry.find("dummy", None).serving.inline
+        (answer,), shortcut = await plane.ask(request.SerializeToString())
+        assert np.array_equal(answer, pixels)
+        assert shortcut is None
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,7 @@ from modelserver.tuning import Neighbours, Wish, plan
 
 def opened(directory):
     chosen = plan(Wish(), read_machine(), Neighbours())
-    loaded, _ = load(Devices(None), directory / "1" / "model.xml", Shaping(), chosen, Names())
-    return loaded
+    return load(Devices(None), directory / "1" / "model.xml", Shaping(), chosen, Names())
 
 
 @pytest.fixture(scope="module")

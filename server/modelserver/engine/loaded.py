@@ -11,7 +11,7 @@ import asyncio
 import ctypes
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -88,6 +88,8 @@ class LoadedModel:
         self._reads_plainly = {"BF16", "BYTES"}.isdisjoint(spec.datatype for spec in self.outputs)
         self.inline = inline
         """Runs on the loop, one request at a time: cheaper than leaving it."""
+        self.info: Mapping[str, Any] = {}
+        """What its file says about the model."""
         self.in_flight = 0
         self._compiled: ov.CompiledModel | None = compiled
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]

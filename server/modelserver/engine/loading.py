@@ -31,13 +31,8 @@ TWICE_BYTES = 1 << 20
 """Weights that may be in memory twice for a moment."""
 
 
-def load(
-    devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Names
-) -> tuple[LoadedModel, Mapping[str, Any]]:
-    """The model, and what its file says about it. Raises LoadFailed with OpenVINO's reason.
-
-    Runs in a thread of its own.
-    """
+def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Names) -> LoadedModel:
+    """Runs in a thread of its own; raises LoadFailed with OpenVINO's reason."""
     devices.require(plan.device)
     try:
         devices.require_properties(plan.device, plan.properties)
@@ -55,7 +50,8 @@ def load(
     seconds = _warm_up(loaded)
     if _may_run_inline(network, plan, loaded, seconds):
         loaded = _inline(devices.core, network, plan, loaded)
-    return loaded, info
+    loaded.info = info
+    return loaded
 
 
 def _may_run_inline(network: ov.Model, plan: Plan, loaded: LoadedModel, seconds: float | None) -> bool:

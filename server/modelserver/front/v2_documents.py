@@ -22,7 +22,7 @@ def metadata(version: Version, served: Iterable[int]) -> dict[str, Any]:
         "inputs": [_tensor(spec) for spec in loaded.inputs],
         "outputs": [_tensor(spec) for spec in loaded.outputs],
     }
-    return told | ({"rt_info": {"model_info": version.info}} if version.info else {})
+    return told | ({"rt_info": {"model_info": loaded.info}} if loaded.info else {})
 
 
 def _tensor(spec: Spec) -> dict[str, Any]:
