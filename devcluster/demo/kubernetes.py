@@ -58,18 +58,18 @@ class Kubernetes:
         return self.kubectl("exec", target, "--", *command)
 
     def condition(self, name: str, kind: str) -> dict[str, Any]:
-        """Return one condition of a ModelServer, or an empty one."""
-        conditions = self.get("modelserver", name).get("status", {}).get("conditions", [])
-        return next((c for c in conditions if c["type"] == kind), {})
+        """Return one condition of a ModelServer; an empty one until it speaks of the present generation."""
+        return current_condition(self.get("modelserver", name), kind)
 
     def wait_for(self, name: str, condition: str = "Ready", timeout: float = 120) -> None:
-        """Wait until a ModelServer's condition is True; the error tells its conditions and pods."""
+        """Wait until a ModelServer's condition is True; the error shows its conditions and pods."""
         try:
-            self.kubectl(
-                "wait", f"modelserver/{name}", f"--for=condition={condition}",
-                f"--timeout={timeout:.0f}s", timeout=timeout + 30,
-            )  # fmt: skip
-        except CommandError as error:
+            until(
+                f"{condition} of modelserver/{name}",
+                lambda: self.condition(name, condition).get("status") == "True",
+                timeout,
+            )
+        except TimeoutError as error:
             raise CommandError(f"{error}\n{self.describe(name)}") from None
 
     def describe(self, name: str) -> str:
@@ -146,6 +146,19 @@ def _forwarded(process: subprocess.Popen[str], ports: set[int]) -> dict[int, int
     if not ports <= set(found):
         raise CommandError(f"kubectl port-forward: {said.strip() or 'ended without a word'}")
     return found
+
+
+def current_condition(found: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return an object's condition if it was judged for the generation the object has now, else nothing.
+
+    For a moment after a change the object still carries the status of the previous generation, Ready=True
+    included. Both `observedGeneration` fields have to match: that of the status and that of the condition.
+    """
+    generation, status = found["metadata"]["generation"], found.get("status") or {}
+    if status.get("observedGeneration") != generation:
+        return {}
+    conditions = (c for c in status.get("conditions") or [] if c.get("observedGeneration") == generation)
+    return next((c for c in conditions if c["type"] == kind), {})
 
 
 def selector(name: str) -> str:

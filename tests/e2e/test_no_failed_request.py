@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devcluster.demo import images, installation
-from devcluster.demo.kubernetes import Kubernetes, selector, until
+from devcluster.demo.kubernetes import Kubernetes, selector
 from tests.support.e2e import remove
 from tests.support.models import dummy, save
 
@@ -67,15 +67,9 @@ def under_load(kubernetes: Kubernetes) -> "subprocess.Popen[str]":
 
 
 def change(kubernetes: Kubernetes, patch: dict) -> None:
-    """Patch the object and wait until every pod serves this very generation."""
+    """Patch the object and wait until every pod serves the new generation."""
     kubernetes.kubectl("patch", "modelserver", "rolling", "--type=merge", "-p", json.dumps(patch))
-
-    def is_ready() -> bool:
-        found = kubernetes.get("modelserver", "rolling")
-        ready = kubernetes.condition("rolling", "Ready")
-        return ready["status"] == "True" and ready["observedGeneration"] == found["metadata"]["generation"]
-
-    until(f"{patch} is served", is_ready, timeout=SECONDS)
+    kubernetes.wait_for("rolling", timeout=SECONDS)
 
 
 def test_no_request_fails_while_tuning_changes_pods_are_replaced_and_one_goes(

@@ -24,7 +24,10 @@ def test_where_there_is_no_room_for_a_surge_pod_the_old_one_is_replaced_and_stat
         ready = kubernetes.condition(example, "Ready")
         said.add(ready.get("message", ""))
         pods = kubernetes.items("pods", selector(example))
-        return ready["status"] == "True" and [pod["metadata"]["uid"] for pod in pods] not in ([before], [])
+        return ready.get("status") == "True" and [pod["metadata"]["uid"] for pod in pods] not in (
+            [before],
+            [],
+        )
 
     until("the new pod serves", is_rolled, timeout=150, pause=0.5)
     assert any("no node has room" in message for message in said), said
