@@ -5,9 +5,8 @@ import openvino as ov
 from openvino import opset13 as op
 
 from modelserver.config import Shaping
-from modelserver.engine import loading
+from modelserver.engine import Passage, loading
 from modelserver.engine.devices import Devices
-from modelserver.engine.loaded import Passage
 from modelserver.mapping import Names
 from modelserver.tuning import Plan
 from tests.support import models

@@ -4,7 +4,8 @@
 """
 
 from modelserver.engine.devices import Devices
-from modelserver.engine.loaded import LoadedModel, Passage
+from modelserver.engine.loaded import LoadedModel
 from modelserver.engine.loading import load
+from modelserver.engine.pool import Passage
 
 __all__ = ["Devices", "LoadedModel", "Passage", "load"]

@@ -1,4 +1,4 @@
-"""A compiled model with its pool of infer requests and the bounded queue in front of it.
+"""A compiled model and its inferences on the infer requests of its pool.
 
 One request's way: `with` the model (counted, so that a retiring model waits for it) → a free infer request,
 or a place in the queue → inputs bound in place → OpenVINO → outputs encoded where they lie.
@@ -10,10 +10,9 @@ requests in flight from time to time. Everything else here runs on the event loo
 import asyncio
 import ctypes
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -22,8 +21,9 @@ from numpy.typing import NDArray
 
 from modelserver.engine import strings
 from modelserver.engine.elements import share, view
+from modelserver.engine.pool import Lease, Passage, Pool, Slot
 from modelserver.engine.reason import reason
-from modelserver.errors import CallerGone, DeadlineExceeded, InferenceFailed, Overloaded
+from modelserver.errors import InferenceFailed
 from modelserver.tensors import Spec
 
 T = TypeVar("T")
@@ -43,30 +43,6 @@ class Effect:
     pinning: bool
 
 
-@dataclass(slots=True)
-class Passage:
-    """One request's passage: until when and for whom it waits, and how long each part took."""
-
-    deadline: float | None = None
-    gone: Callable[[], Awaitable[None]] | None = None
-    waited: float = 0.0
-    inferred: float = 0.0
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """One infer request and what it works on."""
-
-    request: ov.InferRequest
-    start: Callable[[Any], None]
-    infer: Callable[[], dict[Any, NDArray[Any]]]
-    """Gives the outputs in their order, over the engine's memory; BF16 and BYTES are to be read by `view`."""
-    bind: Callable[[int, ov.Tensor], None]
-    bound: list[ov.Tensor] = field(default_factory=list)
-    """Keeps the inputs' memory alive while OpenVINO reads it, even if the caller has gone."""
-    done: asyncio.Future[None] | None = None
-
-
 class LoadedModel:
     """One version of a model, ready to infer."""
 
@@ -84,7 +60,6 @@ class LoadedModel:
                 strings.operations(len(spec.dims))  # compiled now, not with the first request
         self.every_output = [(index, spec.name, spec.datatype) for index, spec in enumerate(self.outputs)]
         self.effect = effect
-        self.limit_queue(None)
         self._reads_plainly = {"BF16", "BYTES"}.isdisjoint(spec.datatype for spec in self.outputs)
         self.inline = inline
         """Runs on the loop, one request at a time: cheaper than leaving it."""
@@ -93,24 +68,28 @@ class LoadedModel:
         self.in_flight = 0
         self._compiled: ov.CompiledModel | None = compiled
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]
-        self._free = deque(self._slots)
-        self._queue: deque[asyncio.Future[_Slot]] = deque()
+        self._pool = Pool(self._slots)
+        self.limit_queue(None)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch: asyncio.TimerHandle | None = None
 
     @property
     def active(self) -> int:
         """Infer requests in use."""
-        return len(self._slots) - len(self._free)
+        return len(self._pool.lent)
 
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
-        return len(self._queue)
+        return self._pool.waiting
 
     def limit_queue(self, size: int | None) -> None:
         """How many requests may wait; None: by the number of those that run."""
-        self.queue_limit = max(64, 16 * self.effect.nireq) if size is None else size
+        self._pool.queue_limit = max(64, 16 * self.effect.nireq) if size is None else size
+
+    def require_place(self) -> None:
+        """Raises Overloaded when a request could not even wait."""
+        self._pool.require_place()
 
     def run_once(self, arrays: Sequence[NDArray[Any]]) -> None:
         """Infer in the calling thread, before anybody else uses the model."""
@@ -139,7 +118,7 @@ class LoadedModel:
         """
         for slot in self._slots:
             slot.request.set_callback(_ignore, None)
-        self._free.clear()
+        self._pool.close()
         self._slots.clear()
         self._compiled = None
         ctypes.CDLL(None).malloc_trim(0)
@@ -151,17 +130,15 @@ class LoadedModel:
         if self.inline:
             return self.infer_now(arrays, encode, passage)
         asked = time.perf_counter()
-        slot = self._free.popleft() if self._free else await self._wait_for_slot(passage)
+        lease = await self._pool.lease(passage)
         try:
             started = time.perf_counter()
-            self._bind(slot, arrays)
-            await self._infer(slot)
+            self._bind(lease.slot, arrays)
+            await self._run(lease)
             passage.waited, passage.inferred = started - asked, time.perf_counter() - started
-            return encode(self._read(slot))
+            return encode(self._read(lease.slot))
         finally:
-            # Cancelled while OpenVINO is at work: the slot comes back when it has finished.
-            if slot.done is None:
-                self._release(slot)
+            lease.leave()
 
     def infer_now(
         self, arrays: Sequence[NDArray[Any]], encode: Callable[[list[NDArray[Any]]], T], passage: Passage
@@ -180,19 +157,19 @@ class LoadedModel:
         slot.bound = []
         return answer
 
-    def _make_slot(self, request: ov.InferRequest) -> _Slot:
+    def _make_slot(self, request: ov.InferRequest) -> Slot:
         """The binding's own methods: the Python wrapper costs more than a small model."""
         plain: Any = super(ov.InferRequest, request)
         request.set_callback(self._called_back, None)
         share_outputs, decode_strings = True, False  # by place: names cost 1 us
-        return _Slot(
+        return Slot(
             request,
             partial(plain.start_async, {}),
             partial(plain.infer, {}, share_outputs, decode_strings),
             plain.set_input_tensor,
         )
 
-    def _bind(self, slot: _Slot, arrays: Sequence[NDArray[Any]]) -> None:
+    def _bind(self, slot: Slot, arrays: Sequence[NDArray[Any]]) -> None:
         bind = slot.bind
         slot.bound = bound = []
         try:
@@ -202,112 +179,37 @@ class LoadedModel:
         except RuntimeError as error:
             raise InferenceFailed(f"OpenVINO refused the inputs: {reason(error)}") from error
 
-    def _read(self, slot: _Slot) -> list[NDArray[Any]]:
+    def _read(self, slot: Slot) -> list[NDArray[Any]]:
         get = slot.request.get_output_tensor
         return [view(get(index), spec.datatype) for index, spec in enumerate(self.outputs)]
 
-    async def _infer(self, slot: _Slot) -> None:
+    async def _run(self, lease: Lease) -> None:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        slot.done = done = self._loop.create_future()
         try:
-            slot.start((slot, done))
+            done = lease.start()
         except RuntimeError as error:
-            slot.done = None
             raise InferenceFailed(f"Internal inference error: {reason(error)}") from error
         if self._watch is None:
             self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
         await done
 
-    def _called_back(self, userdata: tuple[_Slot, asyncio.Future[None]]) -> None:
+    def _called_back(self, lease: Lease) -> None:
         """In OpenVINO's thread: only pass it on. An exception here would end the process."""
         assert self._loop is not None  # noqa: S101 - start_async came before
         with suppress(RuntimeError):  # the loop is closed: the process is ending, nobody waits any more
-            self._loop.call_soon_threadsafe(self._finished, *userdata)
-
-    def _finished(self, slot: _Slot, done: asyncio.Future[None], error: Exception | None = None) -> None:
-        if slot.done is not done:
-            return
-        slot.done = None
-        if done.cancelled():
-            self._release(slot)
-        elif error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(None)
+            self._loop.call_soon_threadsafe(lease.finish)
 
     def _look_for_failures(self) -> None:
         self._watch = None
-        for slot in self._slots:
-            if slot.done is None:
-                continue
+        for lease in [lease for lease in self._pool.lent if lease.is_running]:
             try:
-                slot.request.wait_for(0)
+                lease.slot.request.wait_for(0)
             except RuntimeError as error:
-                self._finished(slot, slot.done, InferenceFailed(f"Internal inference error: {reason(error)}"))
+                lease.finish(InferenceFailed(f"Internal inference error: {reason(error)}"))
         if self._loop is not None and self.active:
             self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
-
-    def require_place(self) -> None:
-        """Raises Overloaded when a request could not even wait: nothing needs to be made ready for it."""
-        if not self._free and len(self._queue) >= self.queue_limit:
-            raise Overloaded(
-                f"{len(self._queue)} requests are waiting for this model already; try again later"
-            )
-
-    async def _wait_for_slot(self, passage: Passage) -> _Slot:
-        self.require_place()
-        place: asyncio.Future[_Slot] = asyncio.get_running_loop().create_future()
-        watcher = _cancel_when_gone(place, passage)
-        self._queue.append(place)
-        taken = False
-        try:
-            async with asyncio.timeout_at(passage.deadline):
-                slot = await place
-                taken = True
-                return slot
-        except TimeoutError:
-            raise DeadlineExceeded(
-                "the time allowed ran out while waiting for a free infer request"
-            ) from None
-        except asyncio.CancelledError:
-            if watcher is not None and watcher.done():
-                raise CallerGone("the caller hung up while the request waited") from None
-            raise
-        finally:
-            if watcher is not None:
-                watcher.cancel()
-            if not taken:
-                self._give_up(place)
-
-    def _give_up(self, place: asyncio.Future[_Slot]) -> None:
-        """The caller is gone: leave the queue, or return the slot that just came."""
-        if place.done() and not place.cancelled():
-            self._release(place.result())
-            return
-        place.cancel()
-        if place in self._queue:
-            self._queue.remove(place)
-
-    def _release(self, slot: _Slot) -> None:
-        """To the next in the queue, or back to the pool."""
-        slot.bound = []
-        while self._queue:
-            place = self._queue.popleft()
-            if not place.done():
-                place.set_result(slot)
-                return
-        self._free.append(slot)
 
 
 def _ignore(_userdata: object) -> None:
     """The callback of a request that is being let go."""
-
-
-def _cancel_when_gone(place: asyncio.Future[_Slot], passage: Passage) -> asyncio.Future[None] | None:
-    """Gives the place in the queue up when nobody waits for the answer any more."""
-    if passage.gone is None:
-        return None
-    watcher = asyncio.ensure_future(passage.gone())
-    watcher.add_done_callback(lambda _: place.cancel())
-    return watcher
