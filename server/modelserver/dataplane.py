@@ -47,11 +47,11 @@ class DataPlane:
                 request = decode(loaded.inputs)
                 if not isinstance(request, Request):
                     request = await request
-                arrays = []
+                chosen, arrays = _chosen_outputs(request, loaded), []
                 for tensor, spec in _paired(request, loaded):
                     fits = tensor.datatype == spec.datatype and tensor.data.shape == spec.fixed
                     arrays.append(tensor.data if fits else await self._input(tensor, spec))
-                respond = partial(_respond, version, _chosen_outputs(request, loaded))
+                respond = partial(_respond, version, chosen)
                 prepared = time.perf_counter()
                 answer: T = await loaded.infer(arrays, partial(respond, encode), passage)
         except BaseException as error:
@@ -189,17 +189,22 @@ def _respond(
 
 
 def _chosen_outputs(request: Request, loaded: LoadedModel) -> list[tuple[int, str, str]]:
-    """Index, name and datatype of the outputs asked for in the order asked; all of them by default."""
+    """Index, name and datatype of the outputs asked for in the order asked; all of them by default.
+
+    Each at most once, under whichever of its names: an answer is never bigger than all outputs together.
+    """
     if not request.outputs:
         return loaded.every_output
-    chosen = []
+    chosen: dict[int, tuple[int, str, str]] = {}
     for name in request.outputs:
         index = next((index for index, spec in enumerate(loaded.outputs) if name in spec.aliases), None)
         if index is None:
             known = ", ".join(spec.name for spec in loaded.outputs)
             raise InvalidRequest(f"Unknown output {name}; the model has: {known}")
-        chosen.append((index, name, loaded.outputs[index].datatype))
-    return chosen
+        if index in chosen:
+            raise InvalidRequest(f"Output {name} is named twice")
+        chosen[index] = index, name, loaded.outputs[index].datatype
+    return list(chosen.values())
 
 
 def _shape_message(spec: Spec, shape: tuple[int, ...]) -> str:

@@ -30,6 +30,8 @@ NUMPY: dict[str, np.dtype[Any]] = {
     "BYTES": np.dtype(object),
 }
 """The datatypes of the protocol and the arrays that carry them."""
+MAX_TENSORS = 1 << 12
+"""No model has as many inputs or outputs; each costs microseconds before it is known that it does not fit."""
 
 
 def to_bf16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -108,6 +110,12 @@ class Spec:
         return all(
             low <= n and (high < 0 or n <= high) for n, (low, high) in zip(shape, self.dims, strict=True)
         )
+
+
+def check_number(what: str, number: int) -> None:
+    """Refuses more inputs or outputs than any model has, before each of them is looked at."""
+    if number > MAX_TENSORS:
+        raise InvalidRequest(f"Invalid number of {what} - at most {MAX_TENSORS}; Actual: {number}")
 
 
 def parse_version(text: str | None) -> int | None:

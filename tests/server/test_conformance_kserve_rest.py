@@ -131,6 +131,31 @@ def test_thousands_of_inputs_are_refused_before_they_are_looked_at(server):
     assert "number of inputs" in refused(server, "dummy", {"inputs": [VALID] * 5000})
 
 
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (["copy", "sum", "copy"], "Output copy is named twice"),
+        (["sum"] * 2, "Output sum is named twice"),
+        (["sum", "copy", "none"], "Unknown output none"),
+        (["sum"] * 4097, "at most 4096"),
+        (["sum"] * 1_000_000, "at most 4096"),
+    ],
+)
+def test_an_output_is_named_once(server, outputs, message):
+    """Otherwise a few bytes would ask for an answer of any size."""
+    inputs = [
+        {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]},
+        {"name": "n", "shape": [1, 2], "datatype": "INT32", "data": [1, 2]},
+    ]
+    body = {"inputs": inputs, "outputs": [{"name": name} for name in outputs]}
+    assert message in refused(server, "two", body)
+
+
+def test_an_input_is_named_once(server):
+    one = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]}
+    assert "Missing input" in refused(server, "two", {"inputs": [one, one]})
+
+
 def test_an_error_that_repeats_a_long_name_stays_short(server):
     assert len(refused(server, "dummy", one_input("n" * 100_000, [1, 10], "FP32", [0] * 10))) < 3000
 

@@ -9,8 +9,9 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import triton_to_np_dtype
 
+from tests.support import models
 from tests.support.rest import infer, one_input
-from tests.support.server_process import fetch
+from tests.support.server_process import ServerProcess, fetch
 
 HEADER = "Inference-Header-Content-Length"
 
@@ -246,3 +247,17 @@ def test_fifty_megabytes_go_both_ways(server):
         given = triton.InferInput("b", list(data.shape), "FP32")
         given.set_data_from_numpy(data)
         assert np.array_equal(client.infer("dynamic", [given]).as_numpy("a"), data + 1)
+
+
+def test_an_output_with_two_names_is_given_once(tmp_path):
+    """Its names are aliases of one output: no request makes an answer bigger than all the model's outputs."""
+    network = models.dummy()
+    network.output(0).set_names({"a", "also"})
+    models.save(network, tmp_path / "m" / "1")
+    with ServerProcess("--model_name", "m", "--model_path", str(tmp_path / "m"), grpc=False) as server:
+        server.wait_ready()
+        for names, want in [(["also"], 200), (["a", "also"], 400), (["a", "a"], 400)]:
+            outputs = [{"name": name} for name in names]
+            status, answer = infer(server, "m", one_input("b", [1, 10], "FP32", [0] * 10, outputs=outputs))
+            assert status == want
+        assert answer["error"] == "Output a is named twice"

@@ -163,6 +163,12 @@ def unknown_rank():
     return request
 
 
+def filtered(*names):
+    request = ten(asking())
+    request.output_filter.extend(names)
+    return request
+
+
 def numbered(dtype):
     request = ten(asking())
     request.inputs["b"].dtype = dtype
@@ -189,6 +195,10 @@ def numbered(dtype):
             "INVALID_ARGUMENT",
             "Invalid input precision - Expected: FP32; Actual: INT64; input name: b",
         ),
+        (filtered("a", "a"), "INVALID_ARGUMENT", "Output a is named twice"),
+        (filtered("z"), "INVALID_ARGUMENT", "Unknown output z"),
+        (filtered(*["a"] * 5000), "INVALID_ARGUMENT", "at most 4096"),
+        (filtered(*["a"] * 70_000), "INVALID_ARGUMENT", "no valid PredictRequest"),
         (numbered(8), "INVALID_ARGUMENT", "Expected: FP32; Actual: DT_COMPLEX64"),
         (numbered(0), "INVALID_ARGUMENT", "Expected: FP32; Actual: DT_INVALID"),
         (numbered(999), "INVALID_ARGUMENT", "Expected: FP32; Actual: datatype 999"),

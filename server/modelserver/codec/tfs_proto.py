@@ -18,7 +18,7 @@ from modelserver.codec import binary, wire
 from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
 from modelserver.errors import InvalidRequest
 from modelserver.proto import tfs
-from modelserver.tensors import NUMPY, Request, Response, Tensor
+from modelserver.tensors import NUMPY, Request, Response, Tensor, check_number
 
 _INPUT, _NAME, _TENSOR, _CONTENT = 2 << 3 | 2, 1 << 3 | 2, 2 << 3 | 2, 4 << 3 | 2
 CUT_BYTES = 16384
@@ -87,7 +87,10 @@ def _cut_input(message: bytes, start: int, end: int) -> _Input | None:
 
 def decode(parsed: Parsed) -> Request:
     """The tensors, over the message's own memory where they came as content."""
-    return Request([_decode_input(item) for item in parsed.inputs], list(parsed.head.output_filter))
+    outputs = parsed.head.output_filter
+    check_number("inputs", len(parsed.inputs))
+    check_number("outputs", len(outputs))
+    return Request([_decode_input(item) for item in parsed.inputs], list(outputs))
 
 
 def _decode_input(item: _Input) -> Tensor:

@@ -18,11 +18,11 @@ from modelserver.codec import binary, json_values
 from modelserver.codec.depth import check_depth
 from modelserver.codec.slices import SLICE_BYTES, slices
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import Request, Response, Tensor
+from modelserver.tensors import MAX_TENSORS, Request, Response, Tensor, check_number
 
 HEADER = "inference-header-content-length"
-MAX_INPUTS = 1 << 12
-"""No model has as many; each costs microseconds before it is known that it does not fit."""
+MAX_OUTPUTS_BYTES = 1 << 20
+"""Of the text that names outputs; more would become objects by the million before they are counted."""
 _ABSENT = msgspec.Raw(b"")
 
 
@@ -43,10 +43,15 @@ class _Envelope(msgspec.Struct):
     inputs: list[_Input]
     id: str | None = None
     parameters: dict[str, Any] | None = None
-    outputs: list[_Output] | None = None
+    outputs: msgspec.Raw = _ABSENT
+
+
+class _Outputs(msgspec.Struct):
+    outputs: list[_Output] | None
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_outputs = msgspec.json.Decoder(_Outputs).decode
 
 
 @dataclass(slots=True)
@@ -70,17 +75,14 @@ def decode(body: bytes, header_length: str | None) -> Decoded:
     check_depth(text)
     try:
         envelope = _decode_envelope(text)
+        outputs = _named_outputs(memoryview(envelope.outputs))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest(_explain(error, json_length)) from error
-    if len(envelope.inputs) > MAX_INPUTS:
-        raise InvalidRequest(
-            f"Invalid number of inputs - at most {MAX_INPUTS}; Actual: {len(envelope.inputs)}"
-        )
+    check_number("inputs", len(envelope.inputs))
     tail = _Tail(memoryview(body)[json_length:])
     tensors = [_decode_input(item, tail, alone=len(envelope.inputs) == 1) for item in envelope.inputs]
     if tail.left:
         raise InvalidRequest(f"{tail.left} bytes are left behind the last binary input")
-    outputs = envelope.outputs or []
     return Decoded(
         Request(tensors, [output.name for output in outputs]),
         envelope.id,
@@ -91,6 +93,16 @@ def decode(body: bytes, header_length: str | None) -> Decoded:
             if (flag := _flag(output.parameters, "binary_data")) is not None
         },
     )
+
+
+def _named_outputs(text: memoryview) -> list[_Output]:
+    if not text.nbytes:
+        return []
+    if text.nbytes > MAX_OUTPUTS_BYTES:
+        raise InvalidRequest(f"Invalid number of outputs - at most {MAX_TENSORS}")
+    outputs = _decode_outputs(b"".join((b'{"outputs":', text, b"}"))).outputs or []
+    check_number("outputs", len(outputs))
+    return outputs
 
 
 def _json_length(text: str, available: int) -> int:

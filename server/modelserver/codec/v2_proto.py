@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from modelserver import proto
 from modelserver.codec import binary, wire
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import NUMPY, Memo, Request, Response, Tensor, parse_version
+from modelserver.tensors import NUMPY, Memo, Request, Response, Tensor, check_number, parse_version
 
 _REQUEST_ID = 3 << 3 | 2
 _RAW_INPUT = 7 << 3 | 2
@@ -108,6 +108,8 @@ def parse(message: bytes) -> Parsed:
 
 def _head(serialized: bytes) -> Head:
     message = proto.ModelInferRequest.FromString(serialized)
+    check_number("inputs", len(message.inputs))
+    check_number("outputs", len(message.outputs))
     outputs = [output.name for output in message.outputs]
     return Head(message, message.model_name, parse_version(message.model_version), outputs)
 
