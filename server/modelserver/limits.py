@@ -43,14 +43,11 @@ class LiveLimits:
         """Bytes of request bodies in memory, both fronts together."""
 
     def holding(self) -> "Held":
-        """Room for a request's body, whose size will be known, until it is answered."""
+        """Room for a request's body, taken as it comes, until it is answered."""
         return Held(self)
 
-    def hold(self, size: int, before: int = 0) -> None:
-        """Room for a body of this size, of which `before` bytes have it; raises TooLarge or Overloaded.
-
-        Whoever asks gives it back by `release`.
-        """
+    def require_room(self, size: int, before: int = 0) -> None:
+        """Raises TooLarge or Overloaded where a body of this size, of which `before` is held, has no room."""
         now = self.now
         if size > now.max_request_bytes or size > now.memory_quota:
             allowed = min(now.max_request_bytes, now.memory_quota)
@@ -60,6 +57,10 @@ class LiveLimits:
                 f"{self.held} bytes of requests are in memory and this one has {size};"
                 f" {now.memory_quota} are allowed at one time: try again later"
             )
+
+    def hold(self, size: int, before: int = 0) -> None:
+        """Takes that room; the caller gives it back by `release`."""
+        self.require_room(size, before)
         self.held += size - before
 
     def release(self, size: int) -> None:
@@ -80,8 +81,15 @@ class Held:
         self._limits = limits
         self._size = 0
 
+    def announce(self, size: int) -> None:
+        """The body will be this big: refused now if it has no room, but it takes none before it comes.
+
+        An announcement costs its sender nothing, so it must not cost others their room.
+        """
+        self._limits.require_room(size)
+
     def reach(self, size: int) -> None:
-        """The body is this big, as far as is known now."""
+        """So much of the body has come, or may come next."""
         if size > self._size:
             self._limits.hold(size, self._size)
             self._size = size

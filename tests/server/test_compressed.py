@@ -182,6 +182,45 @@ async def test_a_body_that_has_no_room_when_it_is_unpacked_is_told_to_come_later
     assert limits.held == LIMIT // 2
 
 
+async def test_room_is_held_for_what_has_come_and_a_step_of_what_was_announced():
+    limits, seen = LiveLimits(Limits()), []
+    caller = Caller(*[bytes(100_000)] * 10)
+
+    async def receive():
+        seen.append(limits.held)
+        return await caller()
+
+    with limits.holding() as held:
+        await asgi.read_body({b"content-length": b"1000000"}, receive, held)
+        assert limits.held == 1_000_000
+    assert seen == [asgi.STEP_BYTES + size for size in range(0, 900_000, 100_000)] + [
+        min(900_000 + asgi.STEP_BYTES, 1_000_000)
+    ]
+    assert limits.held == 0
+
+
+async def test_a_body_whose_room_ends_half_way_is_refused_for_now_and_gives_back_what_it_had():
+    limits = LiveLimits(Limits(memory_quota=1_000_000))
+    caller = Caller(*[bytes(100_000)] * 10)
+
+    async def receive():
+        if caller.left == 5:
+            limits.hold(300_000)  # another one's
+        return await caller()
+
+    with pytest.raises(Overloaded), limits.holding() as held:
+        await asgi.read_body({b"content-length": b"1000000"}, receive, held)
+    assert (limits.held, caller.left) == (300_000, 3)
+
+
+async def test_an_announced_body_that_has_no_room_now_is_not_even_read():
+    limits, caller = LiveLimits(Limits(memory_quota=1_000_000)), Caller(b"")
+    limits.hold(300_000)
+    with pytest.raises(Overloaded), limits.holding() as held:
+        await asgi.read_body({b"content-length": b"800000"}, caller, held)
+    assert (limits.held, caller.left) == (300_000, 1)
+
+
 async def test_a_packed_body_that_announces_too_much_is_not_even_read():
     caller = Caller(b"")
 

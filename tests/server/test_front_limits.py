@@ -144,13 +144,64 @@ def test_a_big_grpc_message_is_resource_exhausted(strict):
 
 def test_bodies_beyond_the_memory_quota_are_told_to_come_later(strict):
     with Wire(strict) as first, Wire(strict) as second:
-        first.send(post(LIMIT) + " ")
-        wait_until(lambda: _is_held(strict), 30, "the first body is awaited")
+        first.send(post(LIMIT) + " " * (LIMIT - 1))
+        wait_until(lambda: _is_held(strict), 30, "the first body has come but for a byte")
         second.send(post(LIMIT))
         status, document = second.answer()
         assert status == 429
         assert "try again later" in document["error"]
     wait_until(lambda: not _is_held(strict), 30, "the first body's room is free again")
+
+
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture
+def roomy(repository):
+    """Bodies of 10 MB, two of them at a time."""
+    model = ("--model_name", "dynamic", "--model_path", str(repository / "dynamic"))
+    limits = ("--max_request_bytes", str(10 * MEGABYTE), "--grpc_memory_quota", str(20 * MEGABYTE))
+    with ServerProcess(*model, *limits) as running:
+        yield running.wait_ready()
+
+
+def _is_awaited(wire: Wire, length: int) -> None:
+    """Announces a body; the server has seen that and waits for it."""
+    head = post(length).removesuffix("\r\n") + "Expect: 100-continue\r\n\r\n"
+    wire.send(head)
+    assert wire.socket.recv(100).startswith(b"HTTP/1.1 100")
+
+
+def test_bodies_that_are_announced_and_never_come_hold_nobody_up(roomy):
+    with contextlib.ExitStack() as idle, triton.InferenceServerClient(roomy.grpc) as client:
+        for _ in range(4):
+            _is_awaited(idle.enter_context(Wire(roomy)), 10 * MEGABYTE)
+        for values in (10, 3 * MEGABYTE):
+            assert roomy.post(INFER, body_of(values))[0] == 200
+        for values in (10, 2 * MEGABYTE):
+            tensor = triton.InferInput("b", [1, values], "FP32")
+            tensor.set_data_from_numpy(np.zeros((1, values), np.float32))
+            assert client.infer("dynamic", [tensor]).as_numpy("a").shape == (1, values)
+
+
+def test_the_quota_bounds_what_has_come_however_many_send_at_a_time(roomy):
+    process = psutil.Process(roomy.process.pid)
+    before = process.memory_info().rss
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(Wire(roomy)) for _ in range(12)]
+        for wire in wires:
+            _is_awaited(wire, 10 * MEGABYTE)
+        for wire in wires:
+            wire.send(b" " * (10 * MEGABYTE - 1))
+        wait_until(lambda: sum(map(_is_answered, wires)) >= 10, 30, "all but two to be refused")
+        assert {wire.answer()[0] for wire in wires if _is_answered(wire)} == {429}
+        assert process.memory_info().rss - before < 60 * MEGABYTE
+        assert roomy.get("/v2/health/ready")[0] == 200
+    wait_until(lambda: roomy.post(INFER, body_of(3 * MEGABYTE))[0] == 200, 30, "room again")
+
+
+def _is_answered(wire: Wire) -> bool:
+    return bool(select.select([wire.socket], [], [], 0)[0])
 
 
 def _is_held(server) -> bool:

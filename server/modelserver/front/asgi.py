@@ -20,6 +20,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = "application/json"
 LINGER_SECONDS = 5.0
+STEP_BYTES = 1 << 16
+"""How much more of an announced body has its room before it is read: about what uvicorn reads ahead."""
 _UNPACKING = ThreadPoolExecutor(1, "unpack")
 """Big bodies are unpacked beside the event loop; in one thread, where they take turns piece by piece."""
 
@@ -82,11 +84,12 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, held: Held) -
     coding = headers.get(b"content-encoding")
     if coding is not None and coding.lower() != b"identity":
         receive = _Unpacked(coding, receive, held)
-    announced = headers.get(b"content-length", b"0")
-    if announced.isdigit():
-        held.reach(int(announced))
+    length = headers.get(b"content-length", b"0")
+    announced = int(length) if length.isdigit() else 0
+    held.announce(announced)
     parts, size = [], 0
     while True:
+        held.reach(min(announced, size + STEP_BYTES))
         message = await receive()
         if message["type"] == "http.disconnect":
             raise InvalidRequest("The connection was closed before the whole body had come")
