@@ -26,9 +26,11 @@ class OpenVinoModel(Model):  # type: ignore[misc]
     def predict(self, payload: InferRequest, _headers: Any = None, _response_headers: Any = None) -> Any:
         array = payload.inputs[0].as_numpy()
         result = self._request.infer({0: array}, share_inputs=True)[0]
-        output = InferOutput(name=self._output, shape=list(result.shape), datatype="FP32")
-        output.set_data_from_numpy(result, binary_data=payload.from_grpc or payload.use_binary_outputs)
-        return InferResponse(payload.id or "", self.name, [output])
+        # An array is encoded once, when the SDK writes the answer; data set here would be turned twice.
+        output = InferOutput(self._output, list(result.shape), "FP32", data=result)
+        # Over gRPC the SDK sends arrays raw by itself, and fails if it is asked to.
+        wants_binary = payload.use_binary_outputs and not payload.from_grpc
+        return InferResponse(payload.id or "", self.name, [output], use_binary_outputs=wants_binary)
 
 
 def main() -> None:

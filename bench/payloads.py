@@ -73,4 +73,5 @@ def smooth_image(size: int = 224) -> NDArray[np.uint8]:
     random = np.random.default_rng(9)
     coarse = random.integers(0, 255, (8, 8, 3), np.uint8)
     soft = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC).astype(np.int16)
-    return np.clip(soft + random.normal(0, 6, soft.shape), 0, 255).astype(np.uint8)
+    noisy: NDArray[np.uint8] = np.clip(soft + random.normal(0, 6, soft.shape), 0, 255).astype(np.uint8)
+    return noisy

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bench import machine, models, payloads, render, tools
+from bench import answers, machine, models, payloads, render, tools
 from bench.load import Caller, Point
 from bench.peers import CLIENT_CORE, SERVER_CORE, Peer, benchmark_app, kserve, ours
 
@@ -84,6 +84,7 @@ def small(run: Run, stack: contextlib.ExitStack) -> Iterator[Variant]:
     binary = payloads.as_binary(run.file("dummy.bin"), "b", array)
     message = payloads.as_grpc(run.file("dummy.pb"), "dummy", "b", array)
     for who, peer in peers.items():
+        answers.check(peer, answers.Requests(text, binary, message), array + 1)
         yield run.rest(("1x10, REST JSON", who), peer, text, (8, None))
         yield run.rest(("1x10, REST binary", who), peer, binary, (8, None))
         yield run.grpc(("1x10, gRPC raw", who), peer, message, (8, None))
