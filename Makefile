@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 TESTS ?=
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo demo-down up down images test lint format generate constraints bench-quick clean
+.PHONY: help setup demo demo-down up down images test lint format generate constraints bench-quick walks clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -60,6 +60,9 @@ constraints: ## renew constraints.txt with the newest versions that resolve toge
 
 bench-quick: $(STAMP) ## speed next to KServe and benchmark_app: raw figures and the tables of docs/performance.md
 	@$(PYTHON) -m bench.quick
+
+walks: $(STAMP) ## calls, files and returns of each way through server and operator
+	@$(PYTHON) -m bench.walks
 
 clean: ## remove the virtual environment and build leftovers (the cache stays)
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

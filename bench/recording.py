@@ -1,0 +1,95 @@
+"""A program of ours that runs under bench/traced.py, and the recordings it gives."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from bench.tracing import Episode, Step, background
+
+IDLE_SECONDS = 3.0
+"""Longer than anything of ours sleeps between two looks at something."""
+SETTLE_SECONDS = 0.15
+WAIT_SECONDS = 60
+
+
+class Traced:
+    """The running program."""
+
+    def __init__(self, commands: IO[str], answers: IO[str]) -> None:
+        self._commands, self._answers = commands, answers
+        self.idle: set[Episode] = set()
+        """What runs anyway."""
+        self.idle_threads: set[int] = set()
+
+    def record(self, work: Callable[[], object]) -> list[Step]:
+        """What runs while this is done, and shortly after."""
+        self._say("begin")
+        work()
+        time.sleep(SETTLE_SECONDS)
+        return self._say("end")
+
+    def learn_idle(self, work: Callable[[], object] = lambda: None) -> None:
+        """Learn what runs when nobody asks for anything, or for no more than this."""
+
+        def wait() -> None:
+            end = time.monotonic() + IDLE_SECONDS
+            while time.monotonic() < end:
+                work()
+                time.sleep(0.05)
+
+        steps = self.record(wait)
+        self.idle |= background(steps)
+        self.idle_threads |= {step.thread for step in steps}
+
+    def _say(self, command: str) -> list[Step]:
+        self._commands.write(command + "\n")
+        self._commands.flush()
+        line = self._answers.readline()
+        if not line:
+            raise RuntimeError("the traced program has ended; see its log")
+        return [Step(*step) for step in json.loads(line)]
+
+
+@contextlib.contextmanager
+def traced(package: str, arguments: list[str], log: Path, **variables: str) -> Iterator[Traced]:
+    """Start `python -m PACKAGE ARGUMENTS` with its calls recorded, and end it."""
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "bench.traced", package, str(writing), package, *arguments]
+    with log.open("w") as output, os.fdopen(reading) as answers:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, text=True,
+            pass_fds=(writing,), env={**os.environ, **variables},
+        )  # fmt: skip
+        os.close(writing)
+        assert process.stdin is not None  # noqa: S101 - asked for
+        try:
+            yield Traced(process.stdin, answers)
+        except Exception as error:
+            error.add_note(f"{package} wrote: {log.read_text()[-3000:]}")
+            raise
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(WAIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Ask until it is so."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {WAIT_SECONDS} s for {what}")
+        time.sleep(0.02)
