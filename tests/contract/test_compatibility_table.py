@@ -21,8 +21,9 @@ def test_every_test_that_the_table_names_exists():
 
 
 def source(directory, file):
-    path = ROOT / "tests" / directory / file
-    return path.read_text() if path.exists() else ""
+    """The file is looked for in all folders of the directory: a name stands for one file."""
+    found = list((ROOT / "tests" / directory).rglob(file))
+    return found[0].read_text() if len(found) == 1 else ""
 
 
 def test_every_row_of_the_checklist_is_there_once():

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import client_environment
 
-SCRIPT = Path(__file__).resolve().parents[1] / "support" / "tfs_clients.py"
+SCRIPT = Path(__file__).resolve().parents[3] / "support" / "tfs_clients.py"
 RNG = np.random.default_rng(17)
 KINDS = ("http", "grpc", "stubs")
 

@@ -23,7 +23,7 @@ def test_relative_paths_are_relative_to_the_file():
 
 
 def test_every_key_of_the_contract_is_read():
-    schema = json.loads((Path(__file__).parents[1] / "contract" / "config.schema.json").read_text())
+    schema = json.loads((Path(__file__).parents[2] / "contract" / "config.schema.json").read_text())
     known = schema["properties"]["model_config_list"]["items"]["properties"]["config"]["properties"]
     values = {
         "hint": "LATENCY", "expected_clients": 4, "nireq": 4, "plugin_config": {"NUM_STREAMS": 2},

@@ -10,7 +10,7 @@ import pytest
 from tests.support import models
 from tests.support.server_process import ServerProcess, free_port, run_to_end, wait_until
 
-PAGE = Path(__file__).parent.parent / "data" / "seed_command_lines.txt"
+PAGE = Path(__file__).parents[2] / "data" / "seed_command_lines.txt"
 LINES = dict(re.findall(r"(?ms)^([a-z-]+): docker run .*?(--model_path .*?)(?=\n\n|\Z)", PAGE.read_text()))
 ONE_CPU = ("taskset", "--cpu-list", "0")
 TWO_CPUS = ("taskset", "--cpu-list", "0,1")

@@ -218,7 +218,7 @@ async def test_tritons_other_extensions_are_refused_and_break_nothing(server, ki
 
 
 def test_alone_in_its_environment_it_gets_the_same_answers(server):
-    script = Path(__file__).resolve().parents[1] / "support" / "triton_clients.py"
+    script = Path(__file__).resolve().parents[3] / "support" / "triton_clients.py"
     rows = [list(range(10)), [0.5] * 10]
     answers = client_environment.run(script, server.rest, server.grpc, calls=rows, kind="triton")
     assert answers == [{"numbers": [[n + 1 for n in row] for row in rows], "texts": ["a", "\0"]}] * 4
