@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from devcluster.demo.kubernetes import Kubernetes, until
-from tests.support.server_process import command, environment, fetch, free_port, wait_until
+from tests.support.server_process import command, environment, fetch, free_port
 
 
 def ports() -> dict[str, int]:
@@ -44,7 +44,7 @@ class RunningPod:
             stderr=subprocess.STDOUT,
             env=environment(),
         )
-        wait_until(lambda: self._answers("/v2/health/live"), 30, "the server lives")
+        until("the server lives", lambda: self._answers("/v2/health/live"), timeout=30)
         return self
 
     def __exit__(self, *_) -> None:
@@ -68,7 +68,7 @@ class RunningPod:
         new.rename(self._directory / "config.json")
 
     def become_ready(self) -> None:
-        wait_until(lambda: self._answers("/v2/health/ready"), 60, "the server is ready")
+        until("the server is ready", lambda: self._answers("/v2/health/ready"), timeout=60)
         self.report("True")
 
     def report(self, ready: str, **container: dict) -> None:

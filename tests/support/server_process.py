@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -44,17 +45,6 @@ def run_to_end(
         env=environment(**extra),
         check=False,
     )
-
-
-def wait_until(condition, seconds: float, what: str):
-    """Poll a condition, never sleep instead of one."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited {seconds} s for {what}; last seen: {value!r}")
 
 
 def fetch(url: str, body: bytes | None = None, method: str | None = None, **headers: str):
@@ -127,7 +117,7 @@ class ServerProcess:
 
     def wait_ready(self):
         try:
-            wait_until(lambda: self.answers("/v2/health/ready"), START_SECONDS, "readiness")
+            until("readiness", lambda: self.answers("/v2/health/ready"), START_SECONDS)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log()}") from error
         return self

@@ -1,6 +1,5 @@
 """Requests that say what an earlier one said take a short way; nobody must see it in the answers."""
 
-import asyncio
 import json
 
 import grpc
@@ -22,7 +21,8 @@ from modelserver.registry import Registry
 from modelserver.repository import LocalStorage
 from modelserver.tensors import Call
 from tests.support import models
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import until, until_async
 
 ZEROS = np.zeros((1, 10), np.float32)
 
@@ -124,10 +124,12 @@ def test_a_new_version_answers_at_once_and_the_retired_one_no_longer(running, cl
     for _ in range(3):
         assert first(client) == first(client, model_version="1") == (1.0, "1")
     models.save(models.dummy(2), base / "dummy" / "2")
-    wait_until(lambda: running.answers("/v2/models/dummy/versions/2/ready"), 30, "version 2")
+    until("version 2", lambda: running.answers("/v2/models/dummy/versions/2/ready"), timeout=30)
     for _ in range(3):
         assert first(client) == first(client, model_version="2") == (2.0, "2")
-    wait_until(lambda: not running.answers("/v2/models/dummy/versions/1/ready"), 30, "the end of version 1")
+    until(
+        "the end of version 1", lambda: not running.answers("/v2/models/dummy/versions/1/ready"), timeout=30
+    )
     with pytest.raises(InferenceServerException, match="retired"):
         first(client, model_version="1")
 
@@ -157,7 +159,7 @@ def test_every_request_is_counted_and_logged(running, client):
         found = [json.loads(line) for line in running.log().splitlines() if '"the same"' in line]
         return len(found) == 7 and found
 
-    assert {line["model"] for line in wait_until(lines, 30, "seven lines")} == {"dummy"}
+    assert {line["model"] for line in until("seven lines", lines, timeout=30)} == {"dummy"}
 
 
 def message(data, name="dummy", version=""):
@@ -222,9 +224,7 @@ async def test_what_is_remembered_of_a_retired_model_keeps_nothing_of_openvino(b
         _, shortcut = await plane.long(ZEROS)
         assert shortcut.loaded._slots
         await plane.registry.unload("dummy")
-        async with asyncio.timeout(30):
-            while shortcut.loaded._slots:  # noqa: ASYNC110 - closed by a thread that tells nobody
-                await asyncio.sleep(0.02)
+        await until_async("the closing thread", lambda: not shortcut.loaded._slots, timeout=30)
         assert shortcut.infer([memoryview(ZEROS.tobytes())], values) is None
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from modelserver.engine.info import MAX_BYTES, model_info
 from tests.support import models
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import until
 
 
 def described(**info) -> ov.Model:
@@ -60,7 +61,7 @@ def test_a_model_without_it_has_no_such_key(server):
 
 def test_more_than_fits_into_an_answer_is_left_out_and_said_in_the_log(server):
     assert "rt_info" not in metadata(server, "endless")
-    wait_until(lambda: f"more than {MAX_BYTES} bytes" in server.log(), 10, "the line")
+    until("the line", lambda: f"more than {MAX_BYTES} bytes" in server.log(), timeout=10)
 
 
 def test_values_that_are_no_text_in_memory_are_text_all_the_same():

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from modelserver import proto
-from tests.support.server_process import ServerProcess, fetch, free_port, run_to_end, wait_until
+from tests.support.server_process import ServerProcess, fetch, free_port, run_to_end
+from tests.support.waiting import until
 
 SLOW = np.zeros((64, 1024), np.float32)
 
@@ -42,7 +43,7 @@ def test_what_is_in_flight_at_sigterm_is_answered_and_the_exit_code_is_0(reposit
                     futures[:] = [rpc.future(slow_request(), timeout=60) for _ in range(12)]
                 return metrics_line(server, b"ovms_current_requests").endswith(b" 12")
 
-            wait_until(are_all_inside, 60, "all inside")
+            until("all inside", are_all_inside, timeout=60)
             server.terminate()
             answers = [proto.ModelInferResponse.FromString(future.result()) for future in futures]
         assert [list(answer.outputs[0].shape) for answer in answers] == [[64, 1024]] * 12
@@ -67,7 +68,7 @@ def test_rest_requests_in_flight_at_sigterm_are_answered_too(repository):
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:
             thread.start()
-        wait_until(lambda: not metrics_line(server, b"ovms_current_requests").endswith(b" 0"), 10, "work")
+        until("work", lambda: not metrics_line(server, b"ovms_current_requests").endswith(b" 0"), timeout=10)
         server.terminate()
         for thread in threads:
             thread.join(60)
@@ -102,8 +103,8 @@ def test_sigterm_while_a_model_is_loading_ends_at_once_with_exit_code_0(reposito
     shutil.copy(repository / "slow" / "1" / "model.xml", version)
     os.mkfifo(version / "model.bin")  # reading the weights blocks for ever
     with ServerProcess("--model_name", "m", "--model_path", str(tmp_path / "stuck")) as server:
-        wait_until(lambda: server.answers("/v2/health/live"), 30, "liveness")
-        wait_until(lambda: any(model["versions"] for model in server.status()["models"]), 10, "the load")
+        until("liveness", lambda: server.answers("/v2/health/live"), timeout=30)
+        until("the load", lambda: any(model["versions"] for model in server.status()["models"]), timeout=10)
         assert server.status()["models"][0]["versions"][0]["state"] == "LOADING"
         server.terminate()
         assert server.wait(15) == 0
@@ -114,7 +115,7 @@ def test_while_draining_it_is_not_ready_but_answers(repository):
         server.wait_ready()
         server.terminate()
         ready = f"http://127.0.0.1:{port}/v2/health/ready"
-        wait_until(lambda: fetch(ready)[0] == 503, 3, "not ready at once")
+        until("not ready at once", lambda: fetch(ready)[0] == 503, timeout=3)
         document = json.loads(fetch(f"http://127.0.0.1:{port}/status")[1])
         assert (document["draining"], document["ready"]) == (True, False)
         body = {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10}]}
@@ -129,7 +130,7 @@ def test_it_is_live_but_not_ready_while_a_model_of_the_configuration_is_missing(
 ):
     path = config_of(tmp_path / "config.json", ["dummy", "late"])
     with ServerProcess("--config_path", str(path)) as server:
-        wait_until(lambda: server.answers("/v2/models/dummy/ready"), 20, "the model that is there")
+        until("the model that is there", lambda: server.answers("/v2/models/dummy/ready"), timeout=20)
         assert server.get("/v2/health/live")[0] == 200
         assert server.get("/v2/health/ready")[0] == 503
         assert server.get("/v2/models/late/ready")[0] == 503
@@ -150,10 +151,10 @@ def test_grpc_alone_needs_no_http_port(repository):
     with dummy(repository, rest=False) as server:
         with grpc.insecure_channel(server.grpc) as channel:
             ready = channel.unary_unary(f"/{proto.SERVICE}/ServerReady")
-            wait_until(
-                lambda: proto.ServerReadyResponse.FromString(ready(b"", wait_for_ready=True)).ready,
-                20,
+            until(
                 "ready",
+                lambda: proto.ServerReadyResponse.FromString(ready(b"", wait_for_ready=True)).ready,
+                timeout=20,
             )
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", server.rest_port), 2)
@@ -270,13 +271,17 @@ def test_a_rest_caller_that_hangs_up_leaves_the_queue(repository):
         callers = [socket.create_connection(("127.0.0.1", server.rest_port)) for _ in range(40)]
         for caller in callers:
             caller.sendall(head.encode() + body)
-        wait_until(
-            lambda: not metrics_line(server, b"modelserver_queue_waiting").endswith(b" 0"), 10, "a queue"
+        until(
+            "a queue",
+            lambda: not metrics_line(server, b"modelserver_queue_waiting").endswith(b" 0"),
+            timeout=10,
         )
         for caller in callers:
             caller.close()
-        wait_until(
-            lambda: metrics_line(server, b"ovms_current_requests").endswith(b" 0"), 20, "an empty server"
+        until(
+            "an empty server",
+            lambda: metrics_line(server, b"ovms_current_requests").endswith(b" 0"),
+            timeout=20,
         )
         done = metrics_line(server, b"ovms_inference_time_us_count").split()[-1]
         assert int(done) < len(callers)
@@ -293,11 +298,15 @@ def test_a_cancelled_or_late_call_leaves_the_queue(repository):
             futures = [rpc.future(slow_request(), timeout=0.3) for _ in range(40)]
             codes = {future.code() for future in futures}
             assert grpc.StatusCode.DEADLINE_EXCEEDED in codes
-            wait_until(
-                lambda: metrics_line(server, b"ovms_current_requests").endswith(b" 0"), 5, "an empty server"
+            until(
+                "an empty server",
+                lambda: metrics_line(server, b"ovms_current_requests").endswith(b" 0"),
+                timeout=5,
             )
-            wait_until(
-                lambda: metrics_line(server, b"ovms_infer_req_active").endswith(b" 0"), 5, "idle requests"
+            until(
+                "idle requests",
+                lambda: metrics_line(server, b"ovms_infer_req_active").endswith(b" 0"),
+                timeout=5,
             )
             assert metrics_line(server, b"modelserver_queue_waiting").endswith(b" 0")
             assert rpc(slow_request(), timeout=30)

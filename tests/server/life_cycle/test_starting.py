@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from tests.support.server_process import ServerProcess, free_port, run_to_end, wait_until
+from tests.support.server_process import ServerProcess, free_port, run_to_end
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -37,8 +38,8 @@ def test_with_wait_the_one_model_is_told_and_served_once_it_is_repaired(reposito
     with ServerProcess(
         "--model_name", "m", "--model_path", str(broken.parent), "--on_load_failure", "wait"
     ) as server:
-        wait_until(lambda: server.answers("/v2/health/live"), 60, "liveness")
-        wait_until(lambda: any(model["error"] for model in server.status()["models"]), 60, "the error")
+        until("liveness", lambda: server.answers("/v2/health/live"), timeout=60)
+        until("the error", lambda: any(model["error"] for model in server.status()["models"]), timeout=60)
         assert "model.xml" in server.status()["models"][0]["error"]
         assert server.get("/v2/health/ready")[0] == 503
         assert server.get("/v2/models/m/ready")[0] == 503

@@ -10,7 +10,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from modelserver import proto
 from tests.support import models
-from tests.support.server_process import ServerProcess, environment, free_port, run_to_end, wait_until
+from tests.support.server_process import ServerProcess, environment, free_port, run_to_end
+from tests.support.waiting import until
 
 
 def dummy(repository, *arguments):
@@ -48,7 +49,7 @@ def test_a_second_signal_ends_the_drain(repository):
     with dummy(repository, "--drain_seconds", "60") as server:
         server.wait_ready()
         server.terminate()
-        wait_until(lambda: server.get("/v2/health/ready")[0] == 503, 5, "the drain")
+        until("the drain", lambda: server.get("/v2/health/ready")[0] == 503, timeout=5)
         server.terminate()
         assert server.wait(15) == 0
 
@@ -90,7 +91,7 @@ def test_a_signal_while_the_program_is_still_being_read_ends_it_with_0(repositor
     with ServerProcess(
         "--model_name", "dummy", "--model_path", str(repository / "dummy"), PYTHONPATH=path
     ) as server:
-        wait_until((tmp_path / "here").exists, 15, "the import")
+        until("the import", (tmp_path / "here").exists, timeout=15)
         server.terminate()
         assert server.wait(10) == 0
 
@@ -98,8 +99,8 @@ def test_a_signal_while_the_program_is_still_being_read_ends_it_with_0(repositor
 def test_a_directory_without_a_version_is_waited_for_and_said_once_in_the_log(tmp_path):
     (tmp_path / "notes").mkdir()
     with ServerProcess("--model_name", "m", "--model_path", str(tmp_path)) as server:
-        wait_until(lambda: "No version found for model in path" in server.log(), 30, "the log line")
-        wait_until(lambda: any(model["error"] for model in server.status()["models"]), 20, "the error")
+        until("the log line", lambda: "No version found for model in path" in server.log(), timeout=30)
+        until("the error", lambda: any(model["error"] for model in server.status()["models"]), timeout=20)
         models.save(models.dummy(), tmp_path / "1")
         server.wait_ready()
         assert server.log().count("No version found") == 1
@@ -108,8 +109,8 @@ def test_a_directory_without_a_version_is_waited_for_and_said_once_in_the_log(tm
 def test_a_version_that_nobody_put_there_is_waited_for(repository):
     policy = '{"specific": {"versions": [9]}}'
     with dummy(repository, "--model_version_policy", policy) as server:
-        wait_until(lambda: server.answers("/v2/health/live"), 30, "liveness")
-        wait_until(lambda: any(model["error"] for model in server.status()["models"]), 20, "the error")
+        until("liveness", lambda: server.answers("/v2/health/live"), timeout=30)
+        until("the error", lambda: any(model["error"] for model in server.status()["models"]), timeout=20)
         assert "version 9 of model_version_policy is not in" in server.status()["models"][0]["error"]
         assert server.get("/v2/health/ready")[0] == 503
 
@@ -126,8 +127,10 @@ def test_an_inference_longer_than_the_request_timeout_is_finished_all_the_same(t
         request.inputs.add(name="x", datatype="FP32", shape=[64, 2048])
         request.raw_input_contents.append(bytes(64 * 2048 * 4))
         answer = channel.unary_unary(f"/{proto.SERVICE}/ModelInfer").future(request.SerializeToString())
-        wait_until(
-            lambda: b'ovms_infer_req_active{name="slow",version="1"} 1' in server.get("/metrics")[1], 20, "it"
+        until(
+            "it",
+            lambda: b'ovms_infer_req_active{name="slow",version="1"} 1' in server.get("/metrics")[1],
+            timeout=20,
         )
         server.terminate()
         assert answer.result(30)

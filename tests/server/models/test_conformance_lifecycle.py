@@ -13,7 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from modelserver import proto
 from tests.support import models
 from tests.support.rest import infer, one_input
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import until
 
 TEN = one_input("b", [1, 10], "FP32", [0] * 10)
 SOON = 60
@@ -36,7 +37,7 @@ def answering(server):
 
 
 def wait_for(server, want):
-    wait_until(lambda: states(server) == want, SOON, f"{want}")
+    until(f"{want}", lambda: states(server) == want, timeout=SOON)
 
 
 def serving(base, *arguments):
@@ -63,11 +64,13 @@ def test_a_policy_chooses_what_is_served_and_the_highest_answers(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"model_config_list": [{"config": entry} for entry in entries]}))
     with ServerProcess("--config_path", str(path)) as server:
-        wait_until(lambda: server.answers("/v2/health/live"), SOON, "liveness")
+        until("liveness", lambda: server.answers("/v2/health/live"), timeout=SOON)
         for index, (_, want) in enumerate(POLICIES):
             name, served = f"p{index}", [str(number) for number in sorted(want)]
-            wait_until(
-                lambda name=name, served=served: versions(server, name) == served, SOON, f"{name} {served}"
+            until(
+                f"{name} {served}",
+                lambda name=name, served=served: versions(server, name) == served,
+                timeout=SOON,
             )
             assert infer(server, name, TEN)[1]["model_version"] == served[-1]
             for number in want:
@@ -85,7 +88,7 @@ def test_named_versions_come_go_and_come_back(tmp_path):
     base = tmp_path / "m"
     add(base, 1), add(base, 4)
     with serving(base, "--model_version_policy", '{"specific": {"versions": [1, 3, 4]}}') as server:
-        wait_until(lambda: server.answers("/v2/models/m/versions/4/ready"), SOON, "version 4")
+        until("version 4", lambda: server.answers("/v2/models/m/versions/4/ready"), timeout=SOON)
         shutil.move(base / "4", aside)
         add(base, 3)
         wait_for(server, {1: "AVAILABLE", 3: "AVAILABLE", 4: "END"})
@@ -101,7 +104,7 @@ def test_readiness_tells_available_loading_retired_and_unknown_apart_over_rest_a
         server.wait_ready()
         (tmp_path / "3").mkdir()
         (tmp_path / "3" / "model.xml").write_text("<net")
-        wait_until(lambda: 3 in states(server), SOON, "the broken version")
+        until("the broken version", lambda: 3 in states(server), timeout=SOON)
         add(tmp_path, 4)
         wait_for(server, {1: "END", 2: "AVAILABLE", 3: "LOADING", 4: "AVAILABLE"})
         told = [server.get(f"/v2/models/m/versions/{number}/ready")[0] for number in (4, 3, 1, 9)]
@@ -127,7 +130,7 @@ def test_a_broken_version_is_told_with_the_real_reason_and_the_one_before_serves
         server.wait_ready()
         (tmp_path / "2").mkdir()
         (tmp_path / "2" / "model.xml").write_text("<net")
-        wait_until(lambda: status_of(server, 2)["error_code"] == "UNKNOWN", SOON, "the reason")
+        until("the reason", lambda: status_of(server, 2)["error_code"] == "UNKNOWN", timeout=SOON)
         assert states(server) == {1: "AVAILABLE", 2: "LOADING"}
         assert "model.xml" in status_of(server, 2)["error_message"]
         assert answering(server) == 1
@@ -152,7 +155,7 @@ def test_a_version_copied_piece_by_piece_never_disturbs_the_one_that_serves(tmp_
                 copy.write(weights[start : start + len(weights) // 20])
                 copy.flush()
                 assert answering(server) == 1
-        wait_until(lambda: answering(server) == 2, SOON, "the whole version")
+        until("the whole version", lambda: answering(server) == 2, timeout=SOON)
 
 
 def heavy(plus):
@@ -172,7 +175,7 @@ def test_a_request_inside_a_deleted_version_is_finished(tmp_path):
         callers = [threading.Thread(target=lambda: seen.append(infer(server, "m", raw)[0])) for _ in range(6)]
         for caller in callers:
             caller.start()
-        wait_until(lambda: server.status()["models"][0]["versions"], SOON, "the model")
+        until("the model", lambda: server.status()["models"][0]["versions"], timeout=SOON)
         shutil.rmtree(tmp_path / "1")
         for caller in callers:
             caller.join(SOON)

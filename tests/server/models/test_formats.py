@@ -5,7 +5,8 @@ import json
 import pytest
 
 from tests.support import formats, models
-from tests.support.server_process import ServerProcess, free_port, run_to_end, wait_until
+from tests.support.server_process import ServerProcess, free_port, run_to_end
+from tests.support.waiting import until
 
 FORMATS = ("onnx", "saved_model", "frozen_graph", "paddle", "tflite")
 
@@ -93,9 +94,9 @@ def test_a_changed_mapping_is_a_changed_version(tmp_path):
         server.wait_ready()
         assert infer(server, "m", ("old", "n"))[0] == 200
         (directory / "mapping_config.json").write_text(json.dumps({"inputs": {"x": "new"}}))
-        wait_until(lambda: infer(server, "m", ("new", "n"))[0] == 200, 60, "the new name")
+        until("the new name", lambda: infer(server, "m", ("new", "n"))[0] == 200, timeout=60)
         (directory / "mapping_config.json").write_text("{")
-        wait_until(lambda: server.status()["models"][0]["error"], 60, "the error")
+        until("the error", lambda: server.status()["models"][0]["error"], timeout=60)
         assert "mapping_config.json is not valid JSON" in server.status()["models"][0]["error"]
         assert infer(server, "m", ("new", "n"))[0] == 200
 

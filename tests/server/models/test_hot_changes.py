@@ -10,16 +10,17 @@ import psutil
 
 from tests.support import models
 from tests.support.hot import BODY, Configured, Load, answer, model_status, states
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import until
 
 
 def test_a_new_version_is_served_within_seconds_and_no_request_fails(polled, base):
     with Load(polled) as load:
         added = time.monotonic()
         models.save(models.dummy(2), base / "2")
-        wait_until(lambda: answer(polled) == (2.0, "2"), 10, "version 2")
+        until("version 2", lambda: answer(polled) == (2.0, "2"), timeout=10)
         took = time.monotonic() - added
-        wait_until(lambda: states(polled)[1] == ("END", False, None), 5, "version 1 retired")
+        until("version 1 retired", lambda: states(polled)[1] == ("END", False, None), timeout=5)
     assert load.failures == []
     assert load.count > 20
     assert took < 6
@@ -30,7 +31,7 @@ def test_a_new_version_is_served_within_seconds_and_no_request_fails(polled, bas
 def test_a_broken_version_leaves_the_old_one_serving_and_is_retried_when_fixed(polled, base):
     (base / "2").mkdir()
     (base / "2" / "model.xml").write_text("<net")
-    wait_until(lambda: 2 in states(polled) and states(polled)[2][2], 10, "the failure")
+    until("the failure", lambda: 2 in states(polled) and states(polled)[2][2], timeout=10)
     state, wanted, error = states(polled)[2]
     assert (state, wanted) == ("LOADING", True)
     assert "model.xml" in error
@@ -39,13 +40,13 @@ def test_a_broken_version_leaves_the_old_one_serving_and_is_retried_when_fixed(p
     assert polled.get("/v2/health/ready")[0] == 200
     assert polled.get("/v2/models/dummy/versions/2/ready")[0] == 503
     models.save(models.dummy(2), base / "2")
-    wait_until(lambda: answer(polled) == (2.0, "2"), 10, "the fixed version")
+    until("the fixed version", lambda: answer(polled) == (2.0, "2"), timeout=10)
 
 
 def test_files_overwritten_in_place_are_noticed_and_swapped_without_a_failure(polled, base):
     with Load(polled) as load:
         models.save(models.dummy(5), base / "1")
-        wait_until(lambda: answer(polled) == (5.0, "1"), 10, "the new content")
+        until("the new content", lambda: answer(polled) == (5.0, "1"), timeout=10)
     assert load.failures == []
 
 
@@ -64,11 +65,11 @@ def test_weights_overwritten_in_place_do_not_kill_the_process(tmp_path):
 
 def test_a_deleted_version_is_retired_and_comes_back_when_it_is_put_back(polled, base, tmp_path):
     shutil.move(base / "1", tmp_path / "aside")
-    wait_until(lambda: states(polled)[1][0] == "END", 10, "the end of version 1")
+    until("the end of version 1", lambda: states(polled)[1][0] == "END", timeout=10)
     assert polled.post("/v2/models/dummy/infer", BODY)[0] == 503
     assert polled.get("/v2/health/ready")[0] == 503
     shutil.move(tmp_path / "aside", base / "1")
-    wait_until(lambda: polled.answers("/v2/health/ready"), 10, "version 1 again")
+    until("version 1 again", lambda: polled.answers("/v2/health/ready"), timeout=10)
     assert answer(polled) == (1.0, "1")
 
 
@@ -80,7 +81,9 @@ def test_without_polling_nothing_new_is_looked_for_even_when_a_failure_is_tried_
     with ServerProcess(*arguments, "--metrics_enable") as server:
         server.wait_ready()
         models.save(models.dummy(3), base / "3")
-        wait_until(lambda: f"{failures} 3" in server.get("/metrics")[1].decode(), 15, "two further attempts")
+        until(
+            "two further attempts", lambda: f"{failures} 3" in server.get("/metrics")[1].decode(), timeout=15
+        )
         assert answer(server) == (1.0, "1")
 
 
@@ -90,7 +93,7 @@ def test_changed_tuning_is_loaded_next_to_the_old_and_swapped_under_load(configu
     assert (model_status(server)["hint"], model_status(server)["streams"]) == ("LATENCY", 1)
     with Load(server) as load:
         config.write("r2", {"name": "dummy", "base_path": str(base), "streams": 2, "nireq": 3})
-        wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+        until("revision r2", lambda: server.status()["revision"] == "r2", timeout=10)
         told = model_status(server)
     assert load.failures == []
     assert load.count > 20
@@ -101,20 +104,22 @@ def test_an_invalid_file_keeps_everything_and_is_told(configured, base):
     server, config = configured
     for text, reason in (("{", "not valid JSON"), ('{"model_config_list": [{}]}', "model_config_list[0]")):
         config.write_text(text)
-        wait_until(
-            lambda reason=reason: any(reason in one for one in server.status()["warnings"]), 10, reason
+        until(
+            reason,
+            lambda reason=reason: any(reason in one for one in server.status()["warnings"]),
+            timeout=10,
         )
         assert server.status()["revision"] == "r1"
         assert answer(server) == (1.0, "1")
     config.write("r3", {"name": "dummy", "base_path": str(base)})
-    wait_until(lambda: server.status()["revision"] == "r3", 10, "the repaired file")
+    until("the repaired file", lambda: server.status()["revision"] == "r3", timeout=10)
     assert server.status()["warnings"] == []
 
 
 def test_settings_that_cannot_be_loaded_keep_the_old_model_at_its_old_revision(configured, base):
     server, config = configured
     config.write("r2", {"name": "dummy", "base_path": str(base), "target_device": "GPU"})
-    wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+    until("revision r2", lambda: server.status()["revision"] == "r2", timeout=10)
     told = model_status(server)
     assert told["revision"] == "r1"
     assert "GPU" in told["error"]
@@ -129,12 +134,12 @@ def test_models_come_and_go_with_the_configuration(configured, base, tmp_path):
     second = {"name": "second", "base_path": str(tmp_path / "second")}
     with Load(server) as load:
         config.write("r2", {"name": "dummy", "base_path": str(base)}, second)
-        wait_until(lambda: server.answers("/v2/models/second/ready"), 10, "the second model")
-        wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+        until("the second model", lambda: server.answers("/v2/models/second/ready"), timeout=10)
+        until("revision r2", lambda: server.status()["revision"] == "r2", timeout=10)
         assert [model["threads"] for model in server.status()["models"]] == [1, 1]
     assert load.failures == []
     config.write("r3", second)
-    wait_until(lambda: server.status()["revision"] == "r3", 10, "revision r3")
+    until("revision r3", lambda: server.status()["revision"] == "r3", timeout=10)
     assert model_status(server) is None
     assert server.get("/v2/models/dummy")[0] == 404
     assert answer(server, "/v2/models/second/infer") == (9.0, "1")
@@ -143,12 +148,12 @@ def test_models_come_and_go_with_the_configuration(configured, base, tmp_path):
 def test_a_changed_version_policy_takes_effect(configured, base):
     server, config = configured
     models.save(models.dummy(2), base / "2")
-    wait_until(lambda: answer(server) == (2.0, "2"), 10, "version 2")
+    until("version 2", lambda: answer(server) == (2.0, "2"), timeout=10)
     policy = {"model_version_policy": {"specific": {"versions": [1]}}}
     config.write("r2", {"name": "dummy", "base_path": str(base), **policy})
-    wait_until(lambda: answer(server) == (1.0, "1"), 10, "version 1 by policy")
+    until("version 1 by policy", lambda: answer(server) == (1.0, "1"), timeout=10)
     config.write("r3", {"name": "dummy", "base_path": str(base), "model_version_policy": {"all": {}}})
-    wait_until(lambda: states(server)[2][0] == "AVAILABLE", 10, "both versions")
+    until("both versions", lambda: states(server)[2][0] == "AVAILABLE", timeout=10)
     assert answer(server, "/v2/models/dummy/versions/1/infer") == (1.0, "1")
     assert answer(server) == (2.0, "2")
 
@@ -156,10 +161,10 @@ def test_a_changed_version_policy_takes_effect(configured, base):
 def test_polling_is_switched_off_by_the_file_while_the_file_itself_is_watched_on(configured, base):
     server, config = configured
     config.write("r2", {"name": "dummy", "base_path": str(base)}, poll=0)
-    wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+    until("revision r2", lambda: server.status()["revision"] == "r2", timeout=10)
     models.save(models.dummy(2), base / "2")
     config.write("r3", {"name": "dummy", "base_path": str(base)}, poll=1)
-    wait_until(lambda: answer(server) == (2.0, "2"), 10, "polling again")
+    until("polling again", lambda: answer(server) == (2.0, "2"), timeout=10)
 
 
 def test_replaced_models_give_their_threads_and_memory_back(tmp_path):
@@ -172,8 +177,8 @@ def test_replaced_models_give_their_threads_and_memory_back(tmp_path):
         process, seen = psutil.Process(server.process.pid), []
         for revision in range(1, 6):
             config.write(str(revision), {**entry, "nireq": 2 + revision % 2})
-            wait_until(lambda want=str(revision): server.status()["revision"] == want, 10, "the swap")
-            wait_until(lambda: process.num_threads() <= min(seen or [99]), 5, "the old threads' end")
+            until("the swap", lambda want=str(revision): server.status()["revision"] == want, timeout=10)
+            until("the old threads' end", lambda: process.num_threads() <= min(seen or [99]), timeout=5)
             seen.append(process.num_threads())
         assert max(seen) == min(seen)
 
@@ -182,22 +187,22 @@ def test_contradictory_tuning_keeps_the_old_model_and_is_not_logged_every_second
     server, config = configured
     wrong = {"streams": 1, "plugin_config": {"PERFORMANCE_HINT": "LATENCY"}}
     config.write("r2", {"name": "dummy", "base_path": str(base), **wrong})
-    wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+    until("revision r2", lambda: server.status()["revision"] == "r2", timeout=10)
     assert "PERFORMANCE_HINT and streams" in model_status(server)["error"]
     assert model_status(server)["revision"] == "r1"
     assert answer(server) == (1.0, "1")
     before = time.monotonic()
-    wait_until(lambda: time.monotonic() - before > 4, 6, "four polls")
+    until("four polls", lambda: time.monotonic() - before > 4, timeout=6)
     assert server.log().count("PERFORMANCE_HINT and streams") <= 3
     config.write("r3", {"name": "dummy", "base_path": str(base), "streams": 1})
-    wait_until(lambda: model_status(server)["error"] is None, 10, "the repaired tuning")
+    until("the repaired tuning", lambda: model_status(server)["error"] is None, timeout=10)
 
 
 def test_a_version_that_is_asked_for_but_not_there_is_told(configured, base):
     server, config = configured
     policy = {"model_version_policy": {"specific": {"versions": [1, 9]}}}
     config.write("r2", {"name": "dummy", "base_path": str(base), **policy})
-    wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+    until("revision r2", lambda: server.status()["revision"] == "r2", timeout=10)
     told = model_status(server)
     assert "version 9 of model_version_policy is not in" in told["error"]
     assert answer(server) == (1.0, "1")
@@ -207,7 +212,7 @@ def test_tuning_that_openvino_cannot_even_read_is_told_like_any_other(configured
     server, config = configured
     wrong = {"target_device": "AUTO:CPU", "plugin_config": {"DEVICE_PROPERTIES": "x"}}
     config.write("r2", {"name": "dummy", "base_path": str(base), **wrong})
-    wait_until(lambda: server.status()["revision"] == "r2", 10, "revision r2")
+    until("revision r2", lambda: server.status()["revision"] == "r2", timeout=10)
     told = model_status(server)
     assert (told["revision"], bool(told["error"])) == ("r1", True)
     assert answer(server) == (1.0, "1")
@@ -239,7 +244,7 @@ def test_limits_change_without_a_restart_and_fall_back_to_the_command_line(repos
 
     def apply(revision, **limits):
         config.write(revision, entry, **limits)
-        wait_until(lambda: server.status()["revision"] == revision, 60, f"revision {revision}")
+        until(f"revision {revision}", lambda: server.status()["revision"] == revision, timeout=60)
 
     config.write("r1", entry)
     with ServerProcess("--config_path", str(config.path), "--queue_size", "100") as server:
@@ -247,9 +252,9 @@ def test_limits_change_without_a_restart_and_fall_back_to_the_command_line(repos
         pid = server.process.pid
         assert codes(server) == {200}
         apply("r2", queue_size=0)
-        wait_until(lambda: 429 in codes(server), 60, "a full queue")
+        until("a full queue", lambda: 429 in codes(server), timeout=60)
         apply("r3", request_timeout_seconds=0.001)
-        wait_until(lambda: 504 in codes(server), 60, "a request that waited too long")
+        until("a request that waited too long", lambda: 504 in codes(server), timeout=60)
         apply("r4", max_request_bytes=1024)
         assert codes(server) == {413}
         apply("r5")

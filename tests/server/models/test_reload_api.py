@@ -12,7 +12,8 @@ import pytest
 from modelserver.proto import tfs
 from tests.support import models
 from tests.support.hot import Load
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import until
 
 NEVER = ("--file_system_poll_wait_seconds", "0")
 
@@ -72,7 +73,7 @@ def test_without_polling_a_changed_file_waits_to_be_asked_for(served):
     served.configure(dummy=served.base, second=served.base)
     begun = time.monotonic()
     # Three times as long as a watched file would take.
-    wait_until(lambda: time.monotonic() - begun > 3, 30, "three seconds")
+    until("three seconds", lambda: time.monotonic() - begun > 3, timeout=30)
     assert served.server.get("/v2/models/second")[0] == 404
     assert reload(served.server)[0] == 201
 
@@ -80,7 +81,7 @@ def test_without_polling_a_changed_file_waits_to_be_asked_for(served):
 def test_a_reload_that_comes_before_the_first_models_waits_for_them(repository):
     slow = ("--model_name", "slow", "--model_path", str(repository / "slow"))
     with ServerProcess(*slow, grpc=False) as server:
-        wait_until(lambda: server.answers("/v2/health/live"), 60, "liveness")
+        until("liveness", lambda: server.answers("/v2/health/live"), timeout=60)
         assert reload(server) == (200, {"slow": {"1": "AVAILABLE"}})
 
 

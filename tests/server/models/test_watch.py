@@ -1,7 +1,6 @@
 """The watcher with real parts, where a test must choose the moment of a change."""
 
 import asyncio
-import contextlib
 
 from modelserver.config import Configuration, ModelSettings, read_configuration
 from modelserver.cpus import read_machine
@@ -14,6 +13,7 @@ from modelserver.registry import Registry
 from modelserver.repository import LocalStorage
 from modelserver.watch import Watch, Watcher
 from tests.support import models
+from tests.support.waiting import until_async
 
 
 async def test_a_file_that_changes_between_its_first_reading_and_the_watch_is_not_missed(
@@ -29,13 +29,11 @@ async def test_a_file_that_changes_between_its_first_reading_and_the_watch_is_no
     await watcher.load_first()
     assert registry.revision == "r1"
     watching = asyncio.ensure_future(watcher.run())
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(10):
-            while registry.revision == "r1":  # noqa: ASYNC110 - the registry tells nobody
-                await asyncio.sleep(0.02)
-    watching.cancel()
-    registry.close()
-    assert registry.revision == "r2"
+    try:
+        await until_async("r2", lambda: registry.revision == "r2", timeout=10)
+    finally:
+        watching.cancel()
+        registry.close()
 
 
 async def test_what_a_pass_changed_while_a_reload_waited_for_it_is_told_once(tmp_path):

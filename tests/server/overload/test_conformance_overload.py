@@ -17,7 +17,8 @@ import pytest
 
 from modelserver import proto
 from tests.support import models
-from tests.support.server_process import ServerProcess, fetch, free_port, wait_until
+from tests.support.server_process import ServerProcess, fetch, free_port
+from tests.support.waiting import until
 
 QUEUE = 4
 CALLERS = 60
@@ -51,7 +52,7 @@ def crowded(tmp_path_factory):
     limits = ("--nireq", "1", "--streams", "1", "--queue_size", str(QUEUE))
     with ServerProcess(*arguments, *limits, "--status_port", str(free_port())) as running:
         running.status_port = int(running.process.args[running.process.args.index("--status_port") + 1])
-        wait_until(lambda: answers(running, "/v2/health/ready"), 60, "readiness")
+        until("readiness", lambda: answers(running, "/v2/health/ready"), timeout=60)
         yield running
 
 
@@ -88,7 +89,7 @@ def pressure(server):
     with ThreadPoolExecutor(CALLERS) as pool:
         callers = [pool.submit(call) for _ in range(CALLERS)]
         try:
-            wait_until(lambda: any(status == 429 for status, *_ in list(seen)), 60, "a refusal")
+            until("a refusal", lambda: any(status == 429 for status, *_ in list(seen)), timeout=60)
             yield seen
         finally:
             end.set()
@@ -98,7 +99,7 @@ def pressure(server):
 
 def test_what_is_too_much_is_refused_at_once_and_the_rest_is_answered(crowded):
     with pressure(crowded) as seen:
-        wait_until(lambda: sum(status == 200 for status, *_ in list(seen)) >= 10, 120, "ten answers")
+        until("ten answers", lambda: sum(status == 200 for status, *_ in list(seen)) >= 10, timeout=120)
     codes = Counter(status for status, *_ in seen)
     assert set(codes) == {200, 429}
     refused = [(raw, advice) for status, raw, advice in seen if status == 429]
@@ -136,9 +137,9 @@ def test_the_waiting_are_bounded_and_so_is_their_memory(crowded):
 
 def test_gauges_return_to_zero_after_the_rush(crowded):
     with pressure(crowded):
-        wait_until(lambda: gauge(crowded, "ovms_current_requests") > 0, 60, "requests inside")
+        until("requests inside", lambda: gauge(crowded, "ovms_current_requests") > 0, timeout=60)
     for name in ("ovms_current_requests", "ovms_infer_req_active", "modelserver_queue_waiting"):
-        wait_until(lambda name=name: gauge(crowded, name) == 0, 60, f"{name} 0")
+        until(f"{name} 0", lambda name=name: gauge(crowded, name) == 0, timeout=60)
     assert gauge(crowded, "modelserver_requests_shed") > 0
 
 
@@ -155,7 +156,7 @@ async def test_grpc_refuses_with_resource_exhausted_and_two_hundred_cancelled_ca
             for call in calls:
                 call.cancel()
     for name in ("ovms_current_requests", "ovms_infer_req_active", "modelserver_queue_waiting"):
-        await asyncio.to_thread(wait_until, lambda name=name: gauge(crowded, name) == 0, 60, f"{name} 0")
+        await asyncio.to_thread(until, f"{name} 0", lambda name=name: gauge(crowded, name) == 0, 60)
 
 
 async def test_a_deadline_ends_the_waiting_and_not_only_the_call(crowded):
@@ -163,9 +164,9 @@ async def test_a_deadline_ends_the_waiting_and_not_only_the_call(crowded):
     async with grpc.aio.insecure_channel(crowded.grpc) as channel:
         rpc = channel.unary_unary(f"/{proto.SERVICE}/ModelInfer")
         first = rpc(rpc_body(), timeout=120)
-        await asyncio.to_thread(wait_until, lambda: gauge(crowded, "ovms_infer_req_active") == 1, 60, "work")
+        await asyncio.to_thread(until, "work", lambda: gauge(crowded, "ovms_infer_req_active") == 1, 60)
         late = [rpc(rpc_body(), timeout=0.001) for _ in range(QUEUE)]
         assert {(await call.code()).name for call in late} == {"DEADLINE_EXCEEDED"}
         assert (await first.code()).name == "OK"
-    await asyncio.to_thread(wait_until, lambda: gauge(crowded, "ovms_current_requests") == 0, 60, "an end")
+    await asyncio.to_thread(until, "an end", lambda: gauge(crowded, "ovms_current_requests") == 0, 60)
     assert gauge(crowded, "ovms_inference_time_us_count") - before <= 2

@@ -10,7 +10,8 @@ import psutil
 import pytest
 import tritonclient.grpc as triton
 
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import until
 
 LIMIT = 100_000
 INFER = "/v2/models/dynamic/infer"
@@ -102,8 +103,8 @@ def test_a_caller_that_reads_no_answer_is_let_go(repository):
             wire.send(post(len(body)))
             wire.send(body)
             process = psutil.Process(server.process.pid)
-            wait_until(lambda: _connections(process, server) == 1, 30, "the connection")
-            wait_until(lambda: _connections(process, server) == 0, 60, "the connection's end")
+            until("the connection", lambda: _connections(process, server) == 1, timeout=30)
+            until("the connection's end", lambda: _connections(process, server) == 0, timeout=60)
 
 
 def _connections(process, server) -> int:
@@ -145,12 +146,12 @@ def test_a_big_grpc_message_is_resource_exhausted(strict):
 def test_bodies_beyond_the_memory_quota_are_told_to_come_later(strict):
     with Wire(strict) as first, Wire(strict) as second:
         first.send(post(LIMIT) + " " * (LIMIT - 1))
-        wait_until(lambda: _is_held(strict), 30, "the first body has come but for a byte")
+        until("the first body has come but for a byte", lambda: _is_held(strict), timeout=30)
         second.send(post(LIMIT))
         status, document = second.answer()
         assert status == 429
         assert "try again later" in document["error"]
-    wait_until(lambda: not _is_held(strict), 30, "the first body's room is free again")
+    until("the first body's room is free again", lambda: not _is_held(strict), timeout=30)
 
 
 MEGABYTE = 1_000_000
@@ -193,11 +194,11 @@ def test_the_quota_bounds_what_has_come_however_many_send_at_a_time(roomy):
             _is_awaited(wire, 10 * MEGABYTE)
         for wire in wires:
             wire.send(b" " * (10 * MEGABYTE - 1))
-        wait_until(lambda: sum(map(_is_answered, wires)) >= 10, 30, "all but two to be refused")
+        until("all but two to be refused", lambda: sum(map(_is_answered, wires)) >= 10, timeout=30)
         assert {wire.answer()[0] for wire in wires if _is_answered(wire)} == {429}
         assert process.memory_info().rss - before < 60 * MEGABYTE
         assert roomy.get("/v2/health/ready")[0] == 200
-    wait_until(lambda: roomy.post(INFER, body_of(3 * MEGABYTE))[0] == 200, 30, "room again")
+    until("room again", lambda: roomy.post(INFER, body_of(3 * MEGABYTE))[0] == 200, timeout=30)
 
 
 def _is_answered(wire: Wire) -> bool:
@@ -229,7 +230,7 @@ def test_headers_that_trickle_for_ever_are_closed(strict):
                 wire.send("X-More: 1\r\n")
             return bool(select.select([wire.socket], [], [], 0.1)[0])
 
-        wait_until(is_refused, 30, "an answer while headers still come")
+        until("an answer while headers still come", is_refused, timeout=30)
         assert wire.answer()[0] == 408
 
 

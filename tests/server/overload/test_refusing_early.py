@@ -9,7 +9,8 @@ import pytest
 
 from modelserver import proto
 from tests.support import models
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def occupied(server):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    wait_until(lambda: active(server) == 1, 60, "an inference at work")
+    until("an inference at work", lambda: active(server) == 1, timeout=60)
     return asking
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from tests.support.server_process import ServerProcess, fetch, wait_until
+from tests.support.server_process import ServerProcess, fetch
+from tests.support.waiting import until
 
 BODY = {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10}]}
 
@@ -31,7 +32,7 @@ def line_of(server, request_id: str) -> dict:
             if line["logger"] == "modelserver.access" and line.get("requestId") == request_id
         ]
 
-    (line,) = wait_until(found, 30, f"a line of {request_id}")
+    (line,) = until(f"a line of {request_id}", found, timeout=30)
     return line
 
 

@@ -9,7 +9,8 @@ import pytest
 from modelserver import proto
 from modelserver.proto import tfs
 from tests.support.rest import infer, one_input
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import until
 
 TEN = one_input("b", [1, 10], "FP32", [0] * 10)
 REQUEST = {"api", "interface", "method", "name", "version"}
@@ -225,4 +226,4 @@ def test_a_models_name_is_escaped_in_labels(repository, tmp_path):
     path.write_text(json.dumps({"model_config_list": [{"config": entry}]}))
     with ServerProcess("--config_path", str(path), "--metrics_enable") as server:
         server.wait_ready()
-        wait_until(lambda: b'name="quo\\"te\\\\back"' in server.get("/metrics")[1], 30, "the escaped name")
+        until("the escaped name", lambda: b'name="quo\\"te\\\\back"' in server.get("/metrics")[1], timeout=30)

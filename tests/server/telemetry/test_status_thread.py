@@ -25,8 +25,8 @@ from tests.support.server_process import (
     fetch,
     free_port,
     run_to_end,
-    wait_until,
 )
+from tests.support.waiting import until, until_async
 
 HANDICAPPED = """
 import pathlib, threading, time
@@ -87,10 +87,6 @@ async def apart(app, died=None):
         await thread.stop(1)
 
 
-async def until(condition, what):
-    await asyncio.to_thread(wait_until, condition, 30, what)
-
-
 def nothing():
     """At a beat."""
 
@@ -118,7 +114,7 @@ async def test_a_heart_beats_by_itself_until_it_is_ended():
     for _ in range(2):
         clock.now += SILENT_SECONDS * 2
         assert heart.stopped_for()
-        await until(lambda: heart.stopped_for() is None, "a beat")
+        await until_async("a beat", lambda: heart.stopped_for() is None)
     heart.end()
     assert heart._handle.cancelled()
 
@@ -156,7 +152,7 @@ async def test_a_thread_that_is_stuck_is_left_behind_and_the_log_says_so(monkeyp
 
     async with apart(StatusApp(Stuck())) as (thread, url):
         asked = asyncio.create_task(asyncio.to_thread(code, f"{url}/metrics"))
-        await until(inside.is_set, "the question")
+        await until_async("the question", inside.is_set)
         await thread.stop(0)
         assert "is stuck and left behind" in caplog.text
         go.set()
@@ -192,13 +188,13 @@ def handicapped(repository, tmp_path):
 
 def test_a_server_whose_main_loop_is_stuck_is_not_live_until_it_moves_again(handicapped):
     server, url, directory = handicapped
-    wait_until(lambda: code(f"{url}/v2/health/live") == 200, 30, "liveness")
+    until("liveness", lambda: code(f"{url}/v2/health/live") == 200, timeout=30)
     (directory / "stuck").touch()
-    wait_until(lambda: code(f"{url}/v2/health/live") == 503, 30, "the loop to be missed")
+    until("the loop to be missed", lambda: code(f"{url}/v2/health/live") == 503, timeout=30)
     assert code(f"{url}/v2/health/ready") == 503
     assert code(f"{url}/status") == 200
     (directory / "stuck").unlink()
-    wait_until(lambda: code(f"{url}/v2/health/live") == 200, 30, "liveness again")
+    until("liveness again", lambda: code(f"{url}/v2/health/live") == 200, timeout=30)
     assert server.get("/v2/health/live")[0] == 200
     server.terminate()
     assert server.wait(15) == 0

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from tests.support.hot import answer, model_status
-from tests.support.server_process import wait_until
+from tests.support.waiting import until
 
 
 def load_of(server, name):
@@ -17,7 +17,7 @@ def load_of(server, name):
 
 def follow(server, config, revision, *entries):
     config.write(revision, *entries)
-    wait_until(lambda: server.status()["revision"] == revision, 20, f"revision {revision}")
+    until(f"revision {revision}", lambda: server.status()["revision"] == revision, timeout=20)
     assert all(model["revision"] == revision for model in server.status()["models"])
 
 
@@ -61,5 +61,5 @@ def test_a_model_follows_the_cpus_that_the_process_may_use(polled):
     assert model_status(polled)["threads"] > 1
     for thread in psutil.Process(polled.process.pid).threads():
         os.sched_setaffinity(thread.id, {min(os.sched_getaffinity(0))})
-    wait_until(lambda: model_status(polled)["threads"] == 1, 20, "one thread")
+    until("one thread", lambda: model_status(polled)["threads"] == 1, timeout=20)
     assert answer(polled) == (1.0, "1")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import models
-from tests.support.server_process import ServerProcess, free_port, run_to_end, wait_until
+from tests.support.server_process import ServerProcess, free_port, run_to_end
+from tests.support.waiting import until
 
 PAGE = Path(__file__).parents[2] / "data" / "seed_command_lines.txt"
 LINES = dict(re.findall(r"(?ms)^([a-z-]+): docker run .*?(--model_path .*?)(?=\n\n|\Z)", PAGE.read_text()))
@@ -146,6 +147,6 @@ def test_without_polling_a_new_version_waits_and_with_it_it_is_served_soon(tmp_p
             server.wait_ready()
             models.save(models.dummy(2), base / "2")
             if seconds == "1":
-                wait_until(lambda: server.answers("/v2/models/m/versions/2/ready"), 60, "version 2")
+                until("version 2", lambda: server.answers("/v2/models/m/versions/2/ready"), timeout=60)
             else:
                 assert server.get("/v2/models/m/versions/2/ready")[0] == 404

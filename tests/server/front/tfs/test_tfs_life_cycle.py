@@ -8,7 +8,8 @@ import pytest
 
 from modelserver.proto import tfs
 from tests.support import models
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import until
 
 TEN = list(range(10))
 
@@ -30,7 +31,7 @@ def server(base):
     policy = ("--model_version_policy", '{"all": {}}')
     model = ("--model_name", "m", "--model_path", str(base))
     with ServerProcess(*model, *policy, "--metrics_enable") as running:
-        wait_until(lambda: running.answers("/v2/models/m/versions/2/ready"), 60, "version 2")
+        until("version 2", lambda: running.answers("/v2/models/m/versions/2/ready"), timeout=60)
         yield running
 
 
@@ -66,7 +67,7 @@ def grpc_predict_error(server, version):
 
 
 def test_versions_are_told_with_their_states_and_errors(server, base):
-    wait_until(lambda: states(server)["3"][1]["error_code"] == "UNKNOWN", 60, "the failure of version 3")
+    until("the failure of version 3", lambda: states(server)["3"][1]["error_code"] == "UNKNOWN", timeout=60)
     told = states(server)
     fine = {"error_code": "OK", "error_message": "OK"}
     assert told["1"] == told["2"] == ("AVAILABLE", fine)
@@ -82,7 +83,7 @@ def test_versions_are_told_with_their_states_and_errors(server, base):
     assert predicted(server) == (200, {"predictions": [[n + 2 for n in TEN]]})
     assert predicted(server, "/versions/1") == (200, {"predictions": [[n + 1 for n in TEN]]})
     shutil.rmtree(base / "2")
-    wait_until(lambda: states(server)["2"][0] == "END", 60, "the end of version 2")
+    until("the end of version 2", lambda: states(server)["2"][0] == "END", timeout=60)
     assert grpc_states(server, 2) == {2: (50, 0)}
     retired = "Model with requested version is retired"
     assert predicted(server, "/versions/2") == (404, {"error": retired})

@@ -17,7 +17,8 @@ from modelserver import proto
 from tests.contract.test_status_of_server import SCHEMA
 from tests.support import models
 from tests.support.hot import Load
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import until
 
 CLIENTS = {"REST": tritonclient.http, "gRPC": tritonclient.grpc}
 
@@ -75,7 +76,7 @@ def test_an_unloaded_model_is_gone_until_it_is_loaded_again(served, client):
     assert not client.is_model_ready("dummy")
     assert client.is_model_ready("other")
     assert client.is_server_ready()
-    wait_until(lambda: is_retired(served), 30, "the end of the model")
+    until("the end of the model", lambda: is_retired(served), timeout=30)
     found, reason = index(client)["dummy", "1"]
     assert found == "UNAVAILABLE"
     assert "unloaded by request" in reason
@@ -88,10 +89,10 @@ def test_an_unloaded_model_is_told_truthfully_and_polling_leaves_it_alone(served
     client.unload_model("dummy")
     models.save(models.dummy(2), served.bases["dummy"] / "2")
     models.save(models.dummy(2), served.bases["other"] / "2")
-    wait_until(
-        lambda: served.server.answers("/v2/models/other/versions/2/ready"),
-        30,
+    until(
         "the other model's new version",
+        lambda: served.server.answers("/v2/models/other/versions/2/ready"),
+        timeout=30,
     )
     told = state(served)
     jsonschema.validate(served.server.status(), SCHEMA, cls=jsonschema.Draft202012Validator)
@@ -113,7 +114,7 @@ def test_loading_looks_at_the_files_as_they_are_now(served, client):
 def test_new_settings_bring_an_unloaded_model_back(served, client):
     client.unload_model("dummy")
     served.configure(dummy={"nireq": 2})
-    wait_until(lambda: client.is_model_ready("dummy"), 30, "the model with its new settings")
+    until("the model with its new settings", lambda: client.is_model_ready("dummy"), timeout=30)
 
 
 def test_a_server_whose_models_are_all_unloaded_stays_ready_to_load_them(served, client):
@@ -177,7 +178,7 @@ def test_in_flight_requests_finish_when_their_model_is_unloaded(repository):
             return server.post("/v2/models/slow/infer", {"inputs": [body]})[0]
 
         waiting = [callers.submit(infer) for _ in range(64)]
-        wait_until(inside, 60, "requests inside the model")
+        until("requests inside the model", inside, timeout=60)
         assert server.post("/v2/repository/models/slow/unload", b"")[0] == 200
         codes = {request.result() for request in waiting}
         assert codes <= {200, 503}

@@ -23,7 +23,8 @@ from modelserver.errors import DeadlineExceeded, InferenceFailed
 from modelserver.mapping import Names
 from modelserver.tuning import Plan
 from tests.support import models
-from tests.support.server_process import ServerProcess, wait_until
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import until
 
 WIDTH = 256
 
@@ -314,9 +315,9 @@ def test_callers_with_deadlines_take_nothing_from_callers_without(serving):
     assert late["DEADLINE_EXCEEDED"] > 100
     assert set(late) <= {"OK", "DEADLINE_EXCEEDED"}, late
     for name in ("ovms_current_requests", "ovms_infer_req_active", "modelserver_queue_waiting"):
-        wait_until(lambda name=name: gauge(serving, name) == 0, 30, f"{name} 0")
+        until(f"{name} 0", lambda name=name: gauge(serving, name) == 0, timeout=30)
     assert serving.post("/v2/repository/models/repeating/unload", b"")[0] == 200
-    wait_until(lambda: is_unloaded(serving), 30, "the end of the unloading")
+    until("the end of the unloading", lambda: is_unloaded(serving), timeout=30)
 
 
 def is_unloaded(server) -> bool:
