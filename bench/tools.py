@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from devcluster import paths
+from devcluster.host import paths
 
 BENCH = Path(__file__).resolve().parent
 GO_MODULE = BENCH / "gotools"

@@ -10,7 +10,7 @@ from devcluster import cluster as clusters
 from devcluster import engine as engines
 from devcluster import plain, state
 from devcluster.errors import DevclusterError
-from devcluster.progress import duration
+from devcluster.host.progress import duration
 
 
 def parser() -> argparse.ArgumentParser:

@@ -6,14 +6,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from devcluster import engine as engines
-from devcluster import gobuild, kindcluster, kindconfig, nodeimage, plain, ports, rootfs, state
+from devcluster import plain, state
+from devcluster.build import base_image as base_images
+from devcluster.build import node_image, programs
+from devcluster.build.node_image import NodeImage
 from devcluster.engine import Engine
 from devcluster.errors import DevclusterError, NotReady
-from devcluster.lock import is_free as lock_is_free
-from devcluster.lock import lock
-from devcluster.nodeimage import NodeImage
-from devcluster.process import stop_all
-from devcluster.progress import Progress
+from devcluster.host import ports
+from devcluster.host.lock import is_free as lock_is_free
+from devcluster.host.lock import lock
+from devcluster.host.process import stop_all
+from devcluster.host.progress import Progress
+from devcluster.kind import cluster as kind_cluster
+from devcluster.kind import config as kind_config
 from devcluster.state import DEFAULT_NAME, Cluster, Wish
 
 
@@ -63,17 +68,17 @@ def load(name: str, *images: str) -> None:
     for image in images:
         if not engine.has(image):
             raise DevclusterError(f"{engine.client} has no image {image}. Build it first.")
-    kindcluster.load(cluster, engine, images)
+    kind_cluster.load(cluster, engine, images)
 
 
 def binaries() -> Path:
     """The directory with kubectl, helm, kind, kwok and the control plane, built if need be."""
-    return gobuild.build(gobuild.FOR_USE, Progress(len(gobuild.missing(gobuild.FOR_USE))))
+    return programs.build(programs.FOR_USE, Progress(len(programs.missing(programs.FOR_USE))))
 
 
 def base_image() -> str:
     """The name of the base of the project's images, which the engine has afterwards."""
-    return rootfs.base_image(engines.ensure())
+    return base_images.ensure(engines.ensure())
 
 
 def prepare(progress: Progress) -> tuple[Engine, NodeImage]:
@@ -81,13 +86,13 @@ def prepare(progress: Progress) -> tuple[Engine, NodeImage]:
     engine = engines.ensure()  # first: what is missing here should not be told after minutes of compiling
     with ThreadPoolExecutor(1) as pool:
         base = pool.submit(_base, engine, progress)
-        gobuild.build(gobuild.FOR_USE, progress)
+        programs.build(programs.FOR_USE, progress)
         base.result()
-    return engine, nodeimage.ensure(engine, progress)
+    return engine, node_image.ensure(engine, progress)
 
 
 def new_progress() -> Progress:
-    return Progress(len(gobuild.missing(gobuild.FOR_USE)))
+    return Progress(len(programs.missing(programs.FOR_USE)))
 
 
 def check(wish: Wish) -> None:
@@ -108,7 +113,7 @@ def _comes_back(cluster: Cluster, seconds: float = 60) -> bool:
         return False
     engines.ensure()
     deadline = time.monotonic() + seconds
-    while kindcluster.is_running(cluster) and time.monotonic() < deadline:
+    while kind_cluster.is_running(cluster) and time.monotonic() < deadline:
         if cluster.is_answering():
             return True
         time.sleep(0.5)
@@ -116,15 +121,15 @@ def _comes_back(cluster: Cluster, seconds: float = 60) -> bool:
 
 
 def _base(engine: Engine, progress: Progress) -> None:
-    if not nodeimage.is_made(engine) and not nodeimage.pull_published(engine):
-        rootfs.base_image(engine, progress)
+    if not node_image.is_made(engine) and not node_image.pull_published(engine):
+        base_images.ensure(engine, progress)
 
 
 def _create(name: str, wish: Wish) -> Cluster:
     progress = new_progress()
     if wish.no_node:
         _remove(name)
-        cluster = Cluster(name, wish, state.directory_of(name), gobuild.build(gobuild.FOR_USE, progress))
+        cluster = Cluster(name, wish, state.directory_of(name), programs.build(programs.FOR_USE, progress))
         state.begin(cluster)
         _or_nothing(cluster, lambda: plain.start(cluster))
         return cluster
@@ -134,9 +139,9 @@ def _create(name: str, wish: Wish) -> Cluster:
         name,
         wish,
         state.directory_of(name),
-        gobuild.directory(),
+        programs.directory(),
         engine=engine.for_user(),
-        node_ports=ports.prefer(kindconfig.NODE_PORTS),
+        node_ports=ports.prefer(kind_config.NODE_PORTS),
     )
     state.begin(cluster)
     progress.expect(2)
@@ -146,22 +151,22 @@ def _create(name: str, wish: Wish) -> Cluster:
 
 def _clean_up_builds() -> None:
     """End builds whose `up` was killed; one that still runs holds its lock."""
-    if lock_is_free(gobuild.LOCK):
-        with lock(gobuild.LOCK):
-            gobuild.clean_up()
-    if lock_is_free(rootfs.LOCK):
-        with lock(rootfs.LOCK):
-            rootfs.clean_up()
-    if lock_is_free(nodeimage.LOCK):
-        with lock(nodeimage.LOCK):
-            nodeimage.clean_up(engines.find())
+    if lock_is_free(programs.LOCK):
+        with lock(programs.LOCK):
+            programs.clean_up()
+    if lock_is_free(base_images.LOCK):
+        with lock(base_images.LOCK):
+            base_images.clean_up()
+    if lock_is_free(node_image.LOCK):
+        with lock(node_image.LOCK):
+            node_image.clean_up(engines.find())
 
 
 def _create_kind(cluster: Cluster, engine: Engine, image: NodeImage, progress: Progress) -> None:
     with progress.step("kind create cluster"):
-        kindcluster.create(cluster, engine, image)
+        kind_cluster.create(cluster, engine, image)
     with progress.step("metrics-server and storage"):
-        kindcluster.add_services(cluster, engine, image)
+        kind_cluster.add_services(cluster, engine, image)
         _wait_for_storage(cluster)
 
 
@@ -189,5 +194,5 @@ def _remove(name: str) -> None:
     if known is None or not known.wish.no_node:
         if known:
             engines.ensure()  # its containers would come back with the engine
-        kindcluster.remove(name, was_killed=known is not None and state.find(name) is None)
+        kind_cluster.remove(name, was_killed=known is not None and state.find(name) is None)
     state.remove_directory(name)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import gobuild, ports, upstream
+from devcluster.build import programs, upstream
 from devcluster.errors import NotReady
-from devcluster.process import Runner, owned_by
+from devcluster.host import ports
+from devcluster.host.process import Runner, owned_by
 from devcluster.state import Cluster
 
 EXTRAS = ("controller-manager", "scheduler", "kwok")
@@ -98,7 +99,7 @@ def _kubeadm_documents(plane: ControlPlane) -> list[dict[str, object]]:
             "apiVersion": version,
             "kind": "ClusterConfiguration",
             "clusterName": plane.cluster.name,
-            "kubernetesVersion": gobuild.module_version(gobuild.KUBERNETES_MODULE),
+            "kubernetesVersion": programs.module_version(programs.KUBERNETES_MODULE),
             "certificatesDir": str(plane.certificates),
             "controlPlaneEndpoint": f"127.0.0.1:{plane.port}",
             "encryptionAlgorithm": "ECDSA-P256",

@@ -7,9 +7,9 @@ import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from devcluster import paths
 from devcluster.errors import DevclusterError, UnknownCluster
-from devcluster.process import Runner
+from devcluster.host import paths
+from devcluster.host.process import Runner
 
 DEFAULT_NAME = "modelserver"
 _RECORD = "cluster.json"

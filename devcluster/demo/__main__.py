@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import devcluster
 from devcluster import engine as engines
 from devcluster.demo import evidence, images, installation, target, weights
-from devcluster.demo.kubernetes import CommandError, Kubernetes
 from devcluster.errors import DevclusterError
-from devcluster.paths import cache
+from devcluster.host.paths import cache
+from devcluster.kubectl import CommandError, Kubernetes
 
 EXAMPLE = "text-orientation"
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devcluster.demo.installation import RELEASE, SYSTEM_NAMESPACE
-from devcluster.demo.kubernetes import Kubernetes, selector, until
 from devcluster.demo.orientation import LABELS, BareOpenVINO, picture, pixels
+from devcluster.kubectl import Kubernetes, selector, until
 
 GRPC, REST = 8080, 8081
 OUTPUT = "save_infer_model/scale_0.tmp_1"

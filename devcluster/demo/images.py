@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devcluster import engine as engines
-from devcluster import paths, rootfs
+from devcluster.build import base_image
 from devcluster.engine import Engine
 from devcluster.errors import CommandFailed, DevclusterError
-from devcluster.process import Runner
-from devcluster.progress import Progress
+from devcluster.host import paths
+from devcluster.host.process import Runner
+from devcluster.host.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = {"server": "server/modelserver", "operator": "operator/modelserver_operator"}
@@ -62,13 +63,13 @@ def build_with_buildah(part: str) -> str:
 
 def _buildah_base() -> str:
     """Return the public base where a registry answers, and one made of packages elsewhere."""
-    name = f"localhost/{rootfs.IMAGE}"
+    name = f"localhost/{base_image.IMAGE}"
     try:
         _buildah("pull", "--quiet", PUBLIC_BASE, timeout=60)
     except CommandFailed:
-        rootfs.bootstrap(Progress(1))
-        recipe = f"FROM scratch\nADD {rootfs.archive().name} /\n"
-        _buildah("build", "--tag", name, "--file", "-", str(rootfs.archive().parent), text=recipe)
+        base_image.bootstrap(Progress(1))
+        recipe = f"FROM scratch\nADD {base_image.archive().name} /\n"
+        _buildah("build", "--tag", name, "--file", "-", str(base_image.archive().parent), text=recipe)
         return name
     return PUBLIC_BASE
 
@@ -106,7 +107,7 @@ def _base(engine: Engine) -> list[str]:
     """Use the public base where it is there or a registry answers, and one made of packages elsewhere."""
     if engine.has(PUBLIC_BASE):
         return []
-    return ["--build-arg", f"BASE_IMAGE={rootfs.base_image(engine)}"]
+    return ["--build-arg", f"BASE_IMAGE={base_image.ensure(engine)}"]
 
 
 def _certificates() -> list[str]:

@@ -5,7 +5,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from devcluster.demo.kubernetes import CommandError, Kubernetes
+from devcluster.kubectl import CommandError, Kubernetes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHART = ROOT / "charts" / "modelserver-operator"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import devcluster
-from devcluster.demo.kubernetes import Kubernetes
 from devcluster.errors import RequirementMissing
+from devcluster.kubectl import Kubernetes
 
 NAME = "modelserver"
 

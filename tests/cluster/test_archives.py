@@ -5,7 +5,7 @@ import json
 import os
 import tarfile
 
-from devcluster import archives
+from devcluster.build import archives
 
 WANTED = ["registry.example/kindest/kindnetd:v1", "other.example/pause:3"]
 

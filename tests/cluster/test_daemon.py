@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from devcluster import daemon
+from devcluster.engine import daemon
 
 
 def test_a_pid_file_is_forgotten_when_its_number_belongs_to_another_program(tmp_path):

@@ -27,7 +27,8 @@ exec "$0" -c "$1"
 
 LIFE = """
 import subprocess
-from devcluster import daemon, engine
+from devcluster import engine
+from devcluster.engine import daemon
 
 def rules():
     saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout

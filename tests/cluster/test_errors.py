@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import errors, paths, ports, system
+from devcluster import errors
 from devcluster.errors import RequirementMissing
+from devcluster.host import paths, ports, system
 
 ROOT = Path(__file__).resolve().parents[2]
 

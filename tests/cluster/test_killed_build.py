@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import gobuild, paths, process, rootfs
-from devcluster.demo.kubernetes import until
+from devcluster.build import base_image, programs
+from devcluster.host import paths, process
+from devcluster.kubectl import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,8 +20,8 @@ def cache(tmp_path, monkeypatch):
     """A cache of its own, so that no build of anybody else is met."""
     monkeypatch.setenv("MODELSERVER_CACHE", str(tmp_path))
     yield tmp_path
-    process.stop_all(gobuild.OWNER)
-    process.stop_all(rootfs.OWNER)
+    process.stop_all(programs.OWNER)
+    process.stop_all(base_image.OWNER)
 
 
 def kill_during(code, running):
@@ -38,21 +39,22 @@ def down():
 
 
 def test_go_builds_end_and_leave_no_half_built_program(cache):
-    begun = lambda: process.owned_by(gobuild.OWNER) and list(cache.glob("bin/*/.building-*"))  # noqa: E731
+    begun = lambda: process.owned_by(programs.OWNER) and list(cache.glob("bin/*/.building-*"))  # noqa: E731
     kill_during("import devcluster; devcluster.binaries()", begun)
-    assert process.owned_by(gobuild.OWNER)
+    assert process.owned_by(programs.OWNER)
     down()
-    assert process.owned_by(gobuild.OWNER) == []
+    assert process.owned_by(programs.OWNER) == []
     assert list(cache.glob("bin/*/.building-*")) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="debootstrap needs root")
 def test_debootstrap_ends_and_leaves_no_mount(cache):
-    code = "from devcluster import progress, rootfs; rootfs.bootstrap(progress.Progress(0))"
+    code = "from devcluster.build import base_image as b; from devcluster.host.progress import Progress as P"
+    code += "; b.bootstrap(P(0))"
     begun = lambda: list(cache.glob("base/.building-*/root"))  # noqa: E731
     kill_during(code, begun)
-    assert process.owned_by(rootfs.OWNER)
+    assert process.owned_by(base_image.OWNER)
     down()
-    assert process.owned_by(rootfs.OWNER) == []
+    assert process.owned_by(base_image.OWNER) == []
     assert list(cache.glob("base/.building-*")) == []
     assert str(paths.cache()) not in Path("/proc/self/mountinfo").read_text()

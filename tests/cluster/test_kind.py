@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 import devcluster
-from devcluster import Cluster, engine, kindconfig, rootfs
-from devcluster.demo.kubernetes import until
+from devcluster import Cluster, engine
+from devcluster.build import base_image
+from devcluster.kind import config as kind_config
+from devcluster.kubectl import until
 from tests.support import traces
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +103,7 @@ def image(kind_cluster) -> str:
 def probes(kind_cluster: Cluster, image: str) -> Callable[[str, str], str]:
     """Two pods behind a Service, one of them with a whole CPU, the other with a volume."""
     kind_cluster.kubectl("create", "namespace", "probe")
-    node_port = kindconfig.NODE_PORTS[-1] if kind_cluster.node_ports else None
+    node_port = kind_config.NODE_PORTS[-1] if kind_cluster.node_ports else None
     pods = [pod("guaranteed", image, cpu="1"), pod("shared", image, volumes=["data"])]
     apply(kind_cluster, "probe", claim("data"), service(node_port), *pods)
     yield lambda name, code: inside(kind_cluster, "probe", name, code)
@@ -130,7 +132,7 @@ def test_a_service_with_two_endpoints_is_found_by_name_and_answers_from_both(kin
 
 
 def test_a_node_port_is_reached_on_loopback(kind_cluster, probes):
-    port = kind_cluster.node_port(kindconfig.NODE_PORTS[-1])
+    port = kind_cluster.node_port(kind_config.NODE_PORTS[-1])
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as response:
         assert response.status == 200
 
@@ -184,7 +186,9 @@ def test_a_node_that_the_engine_still_creates_when_up_is_killed_is_removed_too(r
 
     assert traces.of(name) == {}
     # The name is free: nothing of it is on its way in the engine any more.
-    created = engine.ensure().run("create", "--name", f"{name}-control-plane", rootfs.IMAGE, "true").strip()
+    created = (
+        engine.ensure().run("create", "--name", f"{name}-control-plane", base_image.IMAGE, "true").strip()
+    )
     engine.ensure().run("rm", created)
 
 

@@ -13,8 +13,8 @@ import pytest
 
 import devcluster
 from devcluster import state
-from devcluster.demo.kubernetes import until
 from devcluster.errors import DevclusterError
+from devcluster.kubectl import until
 from tests.support import traces
 
 ROOT = Path(__file__).resolve().parents[2]

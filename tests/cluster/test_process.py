@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from devcluster.errors import CommandFailed
-from devcluster.process import Runner, owned_by, stop_all
+from devcluster.host.process import Runner, owned_by, stop_all
 
 STUBBORN = """
 import signal, time

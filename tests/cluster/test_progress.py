@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from devcluster.progress import Progress, duration
+from devcluster.host.progress import Progress, duration
 
 
 class Terminal(io.StringIO):

@@ -7,8 +7,8 @@ import pytest
 
 from devcluster import Cluster
 from devcluster.demo import images, installation, weights
-from devcluster.demo.kubernetes import Kubernetes
-from devcluster.paths import cache
+from devcluster.host.paths import cache
+from devcluster.kubectl import Kubernetes
 from tests.support.e2e import install, remove
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from devcluster.demo.installation import RELEASE, SYSTEM_NAMESPACE
-from devcluster.demo.kubernetes import Kubernetes, selector, until
+from devcluster.kubectl import Kubernetes, selector, until
 from tests.support.e2e import minimal
 
 pytestmark = pytest.mark.kind

@@ -9,8 +9,8 @@ import pytest
 import tritonclient.grpc as triton
 
 from devcluster.demo import installation, weights
-from devcluster.demo.kubernetes import Kubernetes
-from devcluster.paths import cache
+from devcluster.host.paths import cache
+from devcluster.kubectl import Kubernetes
 from tests.support.e2e import remove
 
 pytestmark = pytest.mark.kind

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from devcluster.demo.kubernetes import Kubernetes
+from devcluster.kubectl import Kubernetes
 from tests.support.e2e import pod_of
 
 pytestmark = pytest.mark.kind

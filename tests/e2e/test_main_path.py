@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from devcluster.demo import evidence
-from devcluster.demo.kubernetes import CommandError, Kubernetes, selector, until
+from devcluster.kubectl import CommandError, Kubernetes, selector, until
 
 pytestmark = pytest.mark.kind
 

@@ -7,7 +7,7 @@ import pytest
 
 import devcluster
 from devcluster.demo import evidence, images
-from devcluster.demo.kubernetes import Kubernetes
+from devcluster.kubectl import Kubernetes
 from tests.support.e2e import install, minimal, pod_of, remove
 
 pytestmark = pytest.mark.kind

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devcluster.demo import images, installation
-from devcluster.demo.kubernetes import Kubernetes, selector
+from devcluster.kubectl import Kubernetes, selector
 from tests.support.e2e import remove
 from tests.support.models import dummy, save
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from devcluster.demo.kubernetes import Kubernetes, selector, until
+from devcluster.kubectl import Kubernetes, selector, until
 from tests.support.e2e import pod_of
 
 pytestmark = pytest.mark.kind

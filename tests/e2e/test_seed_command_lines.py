@@ -15,8 +15,8 @@ import tritonclient.grpc as triton
 
 from devcluster import engine as engines
 from devcluster.demo import images, weights
-from devcluster.demo.kubernetes import until
-from devcluster.paths import cache
+from devcluster.host.paths import cache
+from devcluster.kubectl import until
 
 pytestmark = pytest.mark.docker
 PAGE = Path(__file__).parent.parent / "data" / "seed_command_lines.txt"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.demo.kubernetes import Kubernetes, until
+from devcluster.kubectl import Kubernetes, until
 from tests.support import models
 from tests.support.kubelet_part import RunningPod, Start, ports
 from tests.support.modelservers import model_server

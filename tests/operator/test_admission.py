@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from devcluster.demo.kubernetes import CommandError, Kubernetes
+from devcluster.kubectl import CommandError, Kubernetes
 from modelserver_operator.api import parse
 from modelserver_operator.errors import Invalid
 from tests.support.modelservers import ACCEPTED, REFUSED, REFUSED_BY_SCHEMA, model_server, with_model

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import devcluster
-from devcluster.demo.kubernetes import Kubernetes, until
+from devcluster.kubectl import Kubernetes, until
 from modelserver_operator.api import ModelServer, Status, parse
 from modelserver_operator.children import Rollout, read_child
 from modelserver_operator.conditions import judge

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import devcluster
-from devcluster.demo.kubernetes import Kubernetes, until
-from devcluster.process import Runner, owned_by
+from devcluster.host.process import Runner, owned_by
+from devcluster.kubectl import Kubernetes, until
 from tests.support.children import CHILDREN, KINDS, SOON, children, created, deployment, submit
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, install, kubeconfig

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.demo.kubernetes import Kubernetes, until
+from devcluster.kubectl import Kubernetes, until
 from tests.support.children import (
     CHILDREN,
     KINDS,

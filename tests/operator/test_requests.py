@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from devcluster.demo.kubernetes import Kubernetes, until
+from devcluster.kubectl import Kubernetes, until
 from tests.support.kubelet_part import Start
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, template

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.demo.kubernetes import Kubernetes, until
+from devcluster.kubectl import Kubernetes, until
 from tests.support.kubelet_part import Start
 from tests.support.operator_process import OperatorProcess
 

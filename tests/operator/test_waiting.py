@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from devcluster.demo.kubernetes import CommandError, Kubernetes
+from devcluster.kubectl import CommandError, Kubernetes
 from tests.support.children import patch, submit
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess

@@ -2,7 +2,7 @@
 
 import json
 
-from devcluster.demo.kubernetes import Kubernetes, until
+from devcluster.kubectl import Kubernetes, until
 from tests.support.modelservers import model_server
 
 CHILDREN = [

@@ -12,7 +12,7 @@ import sys
 import venv
 from pathlib import Path
 
-from devcluster.paths import cache, forget_unused
+from devcluster.host.paths import cache, forget_unused
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from devcluster import Cluster, load
 from devcluster.demo import images, installation
-from devcluster.demo.kubernetes import Kubernetes, selector, until
+from devcluster.kubectl import Kubernetes, selector, until
 
 MINIMAL = """
 apiVersion: modelserver.dev/v1alpha1

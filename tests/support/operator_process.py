@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from devcluster.demo.kubernetes import Kubernetes, until
+from devcluster.kubectl import Kubernetes, until
 from tests.support.server_process import fetch, free_port
 
 ROOT = Path(__file__).resolve().parents[2]

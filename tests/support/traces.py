@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from devcluster import engine, process, state
+from devcluster import engine, state
+from devcluster.host import process
 
 
 def of(name: str) -> dict[str, list[str]]:

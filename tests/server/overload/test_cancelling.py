@@ -24,7 +24,7 @@ from modelserver.mapping import Names
 from modelserver.tuning import Plan
 from tests.support import models
 from tests.support.server_process import ServerProcess
-from tests.support.waiting import until
+from tests.support.waiting import until, until_async
 
 WIDTH = 256
 
@@ -83,12 +83,6 @@ async def turns(count: int = 1) -> None:
         await asyncio.sleep(0)
 
 
-async def until(condition) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what is looked at tells nobody
-            await asyncio.sleep(0.001)
-
-
 def let_it_end(model: LoadedModel) -> None:
     """The loop stands still until OpenVINO has called back: the news of it waits for the loop's next turn."""
     model._slots[0].request.wait()
@@ -96,7 +90,7 @@ def let_it_end(model: LoadedModel) -> None:
 
 async def assert_one_place(model: LoadedModel) -> None:
     """One request works at a time, and each caller gets its own answer."""
-    await until(lambda: (model.active, model.waiting) == (0, 0))
+    await until_async("nothing at work", lambda: (model.active, model.waiting) == (0, 0))
     calls = [call(model, value) for value in (1, 2, 3)]
     await turns()
     assert (model.active, model.waiting) == (1, 2)
@@ -214,7 +208,7 @@ async def test_cancelled_while_its_failure_is_found(failing, turns_later):
     task.cancel()
     (result,) = await asyncio.gather(task, return_exceptions=True)
     assert isinstance(result, asyncio.CancelledError | InferenceFailed)
-    await until(lambda: failing.active == 0)
+    await until_async("nothing at work", lambda: failing.active == 0)
     first, second = shape(failing, 6), shape(failing, 6)
     await turns()
     assert (failing.active, failing.waiting) == (1, 1)

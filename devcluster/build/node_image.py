@@ -9,16 +9,17 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import gobuild, nodebuild, paths, rootfs, system, upstream
+from devcluster.build import base_image, node_steps, programs, upstream
 from devcluster.engine import Engine
 from devcluster.errors import CommandFailed
-from devcluster.lock import lock
-from devcluster.process import stop_all
-from devcluster.progress import Progress
+from devcluster.host import paths, system
+from devcluster.host.lock import lock
+from devcluster.host.process import stop_all
+from devcluster.host.progress import Progress
 
 LOCK = "node-image"
 _REPOSITORY = "modelserver-dev/node"
-_RECIPE = ("nodebuild.py", "archives.py", "upstream.py")
+_RECIPE = ("node_steps.py", "archives.py", "upstream.py")
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class NodeImage:
 
 def fingerprint() -> str:
     sources = [file for file in (paths.SOURCES / "node").iterdir() if file.is_file()]
-    sources += [paths.SOURCES / name for name in _RECIPE]
+    sources += [Path(__file__).with_name(name) for name in _RECIPE]
     limits = "limits" if system.may_raise_limits() else "no limits"
-    return paths.fingerprint(sources, gobuild.directory().name, rootfs.fingerprint(), limits)
+    return paths.fingerprint(sources, programs.directory().name, base_image.fingerprint(), limits)
 
 
 def name() -> str:
-    return f"{_REPOSITORY}:{gobuild.module_version(gobuild.KUBERNETES_MODULE)}-{fingerprint()}"
+    return f"{_REPOSITORY}:{programs.module_version(programs.KUBERNETES_MODULE)}-{fingerprint()}"
 
 
 def archive() -> Path:
@@ -77,25 +78,25 @@ def pull_published(engine: Engine) -> NodeImage | None:
 
 def clean_up(engine: Engine | None) -> None:
     """Remove what a killed build left; call it under the lock only."""
-    stop_all(nodebuild.OWNER)
+    stop_all(node_steps.OWNER)
     for left in archive().parent.glob(".building-*"):
         shutil.rmtree(left, ignore_errors=True)
     if engine:
         lines = engine.run("ps", "--all", "--format", "{{.ID}} {{.Image}}").splitlines()
-        containers = [line.split()[0] for line in lines if line.split()[1].startswith(f"{nodebuild.BASE}:")]
+        containers = [line.split()[0] for line in lines if line.split()[1].startswith(f"{node_steps.BASE}:")]
         if containers:
             engine.run("rm", "--force", "--volumes", *containers)
 
 
 def _build(engine: Engine, progress: Progress) -> None:
     paths.require_space(8, "the node image")
-    progress.expect(nodebuild.STEPS + len(gobuild.missing(gobuild.FOR_NODES)))
+    progress.expect(node_steps.STEPS + len(programs.missing(programs.FOR_NODES)))
     archive().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive().parent, prefix=".building-") as directory:
-        nodebuild.build(engine, name(), Path(directory), progress)
+        node_steps.build(engine, name(), Path(directory), progress)
         with progress.step("node image: keep a copy in the cache"):
             unfinished = Path(directory) / "node-image.tar"
-            engine.owned_by(nodebuild.OWNER).run("save", "--output", unfinished, name(), timeout=600)
+            engine.owned_by(node_steps.OWNER).run("save", "--output", unfinished, name(), timeout=600)
             unfinished.rename(archive())
     paths.forget_unused(archive().parent, archive())
     _forget_older(engine)
@@ -103,7 +104,7 @@ def _build(engine: Engine, progress: Progress) -> None:
 
 def _forget_older(engine: Engine) -> None:
     """Images of earlier sources that no cluster uses."""
-    ours = (_REPOSITORY, nodebuild.BASE, nodebuild.IPTABLES)
+    ours = (_REPOSITORY, node_steps.BASE, node_steps.IPTABLES)
     for image in engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split():
         repository, _, tag = image.rpartition(":")
         if repository in ours and not tag.endswith(fingerprint()):

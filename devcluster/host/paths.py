@@ -9,7 +9,7 @@ from pathlib import Path
 
 from devcluster.errors import RequirementMissing
 
-SOURCES = Path(__file__).resolve().parent
+SOURCES = Path(__file__).resolve().parent.parent
 
 
 def cache() -> Path:

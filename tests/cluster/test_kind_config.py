@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import kindconfig, state
+from devcluster import state
 from devcluster.errors import DevclusterError
+from devcluster.kind import config as kind_config
 from devcluster.state import Wish
 
 DIRECTORY = Path("/state/x")
 
 
 def patches_of(wish: Wish, processors: int = 2) -> dict[str, dict]:
-    wanted = kindconfig.configuration("x", wish, DIRECTORY, {}, processors)
+    wanted = kind_config.configuration("x", wish, DIRECTORY, {}, processors)
     return {patch["kind"]: patch for patch in map(json.loads, wanted["kubeadmConfigPatches"])}
 
 
@@ -28,7 +29,7 @@ def test_a_node_without_the_policy_names_none():
 
 
 def test_node_ports_are_mapped_on_loopback_only():
-    wanted = kindconfig.configuration("x", Wish(), DIRECTORY, {30080: 41000}, 2)
+    wanted = kind_config.configuration("x", Wish(), DIRECTORY, {30080: 41000}, 2)
     assert wanted["nodes"][0]["extraPortMappings"] == [
         {"containerPort": 30080, "hostPort": 41000, "listenAddress": "127.0.0.1"}
     ]
@@ -43,15 +44,15 @@ def test_node_ports_are_mapped_on_loopback_only():
     ],
 )
 def test_two_nodes_share_no_cpu_that_can_be_exclusive(processors, worker, reserved):
-    assert kindconfig.cpus_of_worker(processors) == worker
+    assert kind_config.cpus_of_worker(processors) == worker
     kubelet = patches_of(Wish(nodes=2), processors)["KubeletConfiguration"]
     assert kubelet["kubeReserved"]["cpu"] == reserved
 
 
 def test_every_mounted_file_is_written():
     wish = Wish(nodes=2)
-    wanted = kindconfig.configuration("x", wish, DIRECTORY, {}, 2)
-    written = {DIRECTORY / name for name in kindconfig.files(wish, 2)}
+    wanted = kind_config.configuration("x", wish, DIRECTORY, {}, 2)
+    written = {DIRECTORY / name for name in kind_config.files(wish, 2)}
     for mount in (mount for node in wanted["nodes"] for mount in node["extraMounts"]):
         source = Path(mount["hostPath"])
         assert any(file == source or file.is_relative_to(source) for file in written), source

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from devcluster import paths
 from devcluster.errors import CommandFailed
+from devcluster.host import paths
 
 _VARIABLE = "DEVCLUSTER_OWNER"
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import paths
 from devcluster.errors import RequirementMissing
-from devcluster.lock import lock
-from devcluster.process import Runner, stop_all
-from devcluster.progress import Progress
+from devcluster.host import paths
+from devcluster.host.lock import lock
+from devcluster.host.process import Runner, stop_all
+from devcluster.host.progress import Progress
 
 MODULES = paths.SOURCES / "gotools"
 KUBERNETES_MODULE = "k8s.io/kubernetes"

@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster import archives, gobuild, paths, rootfs, system, upstream
+from devcluster.build import archives, base_image, programs, upstream
 from devcluster.engine import Engine
-from devcluster.process import Runner
-from devcluster.progress import Progress
+from devcluster.host import paths, system
+from devcluster.host.process import Runner
+from devcluster.host.progress import Progress
 
 OWNER = "node-image"
 BASE = "modelserver-dev/kind-base"
@@ -52,16 +53,16 @@ class _Build:
         self.engine.build(self.context, tag, *options, log=self.log)
 
     def target(self, tag: str, target: str) -> None:
-        self.image(tag, f"--target={target}", f"--build-arg=BASE_IMAGE={rootfs.IMAGE}")
+        self.image(tag, f"--target={target}", f"--build-arg=BASE_IMAGE={base_image.IMAGE}")
 
 
 def build(engine: Engine, name: str, workspace: Path, progress: Progress) -> None:
     """Make the image `name` in the engine; `workspace` is an empty directory beside the programs."""
-    work = _Build(engine.owned_by(OWNER), gobuild.directory(), workspace, name.rpartition(":")[2])
+    work = _Build(engine.owned_by(OWNER), programs.directory(), workspace, name.rpartition(":")[2])
     # One waits for the network, the other for the processors.
     with ThreadPoolExecutor(1) as pool:
         system_side = pool.submit(_prepare_system, work, progress)
-        gobuild.build(gobuild.FOR_NODES, progress)
+        programs.build(programs.FOR_NODES, progress)
         system_side.result()
     _link_programs(work)
     with progress.step("node image: base with container runtime"):
@@ -73,7 +74,7 @@ def build(engine: Engine, name: str, workspace: Path, progress: Progress) -> Non
 
 
 def _prepare_system(build: _Build, progress: Progress) -> None:
-    rootfs.base_image(build.engine, progress)
+    base_image.ensure(build.engine, progress)
     with progress.step("node image: system packages"):
         _lay_out_context(build.context)
         build.target(build.iptables, "iptables")
@@ -141,13 +142,13 @@ def _release(build: _Build) -> Path:
     files["kube-proxy.tar"] = build.directory / "kube-proxy.tar"
     archives.rewrite_for_kind(build.directory / "rest.tar", files["kube-proxy.tar"], rest)
     target = build.directory / "release.tar.gz"
-    archives.pack_release(gobuild.module_version(gobuild.KUBERNETES_MODULE), files, target)
+    archives.pack_release(programs.module_version(programs.KUBERNETES_MODULE), files, target)
     return target
 
 
 def _kubernetes_images(build: _Build) -> dict[str, str]:
     """The names kubeadm expects, by program; newer programs under these names are all right."""
-    version = gobuild.module_version(gobuild.KUBERNETES_MODULE)
+    version = programs.module_version(programs.KUBERNETES_MODULE)
     command: list[str | Path] = [build.programs / "kubeadm", "config", "images", "list"]
     images = Runner(OWNER).run([*command, "--kubernetes-version", version]).split()
     by_program = {image.rpartition(":")[0].rpartition("/")[2]: image for image in images}

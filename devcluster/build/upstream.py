@@ -6,22 +6,22 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from devcluster import gobuild
-from devcluster.process import Runner
+from devcluster.build.programs import module_directory, module_version
+from devcluster.host.process import Runner
 
 METRICS_SERVER_IMAGE = "modelserver-dev/metrics-server"
 _KIND = "sigs.k8s.io/kind"
 
 
 def metrics_server_image() -> str:
-    return f"{METRICS_SERVER_IMAGE}:{gobuild.module_version('sigs.k8s.io/metrics-server')}"
+    return f"{METRICS_SERVER_IMAGE}:{module_version('sigs.k8s.io/metrics-server')}"
 
 
 def kwok_stages(programs: Path) -> Path:
     """How kwok plays nodes and pods: at once ready, kept alive by leases."""
     target = programs / "share" / "kwok-stages.yaml"
     if not target.exists():
-        stages = gobuild.module_directory("sigs.k8s.io/kwok") / "kustomize" / "stage"
+        stages = module_directory("sigs.k8s.io/kwok") / "kustomize" / "stage"
         files = [
             *(stages / "node" / "fast").glob("node-*.yaml"),
             *(stages / "node" / "heartbeat-with-lease").glob("node-*.yaml"),
@@ -35,7 +35,7 @@ def metrics_server(programs: Path) -> Path:
     """metrics-server's own manifests with our image, small requests and kubelets that sign for themselves."""
     target = programs / "share" / "metrics-server.yaml"
     if not target.exists():
-        base = gobuild.module_directory("sigs.k8s.io/metrics-server") / "manifests" / "base"
+        base = module_directory("sigs.k8s.io/metrics-server") / "manifests" / "base"
         with tempfile.TemporaryDirectory() as directory:
             shutil.copytree(base, Path(directory) / "base")
             (Path(directory) / "kustomization.yaml").write_text(json.dumps(_metrics_kustomization()))
@@ -63,12 +63,12 @@ def _metrics_kustomization() -> dict[str, object]:
 
 def kind_files() -> Path:
     """What kind's own base image adds to Debian."""
-    return gobuild.module_directory(_KIND) / "images" / "base" / "files"
+    return module_directory(_KIND) / "images" / "base" / "files"
 
 
 def kind_image_names() -> dict[str, str]:
     """The images that kind's manifests name; they change with each release of kind."""
-    nodeimage = gobuild.module_directory(_KIND) / "pkg" / "build" / "nodeimage"
+    nodeimage = module_directory(_KIND) / "pkg" / "build" / "nodeimage"
     return {
         "kindnetd": _constant(nodeimage / "const_cni.go", "kindnetdImage"),
         "local-path-provisioner": _constant(nodeimage / "const_storage.go", "storageProvisionerImage"),
@@ -79,7 +79,7 @@ def kind_image_names() -> dict[str, str]:
 
 def published_node_image() -> str:
     """The node image that this release of kind uses by itself."""
-    defaults = gobuild.module_directory(_KIND) / "pkg" / "apis" / "config" / "defaults" / "image.go"
+    defaults = module_directory(_KIND) / "pkg" / "apis" / "config" / "defaults" / "image.go"
     return _constant(defaults, "Image")
 
 

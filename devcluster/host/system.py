@@ -4,9 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
-from devcluster import paths
 from devcluster.errors import RequirementMissing
-from devcluster.process import Runner
+from devcluster.host import paths
+from devcluster.host.process import Runner
 
 # Program: the Debian package that brings it.
 PACKAGES = {

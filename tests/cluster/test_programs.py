@@ -4,27 +4,28 @@ import os
 
 import pytest
 
-from devcluster import gobuild, paths
+from devcluster.build import programs
 from devcluster.errors import RequirementMissing
+from devcluster.host import paths
 
 
 def test_versions_are_read_from_the_pinned_modules():
-    assert gobuild.module_version("k8s.io/kubernetes").startswith("v1.")
+    assert programs.module_version("k8s.io/kubernetes").startswith("v1.")
     with pytest.raises(RequirementMissing, match=r"does not require example.com/none"):
-        gobuild.module_version("example.com/none")
+        programs.module_version("example.com/none")
 
 
 def test_the_tag_kubeadm_wants_of_coredns_is_the_version_that_is_built():
-    programs = gobuild.build(gobuild.FOR_USE, gobuild.Progress(0))
-    version = gobuild.module_version("k8s.io/kubernetes")
-    command = [programs / "kubeadm", "config", "images", "list", "--kubernetes-version", version]
-    images = gobuild.Runner("test").run(command)
-    assert f"/coredns:{gobuild.module_version('github.com/coredns/coredns')}\n" in images
+    built = programs.build(programs.FOR_USE, programs.Progress(0))
+    version = programs.module_version("k8s.io/kubernetes")
+    command = [built / "kubeadm", "config", "images", "list", "--kubernetes-version", version]
+    images = programs.Runner("test").run(command)
+    assert f"/coredns:{programs.module_version('github.com/coredns/coredns')}\n" in images
 
 
 def test_every_program_is_pinned_by_a_tools_file():
-    for group in (*gobuild.FOR_USE, *gobuild.FOR_NODES):
-        pinned = (gobuild.MODULES / group.module / "tools.go").read_text()
+    for group in (*programs.FOR_USE, *programs.FOR_NODES):
+        pinned = (programs.MODULES / group.module / "tools.go").read_text()
         for package in group.packages.values():
             assert package.startswith("./") or f'"{package}"' in pinned, package
 
@@ -53,7 +54,7 @@ def test_the_sources_of_a_module_are_found_also_before_any_build_has_downloaded_
     monkeypatch.setenv("GOMODCACHE", str(tmp_path))
     monkeypatch.setenv("GOFLAGS", "-modcacherw")
 
-    sources = gobuild.module_directory("sigs.k8s.io/kind")
+    sources = programs.module_directory("sigs.k8s.io/kind")
 
     assert sources.is_relative_to(tmp_path)
     assert (sources / "pkg/apis/config/defaults/image.go").is_file()

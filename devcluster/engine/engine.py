@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from devcluster import daemon, paths, system
+from devcluster.engine import daemon
 from devcluster.errors import CommandFailed, RequirementMissing
-from devcluster.lock import lock
-from devcluster.process import Runner
+from devcluster.host import paths, system
+from devcluster.host.lock import lock
+from devcluster.host.process import Runner
 
 _CLIENT = "engine-client"
 RUNTIME = "devcluster"

@@ -5,9 +5,9 @@ import os
 import signal
 from pathlib import Path
 
-from devcluster import paths, system
 from devcluster.errors import RequirementMissing
-from devcluster.process import Runner, end, owned_by, stop_all
+from devcluster.host import paths, system
+from devcluster.host.process import Runner, end, owned_by, stop_all
 
 OWNER = "engine"
 _PID_FILE = Path("/var/run/docker.pid")

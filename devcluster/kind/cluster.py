@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 
 from devcluster import engine as engines
-from devcluster import kindconfig, nodebuild, upstream
+from devcluster.build import node_steps, upstream
+from devcluster.build.node_image import NodeImage
 from devcluster.engine import Engine
 from devcluster.errors import CommandFailed, PortTaken
-from devcluster.nodeimage import NodeImage
-from devcluster.process import Runner
+from devcluster.host.process import Runner
+from devcluster.kind import config as kind_config
 from devcluster.state import Cluster
 
 _LABEL = "io.x-k8s.kind.cluster"
@@ -22,17 +23,17 @@ _SETTLE_SECONDS = 4
 
 def create(cluster: Cluster, engine: Engine, image: NodeImage) -> None:
     processors = os.cpu_count() or 1
-    for name, text in kindconfig.files(cluster.wish, processors).items():
+    for name, text in kind_config.files(cluster.wish, processors).items():
         file = cluster.directory / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
-    wanted = kindconfig.configuration(
+    wanted = kind_config.configuration(
         cluster.name, cluster.wish, cluster.directory, cluster.node_ports, processors
     )
     configuration = cluster.directory / "kind.json"
     configuration.write_text(json.dumps(wanted, indent=2))
     cpus = (
-        {f"{cluster.name}-worker": kindconfig.cpus_of_worker(processors)} if cluster.wish.nodes == 2 else {}
+        {f"{cluster.name}-worker": kind_config.cpus_of_worker(processors)} if cluster.wish.nodes == 2 else {}
     )
     runner = Runner(cluster.owner, engine.for_kind(cpus), cluster.directory / "kind.log")
     arguments: list[str | Path] = ["--name", cluster.name, "--image", image.name, "--config", configuration]
@@ -108,5 +109,5 @@ def _load_metrics_server(cluster: Cluster, engine: Engine) -> None:
             (Path(directory) / "programs").mkdir()
             program = "metrics-server"
             shutil.copy(cluster.binaries / program, Path(directory) / "programs" / program)
-            nodebuild.build_component(engine, Path(directory), program, image)
+            node_steps.build_component(engine, Path(directory), program, image)
     load(cluster, engine, (image,))

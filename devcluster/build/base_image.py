@@ -4,11 +4,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from devcluster import paths, system
 from devcluster.engine import Engine
-from devcluster.lock import lock
-from devcluster.process import Runner, stop_all
-from devcluster.progress import Progress
+from devcluster.host import paths, system
+from devcluster.host.lock import lock
+from devcluster.host.process import Runner, stop_all
+from devcluster.host.progress import Progress
 
 IMAGE = "modelserver-dev/debian:12"
 _SUITE = "bookworm"
@@ -25,7 +25,7 @@ def archive() -> Path:
     return paths.cache() / "base" / f"{fingerprint()}.tar"
 
 
-def base_image(engine: Engine, progress: Progress | None = None) -> str:
+def ensure(engine: Engine, progress: Progress | None = None) -> str:
     """The name of the base image, which the engine has afterwards."""
     if not is_imported(engine):
         progress = progress or Progress(0)

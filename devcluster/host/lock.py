@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from devcluster import paths
+from devcluster.host import paths
 
 
 def is_free(name: str) -> bool:

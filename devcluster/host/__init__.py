@@ -1,0 +1,1 @@
+"""The machine: its processes, locks, ports, packages, and the directories that are kept between runs."""
