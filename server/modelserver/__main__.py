@@ -15,16 +15,16 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 # 10 to 20 % more CPU per request (docs/decisions/0010). This is gRPC's own switch, read when it starts.
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
 
-from modelserver import cli  # noqa: E402
 from modelserver.errors import UsageError  # noqa: E402
+from modelserver.settings import command_line  # noqa: E402
 
 
 def main() -> int:
     """0 after an orderly stop, 1 when serving is impossible, 64 for a wrong command line."""
     try:
-        settings = cli.parse(sys.argv[1:], variables=os.environ)
+        settings = command_line.parse(sys.argv[1:], variables=os.environ)
     except UsageError as error:
-        return cli.usage_failed(error)
+        return command_line.usage_failed(error)
     # The kernel ignores signals that the first process of a container does not handle, and importing
     # takes a second.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,36 +12,38 @@ from typing import Any
 import uvloop
 from numpy.typing import NDArray
 
-from modelserver import __version__, cpus, logs
+from modelserver import __version__
+from modelserver.admission import LiveLimits
 from modelserver.codec import image
-from modelserver.config import Configuration
-from modelserver.control import Control
-from modelserver.dataplane import DataPlane
+from modelserver.dataplane.backend import Backend
+from modelserver.dataplane.control import Control
+from modelserver.dataplane.plane import DataPlane
+from modelserver.dataplane.status import Health
 from modelserver.engine import Devices
 from modelserver.errors import ServerError
-from modelserver.front.access import AccessApp
-from modelserver.front.apart import HttpThread
-from modelserver.front.backend import Backend
-from modelserver.front.cors import CorsApp
-from modelserver.front.listen import HttpServer, bind
-from modelserver.front.rest import RestApp
-from modelserver.front.rpc import RpcServer
-from modelserver.front.status import StatusApp
-from modelserver.health import Health
-from modelserver.heart import Heart
-from modelserver.limits import LiveLimits
-from modelserver.loader import Loader
-from modelserver.metrics import Metrics
-from modelserver.registry import Registry
-from modelserver.repository import LocalStorage
-from modelserver.settings import (
+from modelserver.front.http.access import AccessApp
+from modelserver.front.http.cors import CorsApp
+from modelserver.front.http.server import HttpServer, bind
+from modelserver.front.http.thread import HttpThread
+from modelserver.front.rest.app import RestApp
+from modelserver.front.rest.status import StatusApp
+from modelserver.front.rpc.server import RpcServer
+from modelserver.models.loader import Loader
+from modelserver.models.registry import Registry
+from modelserver.models.repository import LocalStorage
+from modelserver.models.watcher import Watch, Watcher
+from modelserver.settings.config_file import Configuration
+from modelserver.settings.process import (
     ServerSettings,
     chosen_monitoring,
     first_configuration,
     workers_in_effect,
 )
+from modelserver.telemetry import logs
+from modelserver.telemetry.heartbeat import Heart
+from modelserver.telemetry.metrics import Metrics
 from modelserver.tensors import Spec
-from modelserver.watch import Watch, Watcher
+from modelserver.tuning import machine
 
 LOG = logging.getLogger(__name__)
 GRACE_SECONDS = 60.0
@@ -118,19 +120,19 @@ class Server:
         self._settings = settings
         self.failure: str | None = None
         self.failed = asyncio.Event()
-        workers, warnings = workers_in_effect(settings, cpus.read_machine().threads)
+        workers, warnings = workers_in_effect(settings, machine.read_machine().threads)
         self._decoders = ThreadPoolExecutor(workers, "decode")
         self._monitoring = chosen_monitoring(settings, configuration)
         metrics = Metrics(self._monitoring.only)
         self._limits = LiveLimits(settings.limits)
         self._limits.follow(configuration.limits)
         devices = Devices(settings.cache_dir, settings.cpu_extension)
-        loader = Loader(devices, metrics, self._limits, cpus.free_memory)
-        self._registry = Registry(LocalStorage(), loader, cpus.read_machine, settings.exclusive_cpus)
-        self._health = Health(self._registry, metrics, cpus.read_machine, workers)
-        self._health.warnings += warnings
+        loader = Loader(devices, metrics, self._limits, machine.free_memory)
+        self._registry = Registry(LocalStorage(), loader, machine.read_machine, settings.exclusive_cpus)
         watch = Watch(settings.config_path, settings.poll_seconds)
-        self._watcher = Watcher(self._registry, self._health, configuration, watch)
+        self._watcher = Watcher(self._registry, configuration, watch)
+        self._health = Health(self._watcher, metrics, machine.read_machine, workers)
+        self._health.warnings += warnings
         plane = DataPlane(self._registry, metrics, self._decode_images)
         control = Control(self._registry, self._watcher, settings.model_control_mode)
         self._backend = Backend(plane, self._health, self._limits, control, metrics)

@@ -11,26 +11,27 @@ from typing import Any
 
 import orjson
 
-from modelserver import cpus
-from modelserver.config import Configuration, ModelSettings
-from modelserver.cpus import Machine
+from modelserver.admission import LiveLimits
 from modelserver.engine import Devices
 from modelserver.errors import LoadFailed, ServerError
-from modelserver.limits import LiveLimits
-from modelserver.repository import LocalStorage, Policy
-from modelserver.settings import (
+from modelserver.models.repository import LocalStorage
+from modelserver.settings.config_file import Configuration, ModelSettings
+from modelserver.settings.policy import Policy
+from modelserver.settings.process import (
     ServerSettings,
     chosen_monitoring,
     first_configuration,
     workers_in_effect,
 )
-from modelserver.tuning import Plan, count_neighbours, plan
+from modelserver.tuning import machine
+from modelserver.tuning.machine import Machine
+from modelserver.tuning.plan import Plan, count_neighbours, plan
 
 
 def run(settings: ServerSettings) -> int:
     """Print the document; the exit code is the process's."""
     try:
-        document = describe(settings, cpus.read_machine(), Devices(None))
+        document = describe(settings, machine.read_machine(), Devices(None))
     except ServerError as error:
         sys.stderr.write(f"{error}\n")
         return 1

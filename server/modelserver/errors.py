@@ -123,3 +123,7 @@ class LoadFailed(ServerError):
 
 class NoMemoryForSwap(LoadFailed):
     """The new model does not fit next to the one it replaces."""
+
+
+class BindFailed(ServerError):
+    """The address cannot be listened on."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from modelserver.config import parse_configuration
+from modelserver.settings.config_file import parse_configuration
 from modelserver_operator.api import parse
 from modelserver_operator.desired import Images, render, revision
 from tests.support.modelservers import ACCEPTED, model_server

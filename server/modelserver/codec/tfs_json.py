@@ -16,7 +16,7 @@ import orjson
 from numpy.typing import NDArray
 
 from modelserver.codec import binary, json_values
-from modelserver.codec.depth import check_depth
+from modelserver.codec.json_text import check_depth
 from modelserver.codec.tfs_types import SIGNATURE
 from modelserver.errors import InvalidRequest
 from modelserver.tensors import NUMPY, Request, Response, Spec, Tensor

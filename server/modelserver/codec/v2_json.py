@@ -15,8 +15,7 @@ import orjson
 from numpy.typing import NDArray
 
 from modelserver.codec import binary, json_values
-from modelserver.codec.depth import check_depth
-from modelserver.codec.slices import SLICE_BYTES, slices
+from modelserver.codec.json_text import SLICE_BYTES, check_depth, slices
 from modelserver.errors import InvalidRequest
 from modelserver.tensors import MAX_TENSORS, Request, Response, Tensor, check_number
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from modelserver.engine import strings
 from modelserver.errors import LoadFailed
-from modelserver.notation import DATATYPES
+from modelserver.settings.notation import DATATYPES
 
 _TYPES = {datatype: getattr(ov.Type, name) for name, datatype in DATATYPES.items()}
 
@@ -46,3 +46,11 @@ def view(tensor: ov.Tensor, datatype: str) -> NDArray[Any]:
     if datatype == "BF16":
         return tensor.data.view(np.uint16)  # type: ignore[no-any-return]
     return tensor.data  # type: ignore[no-any-return]
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in one line: OpenVINO's message without its source positions."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    noise = ("Exception from src/", "Caught exception:", "Check '")
+    told = [line for line in lines if line and not line.startswith(noise)]
+    return " ".join(told) or str(error).strip()

@@ -20,9 +20,8 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from modelserver.engine import strings
-from modelserver.engine.elements import share, view
+from modelserver.engine.elements import reason, share, view
 from modelserver.engine.pool import Lease, Passage, Pool, Slot
-from modelserver.engine.reason import reason
 from modelserver.errors import InferenceFailed
 from modelserver.tensors import Spec
 

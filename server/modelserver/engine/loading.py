@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from modelserver.config import Shaping
 from modelserver.engine.devices import Devices
-from modelserver.engine.elements import datatype_of
+from modelserver.engine.elements import datatype_of, reason
 from modelserver.engine.info import model_info
 from modelserver.engine.loaded import Effect, LoadedModel
-from modelserver.engine.reason import reason
+from modelserver.engine.names import Names
 from modelserver.engine.shaping import layouts, shape_model
 from modelserver.errors import LoadFailed
-from modelserver.mapping import Names
+from modelserver.settings.config_file import Shaping
 from modelserver.tensors import NUMPY, Spec
-from modelserver.tuning import Plan, is_virtual
+from modelserver.tuning.plan import Plan, is_virtual
 
 INLINE_SECONDS = 100e-6
 """Below this an inference costs less than handing it to another thread and back."""

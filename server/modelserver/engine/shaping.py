@@ -6,9 +6,9 @@ from typing import Any
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
-from modelserver import notation
-from modelserver.config import Shaping
 from modelserver.errors import LoadFailed
+from modelserver.settings import notation
+from modelserver.settings.config_file import Shaping
 
 
 def shape_model(model: ov.Model, shaping: Shaping) -> ov.Model:

@@ -1,6 +1,6 @@
 """What passes one interface: answers by their code, and the bytes of inferences."""
 
-from modelserver.metrics import Counter, Metrics, labels
+from modelserver.telemetry.metrics import Counter, Metrics, labels
 
 
 class Traffic:

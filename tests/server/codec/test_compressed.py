@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelserver.admission import LiveLimits
 from modelserver.codec import compressed
 from modelserver.errors import InvalidRequest, Overloaded, TooLarge
-from modelserver.front import asgi
-from modelserver.limits import Limits, LiveLimits
+from modelserver.front.http import asgi
+from modelserver.settings.limits import Limits
 from tests.support.rest import INFER, one_input
 from tests.support.server_process import ServerProcess
 

@@ -7,10 +7,10 @@ import threading
 import numpy as np
 import pytest
 
-from modelserver.codec import slices, v2_json
+from modelserver.codec import json_text, v2_json
 from modelserver.errors import DeadlineExceeded, InvalidRequest
-from modelserver.front.parsing import Parser
-from modelserver.front.v2_rest import V2Exchange
+from modelserver.front.http.offload import Parser
+from modelserver.front.rest.v2 import V2Exchange
 from modelserver.tensors import Request
 from tests.support import rest
 
@@ -30,7 +30,7 @@ def decoded(raw):
 @pytest.fixture(autouse=True)
 def short_slices(monkeypatch):
     """So that a few values make many slices, cut at every place there is."""
-    monkeypatch.setattr(slices, "SLICE_BYTES", 4)
+    monkeypatch.setattr(json_text, "SLICE_BYTES", 4)
     monkeypatch.setattr(v2_json, "SLICE_BYTES", 4)
 
 

@@ -9,17 +9,18 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from modelserver import proto
+from modelserver.admission import LiveLimits
 from modelserver.codec import v2_proto
-from modelserver.config import Configuration, ModelSettings
-from modelserver.cpus import read_machine
-from modelserver.dataplane import DataPlane
+from modelserver.dataplane.plane import DataPlane
 from modelserver.engine import Devices
-from modelserver.limits import Limits, LiveLimits
-from modelserver.loader import Loader
-from modelserver.metrics import Metrics
-from modelserver.registry import Registry
-from modelserver.repository import LocalStorage
+from modelserver.models.loader import Loader
+from modelserver.models.registry import Registry
+from modelserver.models.repository import LocalStorage
+from modelserver.settings.config_file import Configuration, ModelSettings
+from modelserver.settings.limits import Limits
+from modelserver.telemetry.metrics import Metrics
 from modelserver.tensors import Call
+from modelserver.tuning.machine import read_machine
 from tests.support import models
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import until, until_async

@@ -4,11 +4,11 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from modelserver.config import Shaping
 from modelserver.engine import Passage, loading
 from modelserver.engine.devices import Devices
-from modelserver.mapping import Names
-from modelserver.tuning import Plan
+from modelserver.engine.names import Names
+from modelserver.settings.config_file import Shaping
+from modelserver.tuning.plan import Plan
 from tests.support import models
 
 

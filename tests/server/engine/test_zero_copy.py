@@ -8,13 +8,13 @@ import pytest
 
 from modelserver import proto
 from modelserver.codec import image, tfs_proto, v2_json, v2_proto
-from modelserver.config import Shaping
-from modelserver.cpus import read_machine
 from modelserver.engine import Devices, load
-from modelserver.mapping import Names
+from modelserver.engine.names import Names
 from modelserver.proto import tfs
+from modelserver.settings.config_file import Shaping
 from modelserver.tensors import Tensor
-from modelserver.tuning import Neighbours, Wish, plan
+from modelserver.tuning.machine import read_machine
+from modelserver.tuning.plan import Neighbours, Wish, plan
 
 
 def opened(directory):

@@ -3,7 +3,8 @@
 import pytest
 
 from modelserver.errors import ConfigError, LoadFailed
-from modelserver.repository import LocalStorage, parse_policy
+from modelserver.models.repository import LocalStorage
+from modelserver.settings.policy import parse_policy
 
 AVAILABLE = [3, 4, 5, 18, 25, 100]
 

@@ -16,12 +16,12 @@ import pytest
 from openvino import opset13 as ops
 
 from modelserver import proto
-from modelserver.config import Shaping
 from modelserver.engine import LoadedModel, Passage, loading
 from modelserver.engine.devices import Devices
+from modelserver.engine.names import Names
 from modelserver.errors import DeadlineExceeded, InferenceFailed
-from modelserver.mapping import Names
-from modelserver.tuning import Plan
+from modelserver.settings.config_file import Shaping
+from modelserver.tuning.plan import Plan
 from tests.support import models
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import until, until_async

@@ -2,9 +2,9 @@
 
 import pytest
 
-from modelserver import cli
 from modelserver.errors import UsageError
-from modelserver.limits import Cors, Limits
+from modelserver.settings import command_line
+from modelserver.settings.limits import Cors, Limits
 from tests.support.server_process import run_to_end
 
 MODEL = ["--model_name", "m", "--model_path", "/models/m"]
@@ -131,7 +131,7 @@ PORT = ["--port", "9001"]
 )
 def test_a_wrong_command_line_is_refused_in_ovms_words(arguments, message):
     with pytest.raises(UsageError) as refusal:
-        cli.parse(arguments, cores=4)
+        command_line.parse(arguments, cores=4)
     assert message in str(refusal.value)
 
 
@@ -149,7 +149,7 @@ def test_help_and_version_exit_with_0(flag):
 
 
 def test_hyphens_and_equal_signs_are_accepted():
-    settings = cli.parse(
+    settings = command_line.parse(
         ["--model-name=m", "--model-path=/models/a-b", "--rest-port=9", "--metrics-enable"], cores=4
     )
     assert (settings.rest_port, settings.status_port, settings.monitoring.enable) == (9, 9, True)
@@ -158,12 +158,14 @@ def test_hyphens_and_equal_signs_are_accepted():
 
 def test_a_value_may_begin_with_a_minus():
     arguments = ["--shape", "-1,10", "--batch-size", "-1", "--mean", "-1.5"]
-    shaping = cli.parse([*MODEL, *PORT, *arguments]).model.shaping
+    shaping = command_line.parse([*MODEL, *PORT, *arguments]).model.shaping
     assert (shaping.shape, shaping.batch_size, shaping.mean) == ("-1,10", "-1", "-1.5")
 
 
 def test_options_without_effect_are_accepted_with_a_warning():
-    settings = cli.parse([*MODEL, *PORT, "--grpc_max_threads", "8", "--allow_cache", "true"], cores=4)
+    settings = command_line.parse(
+        [*MODEL, *PORT, "--grpc_max_threads", "8", "--allow_cache", "true"], cores=4
+    )
     assert [warning.split()[0] for warning in settings.warnings] == ["--grpc_max_threads", "--allow_cache"]
 
 
@@ -177,7 +179,9 @@ def test_model_options_reach_the_model():
         "--model_version_policy": '{"latest": {"num_versions": 2}}',
         "--mean": "(1,2,3)",
     }
-    settings = cli.parse([*MODEL, *PORT, *(part for pair in given.items() for part in pair)], cores=4)
+    settings = command_line.parse(
+        [*MODEL, *PORT, *(part for pair in given.items() for part in pair)], cores=4
+    )
     model = settings.model
     assert (model.shaping.batch_size, model.shaping.layout, model.shaping.mean) == (
         "4",
@@ -190,14 +194,14 @@ def test_model_options_reach_the_model():
 
 
 def test_channel_arguments_are_numbers_where_they_can_be():
-    settings = cli.parse(
+    settings = command_line.parse(
         [*MODEL, *PORT, "--grpc_channel_arguments", "grpc.max_connection_age_ms=2000,a=b"], cores=4
     )
     assert settings.channel_arguments == (("grpc.max_connection_age_ms", 2000), ("a", "b"))
 
 
 def test_cors_and_limits_have_ovms_defaults():
-    settings = cli.parse([*MODEL, *PORT], cores=4)
+    settings = command_line.parse([*MODEL, *PORT], cores=4)
     assert settings.cors == Cors(
         allow_credentials=False, allowed_origins=("*",), allowed_methods=("*",), allowed_headers=("*",)
     )
@@ -206,7 +210,7 @@ def test_cors_and_limits_have_ovms_defaults():
 
 
 def test_cors_and_limits_are_read():
-    settings = cli.parse(
+    settings = command_line.parse(
         [*MODEL, *PORT, "--allow-credentials", "--allowed_origins", "https://a.example, https://b.example",
          "--allowed-methods=GET,POST", "--allowed_headers", "x-token", "--queue_size=3", "--access_log",
          "--request_timeout_seconds", "0", "--grpc_memory_quota", "100000", "--model_control_mode=none"],
@@ -223,9 +227,9 @@ def test_cors_and_limits_are_read():
 
 
 def test_loads_that_fail_at_the_start_end_a_single_model_and_wait_for_many():
-    assert cli.parse([*MODEL, *PORT]).on_load_failure == "exit"
-    assert cli.parse(["--config_path", "c", *PORT]).on_load_failure == "wait"
-    assert cli.parse([*MODEL, *PORT, "--on-load-failure=wait"]).on_load_failure == "wait"
+    assert command_line.parse([*MODEL, *PORT]).on_load_failure == "exit"
+    assert command_line.parse(["--config_path", "c", *PORT]).on_load_failure == "wait"
+    assert command_line.parse([*MODEL, *PORT, "--on-load-failure=wait"]).on_load_failure == "wait"
 
 
 def test_an_option_without_a_value_is_as_good_as_none(tmp_path):
@@ -241,4 +245,4 @@ def test_an_option_without_a_value_is_as_good_as_none(tmp_path):
     )
     empty = [f"--{name}=" for name in names]
     model = ["--model_name", "m", "--model_path", str(tmp_path), "--port", "9000"]
-    assert cli.parse([*model, *empty]).model == cli.parse(model).model
+    assert command_line.parse([*model, *empty]).model == command_line.parse(model).model

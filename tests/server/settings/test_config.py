@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from modelserver.config import parse_configuration, read_configuration
 from modelserver.errors import ConfigError
+from modelserver.settings.config_file import parse_configuration, read_configuration
 
 MODEL = {"name": "m", "base_path": "models/m", "target_device": "CPU"}
 

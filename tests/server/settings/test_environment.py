@@ -2,8 +2,8 @@
 
 import pytest
 
-from modelserver import cli
 from modelserver.errors import UsageError
+from modelserver.settings import command_line
 from tests.support.server_process import ServerProcess, run_to_end
 
 MODEL = {"MODELSERVER_MODEL_NAME": "m", "MODELSERVER_MODEL_PATH": "/models/m"}
@@ -11,7 +11,7 @@ PORT = {"MODELSERVER_PORT": "9001"}
 
 
 def parse(*argv, cores=4, **variables):
-    return cli.parse(list(argv), cores=cores, variables=variables)
+    return command_line.parse(list(argv), cores=cores, variables=variables)
 
 
 def test_every_option_can_come_from_the_environment():

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from modelserver import notation
-from modelserver.config import Shaping
 from modelserver.errors import ConfigError
+from modelserver.settings import notation
+from modelserver.settings.config_file import Shaping
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from modelserver.cpus import Machine
-from modelserver.front.apart import HttpThread
-from modelserver.front.listen import HttpServer, bind
-from modelserver.front.status import StatusApp
-from modelserver.health import Health
-from modelserver.heart import SILENT_SECONDS, Heart
-from modelserver.limits import Limits, LiveLimits
-from modelserver.metrics import PENDING, Histogram, Metrics, labels
-from modelserver.served import Model, Version
+from modelserver.admission import LiveLimits
+from modelserver.dataplane.status import Health
+from modelserver.front.http.server import HttpServer, bind
+from modelserver.front.http.thread import HttpThread
+from modelserver.front.rest.status import StatusApp
+from modelserver.models.model import Model, Version
+from modelserver.settings.limits import Limits
+from modelserver.telemetry.heartbeat import SILENT_SECONDS, Heart
+from modelserver.telemetry.metrics import PENDING, Histogram, Metrics, labels
+from modelserver.tuning.machine import Machine
 from tests.support.server_process import (
     ServerProcess,
     environment,
@@ -141,7 +142,7 @@ async def test_the_thread_ends_with_the_server():
 
 
 async def test_a_thread_that_is_stuck_is_left_behind_and_the_log_says_so(monkeypatch, caplog):
-    monkeypatch.setattr("modelserver.front.apart.MARGIN_SECONDS", 0.2)
+    monkeypatch.setattr("modelserver.front.http.thread.MARGIN_SECONDS", 0.2)
     inside, go = threading.Event(), threading.Event()
 
     class Stuck(Calm):
@@ -270,7 +271,7 @@ def test_series_come_and_go_while_another_thread_reads_the_page():
 
 
 def health_of(registry, machine):
-    return Health(registry, Metrics(), machine, 1)
+    return Health(SimpleNamespace(registry=registry), Metrics(), machine, 1)
 
 
 async def test_the_machine_is_looked_at_on_the_main_loop_whoever_asks():

@@ -6,15 +6,16 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from modelserver.config import ModelSettings, Shaping
-from modelserver.cpus import Machine
+from modelserver.admission import LiveLimits
 from modelserver.engine import Devices
 from modelserver.errors import NoMemoryForSwap
-from modelserver.limits import Limits, LiveLimits
-from modelserver.loader import Loader
-from modelserver.metrics import BUCKETS_US, Metrics
-from modelserver.repository import LocalStorage
-from modelserver.tuning import Neighbours, Wish, plan
+from modelserver.models.loader import Loader
+from modelserver.models.repository import LocalStorage
+from modelserver.settings.config_file import ModelSettings, Shaping
+from modelserver.settings.limits import Limits
+from modelserver.telemetry.metrics import BUCKETS_US, Metrics
+from modelserver.tuning.machine import Machine
+from modelserver.tuning.plan import Neighbours, Wish, plan
 from tests.support import models
 from tests.support.server_process import ServerProcess, free_port, run_to_end
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelserver.cpus import Machine
 from modelserver.errors import ConfigError
-from modelserver.legacy import LEGACY_NAMES, translate
-from modelserver.tuning import HINTS, Neighbours, Wish, check, families, plan
+from modelserver.tuning.legacy import LEGACY_NAMES, translate
+from modelserver.tuning.machine import Machine
+from modelserver.tuning.plan import HINTS, Neighbours, Wish, check, families, plan
 
 
 def machine(cores=4, online=8, quota=None, nodes=1):

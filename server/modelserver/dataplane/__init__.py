@@ -1,0 +1,1 @@
+"""The only door between the fronts and the models."""

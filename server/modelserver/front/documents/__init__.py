@@ -1,0 +1,1 @@
+"""What both fronts answer: documents of each API, and what each API refuses."""

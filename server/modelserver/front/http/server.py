@@ -1,0 +1,85 @@
+"""An ASGI application on sockets of ours, on the loop that is already running."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from modelserver.admission import LiveLimits
+from modelserver.errors import BindFailed
+from modelserver.front.http.protocol import Patience, PatientProtocol
+
+BACKLOG = 2048
+
+
+def bind(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
+    """Listening sockets for one port on several addresses; BindFailed says which one failed and why."""
+    sockets = []
+    for host in hosts:
+        try:
+            sockets.append(_bind_one(host.strip("[]"), port))
+        except OSError as error:
+            raise BindFailed(f"Cannot listen on {host}:{port}: {error.strerror or error}") from error
+        except UnicodeError as error:
+            raise BindFailed(f"Cannot listen on {host}:{port}: this is no host name") from error
+    return sockets
+
+
+def _bind_one(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    listener.listen(BACKLOG)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the life cycle is the application's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """One ASGI application being served."""
+
+    def __init__(self, app: Any, sockets: list[socket.socket], limits: LiveLimits) -> None:
+        config = uvicorn.Config(
+            app, http=PatientProtocol, ws="none", lifespan="off", loop="none", log_config=None,
+            access_log=False, server_header=False, date_header=False, proxy_headers=False,
+            timeout_keep_alive=75, backlog=BACKLOG,
+        )  # fmt: skip
+        self._server = _Server(config)
+        self._patience = Patience(self._server.server_state.connections, limits)
+        self._sockets = sockets
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Answer from now on."""
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(self._sockets))
+        while not self._server.started:
+            if self._task.done():
+                self._task.result()
+            await asyncio.sleep(0.005)
+        self._patience.begin()
+
+    async def stop(self, grace: float) -> None:
+        """Close the listeners, finish what is in flight, at most for `grace` seconds."""
+        self.end(grace)
+        await self.ended()
+
+    def end(self, grace: float) -> None:
+        """Begin to stop: uvicorn looks for it ten times a second, so any thread may say it."""
+        self._server.config.timeout_graceful_shutdown = max(1, int(grace))
+        self._server.should_exit = True
+
+    async def ended(self) -> None:
+        """Wait until it has stopped."""
+        if self._task is not None:
+            await self._task
+        self._patience.end()

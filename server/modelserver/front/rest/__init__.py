@@ -1,0 +1,1 @@
+"""The REST front: its routes, and inference as bare ASGI."""

@@ -1,0 +1,106 @@
+"""KServe v2 over gRPC; bytes in, bytes out on the hot route."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import grpc
+
+from modelserver import __version__, proto
+from modelserver.codec import v2_proto
+from modelserver.dataplane.backend import EXTENSIONS, Backend
+from modelserver.errors import ServerError
+from modelserver.front.rpc.calls import Context, deadline, unary
+from modelserver.front.rpc.health import Stopping
+from modelserver.front.rpc.v2_extensions import Extensions
+from modelserver.front.traffic import Traffic
+from modelserver.tensors import Call, Spec, parse_version
+
+
+class V2Service:
+    """inference.GRPCInferenceService."""
+
+    def __init__(self, backend: Backend, stopping: Stopping, traffic: Traffic) -> None:
+        self._extensions = Extensions(backend)
+        self._plane = backend.plane
+        self._health = backend.health
+        self._limits = backend.limits
+        self._stopping = stopping
+        self._traffic = traffic
+
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """All methods by name."""
+        plain: dict[str, tuple[Callable[..., Awaitable[Any]], Any]] = {
+            "ServerLive": (self._server_live, proto.ServerLiveRequest),
+            "ServerReady": (self._server_ready, proto.ServerReadyRequest),
+            "ServerMetadata": (self._server_metadata, proto.ServerMetadataRequest),
+            "ModelReady": (self._model_ready, proto.ModelReadyRequest),
+            "ModelMetadata": (self._model_metadata, proto.ModelMetadataRequest),
+        }
+        handlers = {name: unary(method, request) for name, (method, request) in plain.items()}
+        handlers["ModelInfer"] = unary(self._infer)
+        handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
+            self._stream_infer, response_serializer=lambda answer: answer.SerializeToString()
+        )
+        return handlers | self._extensions.handlers()
+
+    async def _infer(self, message: bytes, context: Context) -> bytes:
+        parsed, size = v2_proto.parse(message), len(message)
+        encode = partial(v2_proto.encode, parsed.request_id)
+        self._limits.hold(size)
+        try:
+            shortcut = parsed.head.memo.shortcut
+            answer = None if shortcut is None else shortcut.infer(parsed.raw, encode)
+            if answer is None:
+                call = self._call(parsed, context)
+                answer = await self._plane.infer(call, lambda _: v2_proto.decode(parsed), encode)
+        finally:
+            self._limits.release(size)
+        self._traffic.inferred(size, len(answer))
+        return answer
+
+    def _call(self, parsed: v2_proto.Parsed, context: Context) -> Call:
+        head = parsed.head
+        until = deadline(context, self._limits.now.request_timeout_seconds)
+        return Call("gRPC", head.model, head.version, until, memo=head.memo if parsed.raw else None)
+
+    async def _stream_infer(self, messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
+        """One answer per request, in their order; an error ends only its own request."""
+        async for message in self._stopping.messages(messages, context):
+            try:
+                answer = proto.ModelInferResponse.FromString(await self._infer(message, context))
+                self._traffic.answered("OK")
+                yield proto.ModelStreamInferResponse(infer_response=answer)
+            except ServerError as error:
+                self._traffic.answered(error.grpc)
+                yield proto.ModelStreamInferResponse(error_message=str(error))
+
+    async def _server_live(self, _request: Any, _context: Context) -> Any:
+        return proto.ServerLiveResponse(live=True)
+
+    async def _server_ready(self, _request: Any, _context: Context) -> Any:
+        return proto.ServerReadyResponse(ready=self._health.is_ready())
+
+    async def _server_metadata(self, _request: Any, _context: Context) -> Any:
+        return proto.ServerMetadataResponse(
+            name="OpenVINO ModelServer", version=__version__, extensions=EXTENSIONS
+        )
+
+    async def _model_ready(self, request: Any, _context: Context) -> Any:
+        call = Call("gRPC", request.name, parse_version(request.version), method="ModelReady")
+        return proto.ModelReadyResponse(ready=self._plane.is_model_ready(call))
+
+    async def _model_metadata(self, request: Any, _context: Context) -> Any:
+        call = Call("gRPC", request.name, parse_version(request.version), method="ModelMetadata")
+        version, served = self._plane.metadata(call)
+        answer = proto.ModelMetadataResponse(
+            name=version.model, versions=[str(number) for number in served], platform="OpenVINO"
+        )
+        _describe(answer.inputs, version.serving.inputs)
+        _describe(answer.outputs, version.serving.outputs)
+        return answer
+
+
+def _describe(target: Any, specs: tuple[Spec, ...]) -> None:
+    for spec in specs:
+        target.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)

@@ -1,0 +1,109 @@
+"""Models and their versions as they are wanted and as they are served: the registry's nouns."""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelserver.engine import LoadedModel
+from modelserver.errors import NotReady
+from modelserver.models.repository import VersionFiles
+from modelserver.settings.config_file import ModelSettings
+from modelserver.tuning.plan import Plan
+
+UNLOADED = "it was unloaded by request; load it, or change its settings in config.json"
+
+
+@dataclass(eq=False)
+class Version:
+    """One version of one model, through its states."""
+
+    model: str
+    number: int
+    state: str = "START"
+    is_wanted: bool = False
+    error: str | None = None
+    loaded: LoadedModel | None = None
+    key: object = None
+    """What `loaded` was made of; differs from what is wanted when there is work to do."""
+    plan: Plan | None = None
+    failed_key: object = None
+    failures: int = 0
+    retry_at: float = 0.0
+    meters: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    """What its requests are counted into, by API, interface and method: a cache of Meters."""
+
+    @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """As its metrics call it."""
+        return (("name", self.model), ("version", str(self.number)))
+
+    @property
+    def serving(self) -> LoadedModel:
+        """The engine's model; raises NotReady while there is none."""
+        if self.loaded is None:
+            raise NotReady("Model with requested version is not loaded yet")
+        return self.loaded
+
+
+@dataclass(eq=False)
+class Model:
+    """One model of the configuration."""
+
+    settings: ModelSettings
+    versions: dict[int, Version] = field(default_factory=dict)
+    files: dict[int, VersionFiles] = field(default_factory=dict)
+    revision: str | None = None
+    error: str | None = None
+    scan_error: str | None = None
+    is_unreadable: bool = False
+    is_unloaded: bool = False
+    """By request: until a request loads it, or its settings change."""
+
+    @property
+    def available(self) -> list[int]:
+        """Versions that answer, ascending."""
+        versions = list(self.versions.items())  # in one step: the status port's thread asks, too
+        return sorted(number for number, version in versions if version.loaded is not None)
+
+    @property
+    def newest(self) -> Version | None:
+        """The version that answers those who name none."""
+        newest = None
+        for version in self.versions.values():
+            if version.loaded is not None and (newest is None or version.number > newest.number):
+                newest = version
+        return newest
+
+    def select(self, found: Collection[int]) -> set[int]:
+        """The versions wanted among those found."""
+        return set() if self.is_unloaded else self.settings.policy.select(found)
+
+    def forgive(self) -> None:
+        """What could not be loaded is tried at the next pass, without waiting for its time."""
+        for version in self.versions.values():
+            version.retry_at = 0.0
+
+    def failures(self) -> list[str]:
+        """Why files and versions that are wanted cannot be served."""
+        errors = [
+            f"version {number}: {version.error}"
+            for number, version in sorted(self.versions.items())
+            if version.is_wanted and version.error
+        ]
+        return [self.scan_error, *errors] if self.is_unreadable and self.scan_error else errors
+
+    def why_not_as_wanted(self) -> str | None:
+        """The first reason why the model is not served as the configuration wants it."""
+        if self.is_unloaded:
+            return UNLOADED
+        errors = [version.error for _, version in sorted(self.versions.items()) if version.is_wanted]
+        if missing := self.settings.policy.versions - self.files.keys():
+            base = self.settings.base_path
+            errors.append(f"version {min(missing)} of model_version_policy is not in {base}")
+        return self.scan_error or next(filter(None, errors), None)
+
+
+def is_backing_off(version: Version, key: object) -> bool:
+    """Whether just this was tried and failed, and its time to be tried again has not come."""
+    return version.failed_key == key and time.monotonic() < version.retry_at

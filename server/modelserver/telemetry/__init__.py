@@ -1,0 +1,1 @@
+"""Metrics, logs, and whether the event loop moves."""

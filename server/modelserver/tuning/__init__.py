@@ -1,0 +1,1 @@
+"""What is wished and what the machine has, turned into OpenVINO properties."""
