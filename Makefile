@@ -49,7 +49,7 @@ test: $(STAMP) ## everything: lint, then all tests (TESTS="tests/server -k x" na
 format: $(STAMP) ## let ruff format and fix
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
-generate: $(STAMP) ## the CRD from api.py, the protocol's descriptors from the proto
+generate: $(STAMP) ## the CRD from the operator's api/, the protocol's descriptors from the proto
 	@$(PYTHON) -m modelserver_operator crd > crds/modelservers.modelserver.dev.yaml
 	@PYTHON=$(CURDIR)/$(PYTHON) server/modelserver/proto/generate.sh
 

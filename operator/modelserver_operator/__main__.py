@@ -12,7 +12,7 @@ import yaml
 
 from modelserver_operator import __version__
 from modelserver_operator.api import KIND, ModelServer, parse
-from modelserver_operator.crd import crd
+from modelserver_operator.api.crd import crd
 from modelserver_operator.desired import render
 from modelserver_operator.errors import Invalid, OperatorError
 from modelserver_operator.settings import add_options, from_arguments, images
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from modelserver_operator.run import run  # noqa: PLC0415 - kopf and the client cost half a second
+    from modelserver_operator.controller.run import run  # noqa: PLC0415 - kopf and the client cost half a second
 
     return run(from_arguments(given))
 

@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 from modelserver_operator.api import KIND, ModelServer
-from modelserver_operator.children import Child, read_child
-from modelserver_operator.cluster import Cluster, connect
-from modelserver_operator.desired import Desired, Images, render, replaces_in_place
-from modelserver_operator.plan import Observed, Why, covers, plan
+from modelserver_operator.changes.in_place import replaces_in_place
+from modelserver_operator.changes.plan import Observed, Why, covers, plan
+from modelserver_operator.clients.kubernetes import Cluster, connect
+from modelserver_operator.desired import Images, render
+from modelserver_operator.desired.child import Desired
+from modelserver_operator.observed.child import Child, read_child
 
 
 async def changes(server: ModelServer, images: Images) -> list[str]:

@@ -12,16 +12,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelserver_operator.api import ModelServer, Status, parse
-from modelserver_operator.carry_out import Work
-from modelserver_operator.children import Rollout
-from modelserver_operator.cluster import Cluster, Event
+from modelserver_operator.changes.apply import Work
+from modelserver_operator.changes.in_place import replaces_in_place
+from modelserver_operator.changes.plan import plan
+from modelserver_operator.clients.kubernetes import Cluster, Event
+from modelserver_operator.clients.servers import Prober
 from modelserver_operator.conditions import Type, is_settled, judge, reject
-from modelserver_operator.desired import Images, render, replaces_in_place, revision
+from modelserver_operator.desired import Images, render, revision
 from modelserver_operator.errors import Conflict, Invalid, NamespaceEnding, NotFound
-from modelserver_operator.facts import Facts, Outcome, Report
-from modelserver_operator.plan import plan
-from modelserver_operator.probe import Prober
-from modelserver_operator.store import Key, Store
+from modelserver_operator.observed.child import Rollout
+from modelserver_operator.observed.facts import Facts, Outcome
+from modelserver_operator.observed.report import Report
+from modelserver_operator.observed.store import Key, Store
 
 _QUICK, _SLOW, _QUICK_TRIES = 5.0, 30.0, 24
 _TOLD = (Type.ACCEPTED, Type.APPLIED, Type.READY)

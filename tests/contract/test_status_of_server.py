@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from modelserver_operator.facts import Said, SaidModel, SaidVersion, read_report
+from modelserver_operator.observed.report import Said, SaidModel, SaidVersion, read_report
 
 SCHEMA = json.loads((Path(__file__).parent / "status.schema.json").read_text())
 MODEL = SCHEMA["properties"]["models"]["items"]

@@ -8,11 +8,13 @@ import pytest
 
 from modelserver_operator.api import ModelServer, Status, parse
 from modelserver_operator.api.status import Failure
-from modelserver_operator.children import Rollout
 from modelserver_operator.conditions import is_settled, judge, reject
 from modelserver_operator.conditions.verdict import Reason
 from modelserver_operator.errors import Invalid
-from modelserver_operator.facts import Crash, Facts, Outcome, Pod, Report, Said, SaidModel, SaidVersion
+from modelserver_operator.observed.child import Rollout
+from modelserver_operator.observed.facts import Facts, Outcome
+from modelserver_operator.observed.pod import Crash, Pod
+from modelserver_operator.observed.report import Report, Said, SaidModel, SaidVersion
 from tests.support.modelservers import model_server
 from tests.support.operator_process import ROOT
 

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from modelserver_operator.__main__ import main
-from modelserver_operator.crd import crd
+from modelserver_operator.api.crd import crd
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "crds" / "modelservers.modelserver.dev.yaml"

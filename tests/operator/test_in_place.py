@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 import devcluster
 from devcluster.kubectl import Kubernetes, until
 from modelserver_operator.api import ModelServer, Status, parse
-from modelserver_operator.children import Rollout, read_child
+from modelserver_operator.changes.in_place import replaces_in_place
+from modelserver_operator.changes.plan import Why, plan
 from modelserver_operator.conditions import judge
-from modelserver_operator.desired import Images, render, replaces_in_place
-from modelserver_operator.facts import Facts, Pod, read_pod
-from modelserver_operator.plan import Why, plan
+from modelserver_operator.desired import Images, render
+from modelserver_operator.observed.child import Rollout, read_child
+from modelserver_operator.observed.facts import Facts
+from modelserver_operator.observed.pod import Pod, read_pod
 from tests.support.children import created, deployment, events, submit
 from tests.support.modelservers import model_server, with_model
 from tests.support.operator_process import OperatorProcess, install, kubeconfig

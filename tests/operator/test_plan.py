@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelserver_operator.api import parse
-from modelserver_operator.children import Child, Desired, read_child
+from modelserver_operator.changes.plan import Why, covers, plan
+from modelserver_operator.changes.strays import strays
 from modelserver_operator.desired import Images, render
-from modelserver_operator.plan import Why, covers, plan
-from modelserver_operator.strays import strays
+from modelserver_operator.desired.child import Desired
+from modelserver_operator.observed.child import Child, read_child
 from tests.support.modelservers import model_server
 
 UID = "owner"

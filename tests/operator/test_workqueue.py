@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from modelserver_operator import workqueue
-from modelserver_operator.workqueue import WorkQueue
+from modelserver_operator.controller import workqueue
+from modelserver_operator.controller.workqueue import WorkQueue
 
 
 @contextlib.asynccontextmanager

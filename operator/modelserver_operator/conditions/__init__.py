@@ -11,7 +11,7 @@ from modelserver_operator.conditions.readiness import applied, ready
 from modelserver_operator.conditions.serving import available, device_bound, models_served
 from modelserver_operator.conditions.verdict import Reason, Type, Verdict, fails, holds
 from modelserver_operator.errors import Invalid
-from modelserver_operator.facts import Facts
+from modelserver_operator.observed.facts import Facts
 
 
 def judge(server: ModelServer, facts: Facts, revision: str, previous: Status, now: str) -> Status:

@@ -6,9 +6,11 @@ node's kubelet has the static policy. Only the first two can be arranged from he
 
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer
-from modelserver_operator.conditions.serving import unreachable
+from modelserver_operator.conditions.trouble import unreachable
 from modelserver_operator.conditions.verdict import Reason, Verdict, fails, holds, unknown
-from modelserver_operator.facts import Facts, Pod, Said
+from modelserver_operator.observed.facts import Facts
+from modelserver_operator.observed.pod import Pod
+from modelserver_operator.observed.report import Said
 
 
 def exclusive_cpus(server: ModelServer, facts: Facts) -> Verdict:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from modelserver_operator.api import ModelServer
-from modelserver_operator.conditions.serving import trouble
+from modelserver_operator.conditions.trouble import trouble
 from modelserver_operator.conditions.verdict import Reason, Type, Verdict, fails, holds
-from modelserver_operator.facts import Facts
+from modelserver_operator.observed.facts import Facts
 
 Judged = Mapping[Type, Verdict]
 Check = Callable[[ModelServer, Facts, Judged], Verdict | None]

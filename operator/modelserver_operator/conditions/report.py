@@ -12,7 +12,8 @@ from modelserver_operator.api.status import (
     TuningReport,
     VersionReport,
 )
-from modelserver_operator.facts import Facts, Said, SaidModel, SaidVersion
+from modelserver_operator.observed.facts import Facts
+from modelserver_operator.observed.report import Said, SaidModel, SaidVersion
 
 _WARNINGS_SHOWN = 32
 

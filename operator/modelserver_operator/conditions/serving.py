@@ -3,8 +3,11 @@
 import re
 
 from modelserver_operator.api import ModelServer
+from modelserver_operator.conditions.trouble import answers_of, model_error, trouble, unreachable
 from modelserver_operator.conditions.verdict import Reason, Verdict, fails, holds, unknown
-from modelserver_operator.facts import Facts, Pod, Said, SaidModel
+from modelserver_operator.observed.facts import Facts
+from modelserver_operator.observed.pod import Pod
+from modelserver_operator.observed.report import Said, SaidModel
 
 
 def available(server: ModelServer, facts: Facts) -> Verdict:
@@ -19,44 +22,6 @@ def available(server: ModelServer, facts: Facts) -> Verdict:
     )
 
 
-def trouble(facts: Facts) -> str:
-    """What keeps pods from starting, in the words of whoever noticed; empty when nothing is known."""
-    if facts.rollout and facts.rollout.refused:
-        return f"pods cannot be created: {facts.rollout.refused}"
-    for pod in facts.pods:
-        if pod.waiting and not pod.is_leaving:
-            return f"pod {pod.name}: {pod.waiting}"
-    for pod, said in _answers(facts, [pod for pod in facts.pods if not pod.is_leaving]):
-        for model in said.models:
-            if error := _error(model):
-                return f'pod {pod.name}: model "{model.name}": {error}'
-    crash = facts.newest_crash()
-    return f"pod {crash.pod}: {crash.reason}: {crash.message}" if crash else ""
-
-
-def _error(model: SaidModel) -> str:
-    return model.error or next((v.error for v in model.versions if v.wanted and v.error), "") or ""
-
-
-def _answers(facts: Facts, pods: list[Pod]) -> list[tuple[Pod, Said]]:
-    pairs = ((pod, facts.reports.get(pod.uid)) for pod in pods)
-    return [(pod, report.said) for pod, report in pairs if report is not None and report.said is not None]
-
-
-def unreachable(server: ModelServer, facts: Facts) -> Verdict | None:
-    """A ready pod whose status port does not answer the operator."""
-    for pod in facts.ready_pods():
-        report = facts.reports.get(pod.uid)
-        if report is None or report.said is None:
-            problem = report.problem if report else "it was not asked yet"
-            return unknown(
-                Reason.POD_UNREACHABLE,
-                f"pod {pod.name}, status port {server.spec.ports.status}: {problem}. "
-                "If a NetworkPolicy guards the pods, let the operator reach that port.",
-            )
-    return None
-
-
 def models_served(server: ModelServer, facts: Facts, revision: str) -> Verdict:
     """Every ready pod serves every wanted version of every model, as this generation configures it."""
     ready = facts.ready_pods()
@@ -65,7 +30,7 @@ def models_served(server: ModelServer, facts: Facts, revision: str) -> Verdict:
         return fails(verdict.reason, verdict.message)
     if silent := unreachable(server, facts):
         return silent
-    for pod, said in _answers(facts, ready):
+    for pod, said in answers_of(facts, ready):
         if problem := _pod_serves(server, pod, said, revision):
             return problem
     names = ", ".join(model.name for model in server.spec.models)
@@ -76,7 +41,7 @@ def _pod_serves(server: ModelServer, pod: Pod, said: Said, revision: str) -> Ver
     found = {model.name: model for model in said.models}
     for wanted in server.spec.models:
         model = found.get(wanted.name)
-        if model is not None and (error := _error(model)):
+        if model is not None and (error := model_error(model)):
             return fails(Reason.MODEL_NOT_SERVED, f'pod {pod.name}: model "{wanted.name}": {error}')
         if said.revision != revision or model is None or model.revision != revision:
             return fails(
@@ -107,7 +72,7 @@ def device_bound(server: ModelServer, facts: Facts) -> Verdict:
     if verdict := unreachable(server, facts):
         return verdict
     seen: set[str] = set()
-    for pod, said in _answers(facts, ready):
+    for pod, said in answers_of(facts, ready):
         for model in said.models:
             seen.update(model.execution_devices)
             if strays := _strays(model):
@@ -118,7 +83,7 @@ def device_bound(server: ModelServer, facts: Facts) -> Verdict:
     where = ", ".join(sorted(seen)) or "no device yet"
     automatic = any(
         ":" in model.device or model.device == "AUTO"
-        for _, said in _answers(facts, ready)
+        for _, said in answers_of(facts, ready)
         for model in said.models
     )
     return holds(Reason.AUTOMATIC if automatic else Reason.BOUND, f"models execute on {where}")

@@ -11,11 +11,10 @@ from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND, ModelServer
-from modelserver_operator.children import Desired
+from modelserver_operator.desired.child import Desired
 from modelserver_operator.desired.config import config_map, revision
 from modelserver_operator.desired.deployment import deployment
 from modelserver_operator.desired.images import Images
-from modelserver_operator.desired.in_place import replaces_in_place
 from modelserver_operator.desired.service import headless_service, service
 from modelserver_operator.desired.service_account import service_account
 
@@ -62,4 +61,4 @@ def _owner(server: ModelServer) -> Manifest:
     }
 
 
-__all__ = ["Desired", "Images", "Manifest", "render", "replaces_in_place", "revision"]
+__all__ = ["Desired", "Images", "Manifest", "render", "revision"]

@@ -18,8 +18,9 @@ from enum import StrEnum
 from typing import Any
 
 from modelserver_operator.api.fields import quantity
-from modelserver_operator.children import Child, Desired
-from modelserver_operator.strays import strays
+from modelserver_operator.changes.strays import strays
+from modelserver_operator.desired.child import Desired
+from modelserver_operator.observed.child import Child
 
 
 class Why(StrEnum):

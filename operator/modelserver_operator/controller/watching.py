@@ -6,8 +6,6 @@
 import asyncio
 import contextlib
 import datetime as dt
-import itertools
-import logging
 from collections.abc import Coroutine
 from typing import Any
 
@@ -15,13 +13,14 @@ import kopf
 
 from modelserver_operator import naming
 from modelserver_operator.api import GROUP, KIND, PLURAL, VERSION
-from modelserver_operator.cluster import Cluster, connect
+from modelserver_operator.clients.kubernetes import Cluster, connect
+from modelserver_operator.clients.servers import Prober
+from modelserver_operator.controller.relist import Relist
+from modelserver_operator.controller.workqueue import WorkQueue
 from modelserver_operator.errors import ApiError, NotFound, NotInstalled
-from modelserver_operator.probe import Prober
+from modelserver_operator.observed.store import Key, Store
 from modelserver_operator.reconcile import Reconciler
 from modelserver_operator.settings import Settings
-from modelserver_operator.store import Key, Store
-from modelserver_operator.workqueue import WorkQueue
 
 _WATCHED: dict[str, tuple[str, str, str]] = {
     KIND: (GROUP, VERSION, PLURAL),
@@ -30,8 +29,6 @@ _WATCHED: dict[str, tuple[str, str, str]] = {
         for kind, (version, plural) in {**naming.CHILD_KINDS, "Pod": ("v1", "pods")}.items()
     },
 }
-_GATHER_SECONDS = 2.0
-_logger = logging.getLogger(__name__)
 
 
 def _now() -> str:
@@ -46,9 +43,7 @@ class Application:
         self._store = Store()
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile)
         self._tasks: list[asyncio.Task[None]] = []
-        self._suspects: asyncio.Queue[str] = asyncio.Queue()
-        self._suspected: set[str] = set()
-        self._heard: set[str] = set()
+        self._relist = Relist(tuple(_WATCHED), settings.relist_seconds, self._list)
         self._cluster: Cluster | None = None
         self._prober: Prober | None = None
         self._reconciler: Reconciler | None = None
@@ -72,7 +67,7 @@ class Application:
             ) from None
         for kind in (*naming.CHILD_KINDS, "Pod"):
             await self._list(kind)
-        self._spawn(self._relist())
+        self._spawn(self._relist.run())
         for _ in range(self._settings.workers):
             self._spawn(self._queue.work())
 
@@ -90,7 +85,7 @@ class Application:
     def seen(self, kind: str, change: str | None, body: kopf.Body) -> None:
         """An object was there, came, changed or went."""
         raw = dict(body)
-        self._hear(kind, change, raw["metadata"]["uid"])
+        self._relist.hear(kind, change, raw["metadata"]["uid"])
         key = self._store.drop(kind, raw) if change == "DELETED" else self._store.put(kind, raw)
         self._wake(key)
 
@@ -107,40 +102,6 @@ class Application:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
-
-    async def _relist(self) -> None:
-        """Find what no watch told: one kind after the other, and at once a kind whose watch broke."""
-        kinds = itertools.cycle(_WATCHED)
-        while True:
-            kind = ""
-            with contextlib.suppress(TimeoutError):
-                kind = await asyncio.wait_for(
-                    self._suspects.get(), self._settings.relist_seconds / len(_WATCHED)
-                )
-                await asyncio.sleep(_GATHER_SECONDS)
-            self._suspected.discard(kind)
-            try:
-                await self._list(kind or next(kinds))
-            except ApiError as error:
-                _logger.warning("a kind could not be listed: %s", error)
-
-    def _hear(self, kind: str, change: str | None, uid: str) -> None:
-        """Kopf lists a kind anew when its watch broke; what was deleted meanwhile is in no event.
-
-        A whole kind may be gone, and then nothing tells of its watch: what broke one suspects all.
-        """
-        if change == "DELETED":
-            self._heard.discard(uid)
-        elif change is None and uid in self._heard:
-            for suspect in (kind, *_WATCHED):
-                self._suspect(suspect)
-        else:
-            self._heard.add(uid)
-
-    def _suspect(self, kind: str) -> None:
-        if kind not in self._suspected:
-            self._suspected.add(kind)
-            self._suspects.put_nowait(kind)
 
     async def _list(self, kind: str) -> None:
         if self._cluster is None:

@@ -1,18 +1,12 @@
-"""What was observed, frozen: the rollout, pods and what the servers say of themselves.
+"""A pod of a ModelServer as it is, read once from the raw object."""
 
-Everything here is read once from raw objects; past this module nobody looks into a dictionary.
-"""
-
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from decimal import Decimal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.alias_generators import to_camel
 
 from modelserver_operator import naming
 from modelserver_operator.api.fields import quantity
-from modelserver_operator.children import Raw, Rollout
+from modelserver_operator.observed.child import Raw
 
 
 @dataclass(frozen=True)
@@ -139,115 +133,6 @@ def _crash(pod: str, status: Raw, states: list[tuple[str, Raw]]) -> Crash | None
             status.get("message") or "",
         )
     return None
-
-
-class _Said(BaseModel):
-    """A part of GET /status; fields this reader does not know are ignored, as the contract says."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
-
-
-class SaidVersion(_Said):
-    """One version of a model."""
-
-    version: int
-    state: str
-    wanted: bool
-    error: str | None
-
-
-class SaidModel(_Said):
-    """One model."""
-
-    name: str
-    device: str
-    execution_devices: tuple[str, ...]
-    streams: int | None
-    nireq: int | None
-    hint: str | None
-    threads: int | None
-    versions: tuple[SaidVersion, ...]
-    revision: str | None
-    error: str | None
-
-
-class Said(_Said):
-    """What a server says of itself."""
-
-    schema_version: int
-    revision: str | None
-    ready: bool
-    draining: bool
-    affinity: tuple[int, ...]
-    cpus_online: int
-    quota: float | None
-    threads: int
-    pinning: bool
-    pinning_reason: str
-    workers: int
-    warnings: tuple[str, ...] = ()
-    models: tuple[SaidModel, ...]
-
-
-@dataclass(frozen=True)
-class Report:
-    """A pod's answer, or why there is none."""
-
-    said: Said | None
-    problem: str = ""
-
-
-def read_report(document: bytes) -> Report:
-    """Parse GET /status; the contract is tests/contract/status.schema.json."""
-    try:
-        said = Said.model_validate_json(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return Report(
-            None, f"its /status is not understood ({place}: {first['msg']}): is the image a modelserver?"
-        )
-    if said.schema_version != 1:
-        return Report(
-            None,
-            f"its /status has schemaVersion {said.schema_version}, 1 is understood: upgrade the operator",
-        )
-    return Report(said)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of the writes of this pass."""
-
-    taken: tuple[str, ...] = ()
-    """Children whose name belongs to somebody else."""
-    refused: str = ""
-    """What the API server would not have."""
-    held_back: tuple[str, ...] = ()
-    """Children left alone because the object is paused."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """All a judgement needs."""
-
-    rollout: Rollout | None
-    pods: tuple[Pod, ...]
-    reports: Mapping[str, Report] = field(default_factory=dict)
-    """By the pod's uid."""
-    outcome: Outcome = Outcome()
-
-    def ready_pods(self) -> list[Pod]:
-        """Pods that take requests."""
-        return [pod for pod in self.pods if pod.is_ready and not pod.is_leaving]
-
-    def without_room(self) -> list[Pod]:
-        """Pods of a rollout that cannot begin before a pod of another template makes room."""
-        return without_room(self.pods)
-
-    def newest_crash(self) -> Crash | None:
-        """The newest failure of a pod that is still there."""
-        return max((pod.crash for pod in self.pods if pod.crash), key=lambda crash: crash.time, default=None)
 
 
 def without_room(pods: Iterable[Pod]) -> list[Pod]:

@@ -16,9 +16,10 @@ from kubernetes.aio import client, config
 
 from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND, PLURAL
-from modelserver_operator.children import Child, Desired
+from modelserver_operator.desired.child import Desired
 from modelserver_operator.errors import ApiError, Conflict, Forbidden, NamespaceEnding, NotFound
-from modelserver_operator.facts import Pod
+from modelserver_operator.observed.child import Child
+from modelserver_operator.observed.pod import Pod
 
 Raw = Mapping[str, Any]
 Body = Raw | list[dict[str, str]] | None

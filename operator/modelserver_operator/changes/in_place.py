@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from modelserver_operator.api import ModelServer
-from modelserver_operator.children import Rollout
-from modelserver_operator.facts import Pod, without_room
+from modelserver_operator.observed.child import Rollout
+from modelserver_operator.observed.pod import Pod, without_room
 
 PATIENCE = timedelta(seconds=30)
 """Room may come: a pod elsewhere ends, an autoscaler adds a node."""

@@ -4,13 +4,14 @@ import contextlib
 import logging
 from dataclasses import replace
 
-from modelserver_operator.children import Child, Desired, Raw, read_child
-from modelserver_operator.cluster import Cluster, Event
+from modelserver_operator.changes.plan import Change, Plan, Why
+from modelserver_operator.changes.strays import strays
+from modelserver_operator.clients.kubernetes import Cluster, Event
+from modelserver_operator.desired.child import Desired
 from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding, NotFound
-from modelserver_operator.facts import Outcome
-from modelserver_operator.plan import Change, Plan, Why
-from modelserver_operator.store import Store
-from modelserver_operator.strays import strays
+from modelserver_operator.observed.child import Child, Raw, read_child
+from modelserver_operator.observed.facts import Outcome
+from modelserver_operator.observed.store import Store
 
 _logger = logging.getLogger(__name__)
 # The request or the object is at fault: trying the same again at once is useless.

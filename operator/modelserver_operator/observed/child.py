@@ -1,4 +1,4 @@
-"""A child of a ModelServer: as it should be, and as it is.
+"""A child of a ModelServer as it is.
 
 Raw objects are read once, here; past this module nobody looks into a dictionary.
 """
@@ -13,16 +13,6 @@ from modelserver_operator import naming
 from modelserver_operator.api import KIND
 
 Raw = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Desired:
-    """One child as it should be."""
-
-    kind: str
-    name: str
-    manifest: dict[str, Any]
-    hash: str
 
 
 @dataclass(frozen=True)

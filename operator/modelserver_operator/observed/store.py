@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from modelserver_operator import naming
-from modelserver_operator.children import Child, controller, read_child
-from modelserver_operator.facts import Pod, read_pod
+from modelserver_operator.observed.child import Child, controller, read_child
+from modelserver_operator.observed.pod import Pod, read_pod
 
 Key = tuple[str, str]
 """Namespace and name of a ModelServer."""

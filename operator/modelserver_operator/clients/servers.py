@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import aiohttp
 
-from modelserver_operator.facts import Pod, Report, read_report
+from modelserver_operator.observed.pod import Pod
+from modelserver_operator.observed.report import Report, read_report
 
 _TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 _LIMIT = 4 * 1024 * 1024

@@ -7,7 +7,7 @@ import socket
 
 import kopf
 
-from modelserver_operator.handlers import register
+from modelserver_operator.controller.watching import register
 from modelserver_operator.settings import Settings
 
 

@@ -1,0 +1,1 @@
+"""Who is asked: the Kubernetes API and the model servers."""

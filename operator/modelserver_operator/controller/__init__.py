@@ -1,0 +1,1 @@
+"""The running process: watches, the relist, the queue, start and stop."""
