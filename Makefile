@@ -7,9 +7,11 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TESTS ?=
+BASE ?=
+BENCH ?=
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo demo-down up down images test lint format generate constraints bench-quick walks clean
+.PHONY: help setup demo demo-down up down images test lint format generate constraints bench-quick bench-compare walks clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -60,6 +62,9 @@ constraints: ## renew constraints.txt with the newest versions that resolve toge
 
 bench-quick: $(STAMP) ## speed next to KServe and benchmark_app: raw figures and the tables of docs/performance.md
 	@$(PYTHON) -m bench.quick
+
+bench-compare: $(STAMP) ## CPU per request next to BASE=COMMIT, with a verdict (BENCH="--quick" for a hint)
+	@$(PYTHON) -m bench.compare $(or $(BASE),$(error which commit? make bench-compare BASE=COMMIT)) $(BENCH)
 
 walks: $(STAMP) ## calls, files and returns of each way through server and operator
 	@$(PYTHON) -m bench.walks
