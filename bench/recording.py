@@ -35,7 +35,7 @@ class Traced:
         return self._say("end")
 
     def learn_idle(self, work: Callable[[], object] = lambda: None) -> None:
-        """Learn what runs when nobody asks for anything, or for no more than this."""
+        """Learn what runs while the program is idle, or does no more than this."""
 
         def wait() -> None:
             end = time.monotonic() + IDLE_SECONDS

@@ -69,7 +69,7 @@ def episodes(steps: Sequence[Step]) -> list[list[int]]:
 
 
 def background(steps: Sequence[Step]) -> set[Episode]:
-    """What also runs when nobody asks for anything."""
+    """What also runs while the program is idle."""
     return {_episode(steps, places) for places in episodes(steps)}
 
 
