@@ -47,8 +47,13 @@ class Checkout:
             "--model_path", str(model), "--model_name", model.name, "--rest_port", str(ports[0]),
             "--port", str(ports[1]), "--metrics_enable",
         ]  # fmt: skip
-        with running(command, logs / "servers.log", **self.environment) as pid:
-            yield Peer(pid, *ports, model.name).wait()
+        log = logs / "servers.log"
+        with running(command, log, **self.environment) as pid:
+            try:
+                yield Peer(pid, *ports, model.name).wait()
+            except Exception as error:
+                error.add_note(f"the servers wrote: {log.read_text()[-3000:]}")
+                raise
 
 
 def working_tree() -> Checkout:
