@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"modelserver-operator: {error}\n")
         return 1
     except BrokenPipeError:
-        # `render FILE | head`: the reader has enough, and the exit must not try to flush.
+        # `render FILE | head`: the reader has closed the pipe, so the exit must not flush into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
@@ -40,15 +40,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, text in (
-        ("run", _run, "run the operator until it is told to end"),
-        ("render", _render, "print the children of the ModelServers in FILE; needs no cluster"),
-        ("plan", _plan, "say what the ModelServers in FILE would change in the cluster; changes nothing"),
+        ("run", _run, "run the operator until SIGTERM or SIGINT"),
+        (
+            "render",
+            _render,
+            "print the manifests the operator would create for the ModelServers in FILE; needs no cluster",
+        ),
+        (
+            "plan",
+            _plan,
+            "show what applying the ModelServers in FILE would change in the cluster; writes nothing",
+        ),
         ("crd", _crd, "print the CustomResourceDefinition"),
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(command=command)
         if name in {"render", "plan"}:
-            sub.add_argument("file", metavar="FILE", help="YAML; - reads standard input")
+            sub.add_argument("file", metavar="FILE", help="YAML file; - for standard input")
         if name != "crd":
             add_options(sub)
     return parser
@@ -62,16 +70,16 @@ def _run(given: argparse.Namespace) -> int:
 
 def _render(given: argparse.Namespace) -> int:
     for server in _read(given.file):
-        for desired in render(server, images(given)):
+        for desired in render(server, images(given)).children:
             sys.stdout.write(f"---\n{to_yaml(desired.manifest)}")
     return 0
 
 
 def _plan(given: argparse.Namespace) -> int:
-    from modelserver_operator.dryrun import changes  # noqa: PLC0415 - needs the client
+    from modelserver_operator.dryrun import preview  # noqa: PLC0415 - needs the client
 
     for server in _read(given.file):
-        for line in asyncio.run(changes(server, images(given))):
+        for line in asyncio.run(preview(server, images(given))):
             sys.stdout.write(f"{line}\n")
     return 0
 
@@ -83,22 +91,22 @@ def _crd(_given: argparse.Namespace) -> int:
 
 
 def _read(name: str) -> list[ModelServer]:
-    """The ModelServers of a file; other documents are passed over."""
+    """The ModelServers of a file; other documents are ignored."""
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
         documents = [item for item in yaml.safe_load_all(text) if isinstance(item, dict)]
     except OSError as error:
-        raise Invalid(f"{name} cannot be read: {error.strerror}") from None
+        raise Invalid(f"cannot read {name}: {error.strerror}") from None
     except yaml.YAMLError as error:
-        raise Invalid(f"{name} is no YAML: {' '.join(str(error).split())}") from None
+        raise Invalid(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
     servers = [parse(item) for item in documents if item.get("kind") == KIND]
     if not servers:
-        raise Invalid(f"{name} holds no {KIND}")
+        raise Invalid(f"{name} contains no {KIND}")
     return servers
 
 
 class _Dumper(yaml.SafeDumper):
-    """No anchors, texts of several lines as blocks: what a person would write."""
+    """No anchors, and texts of several lines as blocks: as a person would write it."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - yaml's signature
         return True

@@ -1,4 +1,4 @@
-"""`modelserver-operator plan FILE`: what would change in the cluster. Reads, never writes."""
+"""`modelserver-operator plan FILE`: what applying a file would change in the cluster. It only reads."""
 
 from dataclasses import replace
 
@@ -9,10 +9,11 @@ from modelserver_operator.clients.kubernetes import Cluster, connect
 from modelserver_operator.desired import Images, render
 from modelserver_operator.desired.child import Desired
 from modelserver_operator.observed.child import Child, read_child
+from modelserver_operator.observed.facts import Snapshot
 
 
-async def changes(server: ModelServer, images: Images) -> list[str]:
-    """One line for each child."""
+async def preview(server: ModelServer, images: Images) -> list[str]:
+    """One line for each child that would change."""
     cluster = await connect()
     try:
         body = await cluster.get(KIND, server.namespace, server.name)
@@ -24,7 +25,7 @@ async def changes(server: ModelServer, images: Images) -> list[str]:
     wanted = plan(_render(owned, images, observed), observed, uid, {})
     title = f"{server.namespace}/{server.name}:{'' if body else ' new object'}"
     lines = [f"  {item.desired.kind} {item.desired.name}: {_what(item.why)}" for item in wanted.changes]
-    lines += [f"  {child.kind} {child.name}: name taken by somebody else" for child in wanted.taken]
+    lines += [f"  {child.kind} {child.name}: the name is taken by another object" for child in wanted.taken]
     if any(
         item.desired.kind == "Deployment" and _rolls(item.observed, item.desired.manifest)
         for item in wanted.changes
@@ -33,15 +34,15 @@ async def changes(server: ModelServer, images: Images) -> list[str]:
     return [title, *(lines or ["  nothing changes"])]
 
 
-def _render(server: ModelServer, images: Images, observed: Observed) -> list[Desired]:
-    """As the operator would now, in the middle of a rollout too."""
-    deployment = observed.get(("Deployment", server.name))
-    rollout = deployment.rollout if deployment else None
-    return render(server, images, in_place=replaces_in_place(server, rollout, (), ""))
+def _render(server: ModelServer, images: Images, observed: Observed) -> tuple[Desired, ...]:
+    """As the operator would render it now, also in the middle of a rollout."""
+    rollout = Snapshot(observed, ()).rollout(server)
+    in_place = replaces_in_place(server, rollout, (), "")
+    return render(server, images, in_place=in_place).children
 
 
 def _what(why: Why) -> str:
-    return {Why.MISSING: "create", Why.CHANGED: "change", Why.DRIFTED: "change back"}[why]
+    return {Why.MISSING: "create", Why.CHANGED: "change", Why.DRIFTED: "restore"}[why]
 
 
 def _rolls(observed: Child | None, manifest: dict[str, dict[str, object]]) -> bool:
@@ -52,7 +53,7 @@ def _rolls(observed: Child | None, manifest: dict[str, dict[str, object]]) -> bo
 
 async def _observe(cluster: Cluster, server: ModelServer, images: Images) -> Observed:
     found = {}
-    for desired in render(server, images):
+    for desired in render(server, images).children:
         body = await cluster.get(desired.kind, server.namespace, desired.name)
         if body is not None:
             found[desired.kind, desired.name] = read_child(desired.kind, body)

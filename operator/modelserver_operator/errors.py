@@ -2,6 +2,7 @@
 
 OperatorError
 ├── Invalid          the object is at fault: a condition, no retry until it changes
+│   └── SourceNotSupported    a model's URI has a scheme this version cannot serve
 ├── NotInstalled     the CRD is missing: said once, then the process ends
 └── ApiError         the API server refused or did not answer: retried with back-off
     ├── Forbidden    a right is missing
@@ -16,11 +17,11 @@ class OperatorError(Exception):
 
 
 class Invalid(OperatorError):
-    """The object cannot be carried out; `reason` is the condition's."""
+    """The object is not valid; the message says where and why."""
 
-    def __init__(self, message: str, reason: str = "Invalid") -> None:
-        super().__init__(message)
-        self.reason = reason
+
+class SourceNotSupported(Invalid):
+    """A model's URI has a scheme that this version cannot serve."""
 
 
 class NotInstalled(OperatorError):

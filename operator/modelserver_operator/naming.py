@@ -1,6 +1,8 @@
 """Every name, label, annotation and path: a rename is one line here."""
 
-from modelserver_operator.api import GROUP, ModelServer
+from typing import NamedTuple
+
+from modelserver_operator.api import GROUP, KIND, PLURAL, VERSION, ModelServer
 
 MANAGER = "modelserver-operator"
 """Field manager, and the value of app.kubernetes.io/managed-by."""
@@ -14,7 +16,7 @@ IN_PLACE_ANNOTATION = f"{GROUP}/in-place"
 """On a Deployment whose present rollout ends old pods before new ones start."""
 
 OWN_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
-"""What kopf and the relist ask the API server for: nothing but our own children."""
+"""The label selector of watches and lists: only the operator's own children."""
 
 CONTAINER = "modelserver"
 CONFIG_VOLUME = "modelserver-config"
@@ -24,13 +26,26 @@ MODELS_DIRECTORY = "/models"
 CLAIM_VOLUME_PREFIX = "modelserver-claim-"
 USER_ID = 65532
 
-CHILD_KINDS = {
-    "ServiceAccount": ("v1", "serviceaccounts"),
-    "ConfigMap": ("v1", "configmaps"),
-    "Service": ("v1", "services"),
-    "Deployment": ("apps/v1", "deployments"),
+POD = "Pod"
+
+
+class Resource(NamedTuple):
+    """Where a kind is in the API; the group is empty for core kinds."""
+
+    group: str
+    version: str
+    plural: str
+
+
+KINDS = {
+    KIND: Resource(GROUP, VERSION, PLURAL),
+    "ServiceAccount": Resource("", "v1", "serviceaccounts"),
+    "ConfigMap": Resource("", "v1", "configmaps"),
+    "Service": Resource("", "v1", "services"),
+    "Deployment": Resource("apps", "v1", "deployments"),
+    POD: Resource("", "v1", "pods"),
 }
-"""Kinds of children: apiVersion and plural."""
+"""Every kind that is watched, listed or written."""
 
 
 def selector(name: str) -> dict[str, str]:

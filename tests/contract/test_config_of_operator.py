@@ -8,7 +8,7 @@ import pytest
 
 from modelserver.settings.config_file import parse_configuration
 from modelserver_operator.api import parse
-from modelserver_operator.desired import Images, render, revision
+from modelserver_operator.desired import Images, render
 from tests.support.modelservers import ACCEPTED, model_server
 
 SCHEMA = json.loads((Path(__file__).parent / "config.schema.json").read_text())
@@ -35,7 +35,7 @@ EVERYTHING = {
 
 
 def config(**spec) -> dict:
-    (found,) = [d for d in render(parse(model_server(**spec)), IMAGES) if d.kind == "ConfigMap"]
+    (found,) = [d for d in render(parse(model_server(**spec)), IMAGES).children if d.kind == "ConfigMap"]
     return json.loads(found.manifest["data"]["config.json"])
 
 
@@ -50,7 +50,7 @@ def test_the_server_reads_the_configuration(spec: dict):
 
     read = parse_configuration(config(**spec), Path("/etc/modelserver"))
 
-    assert read.revision == revision(server)
+    assert read.revision == render(server, IMAGES).revision
     assert [model.name for model in read.models] == [model.name for model in server.spec.models]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from modelserver_operator.observed.report import Said, SaidModel, SaidVersion, read_report
+from modelserver_operator.observed.report import ModelStatus, ServerStatus, VersionStatus, read_reply
 
 SCHEMA = json.loads((Path(__file__).parent / "status.schema.json").read_text())
 MODEL = SCHEMA["properties"]["models"]["items"]
@@ -32,40 +32,47 @@ BARE = {key: DOCUMENT[key] for key in SCHEMA["required"]} | {"revision": None, "
 def test_a_document_of_the_contract_is_understood(document: dict):
     jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
 
-    said = read_report(json.dumps(document).encode()).said
+    status = read_reply(json.dumps(document).encode()).status
 
-    assert said is not None
-    assert said.revision == document["revision"]
-    assert [model.name for model in said.models] == [model["name"] for model in document["models"]]
+    assert status is not None
+    assert status.revision == document["revision"]
+    assert [model.name for model in status.models] == [model["name"] for model in document["models"]]
 
 
-def test_a_field_of_a_later_server_is_passed_over():
+def test_a_field_of_a_later_server_is_ignored():
     later = {**DOCUMENT, "invented": 1, "models": [{**LOADED, "invented": {"a": 1}}]}
 
-    assert read_report(json.dumps(later).encode()).said is not None
+    assert read_reply(json.dumps(later).encode()).status is not None
 
 
-@pytest.mark.parametrize("field", [key for key in SCHEMA["required"] if key != "serverVersion"])
-def test_a_document_without_a_required_field_is_refused_naming_it(field: str):
+UNUSED = {"serverVersion", "ready", "draining", "quota"}
+
+
+@pytest.mark.parametrize("field", [key for key in SCHEMA["required"] if key not in UNUSED])
+def test_a_document_without_a_field_the_operator_needs_is_refused_naming_it(field: str):
     document = {key: value for key, value in DOCUMENT.items() if key != field}
 
-    assert field in read_report(json.dumps(document).encode()).problem
+    assert field in read_reply(json.dumps(document).encode()).problem
+
+
+def test_a_document_without_the_fields_the_operator_does_not_use_is_understood():
+    document = {key: value for key, value in DOCUMENT.items() if key not in UNUSED}
+
+    assert read_reply(json.dumps(document).encode()).status is not None
 
 
 @pytest.mark.parametrize("text", [b"", b"<html>", b"[]", b"null", b"\xff"])
-def test_what_is_no_status_is_no_crash(text: bytes):
-    assert "not understood" in read_report(text).problem
+def test_a_document_that_is_not_a_status_is_a_problem_and_not_a_crash(text: bytes):
+    assert "/status cannot be read" in read_reply(text).problem
 
 
 def test_a_later_version_of_the_contract_asks_for_a_newer_operator():
-    assert (
-        "upgrade the operator" in read_report(json.dumps({**DOCUMENT, "schemaVersion": 2}).encode()).problem
-    )
+    assert "upgrade the operator" in read_reply(json.dumps({**DOCUMENT, "schemaVersion": 2}).encode()).problem
 
 
 @pytest.mark.parametrize(
     ("reader", "schema"),
-    [(Said, SCHEMA), (SaidModel, MODEL), (SaidVersion, VERSION)],
+    [(ServerStatus, SCHEMA), (ModelStatus, MODEL), (VersionStatus, VERSION)],
     ids=["top", "model", "version"],
 )
 def test_the_reader_knows_no_field_that_is_not_in_the_contract(reader, schema: dict):

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from modelserver_operator.api import ModelServer, Status, parse
-from modelserver_operator.api.status import Failure
+from modelserver_operator.api.status import Failure, Reason
 from modelserver_operator.conditions import is_settled, judge, reject
-from modelserver_operator.conditions.verdict import Reason
 from modelserver_operator.errors import Invalid
 from modelserver_operator.observed.child import Rollout
 from modelserver_operator.observed.facts import Facts, Outcome
 from modelserver_operator.observed.pod import Crash, Pod
-from modelserver_operator.observed.report import Report, Said, SaidModel, SaidVersion
+from modelserver_operator.observed.report import ModelStatus, Reply, ServerStatus, VersionStatus
 from tests.support.modelservers import model_server
 from tests.support.operator_process import ROOT
 
@@ -22,14 +21,14 @@ NOW = "2026-01-01T00:00:00Z"
 LATER = "2026-01-01T00:01:00Z"
 REVISION = "r2"
 
-VERSION = SaidVersion(version=1, state="AVAILABLE", wanted=True, error=None)
-MODEL = SaidModel(
-    name="m", device="CPU", executionDevices=("CPU",), streams=1, nireq=2, hint="THROUGHPUT", threads=1,
+VERSION = VersionStatus(version=1, state="AVAILABLE", wanted=True, error=None)
+MODEL = ModelStatus(
+    name="m", device="CPU", executionDevices=("CPU",), streams=1, nireq=2, hint="THROUGHPUT",
     versions=(VERSION,), revision=REVISION, error=None,
 )  # fmt: skip
-SAID = Said(
-    schemaVersion=1, revision=REVISION, ready=True, draining=False, affinity=(1,), cpusOnline=4, quota=1.0,
-    threads=1, pinning=True, pinningReason="one model on CPUs of its own", workers=1, models=(MODEL,),
+SERVER = ServerStatus(
+    schemaVersion=1, revision=REVISION, affinity=(1,), cpusOnline=4, threads=1,
+    pinning=True, pinningReason="one model on CPUs of its own", workers=1, models=(MODEL,),
 )  # fmt: skip
 POD = Pod(
     name="p", namespace="default", uid="u", resource_version="1", address="127.0.0.1", is_running=True,
@@ -47,18 +46,22 @@ def server(**spec: Any) -> ModelServer:
 
 
 def facts(
-    *, said: Said | None = SAID, problem: str = "", outcome: Outcome = NOTHING_WRONG, **changes: Any
+    *,
+    status: ServerStatus | None = SERVER,
+    problem: str = "",
+    outcome: Outcome = NOTHING_WRONG,
+    **changes: Any,
 ) -> Facts:
     rollout = replace(ROLLOUT, **{k: v for k, v in changes.items() if hasattr(ROLLOUT, k)})
     pod = replace(POD, **{k: v for k, v in changes.items() if hasattr(POD, k)})
-    return Facts(rollout, (pod,), {"u": Report(said, problem)}, outcome)
+    return Facts(rollout, (pod,), {"u": Reply(status, problem)}, outcome)
 
 
-def with_model(**changes: Any) -> Said:
-    return SAID.model_copy(update={"models": (MODEL.model_copy(update=changes),)})
+def with_model(**changes: Any) -> ServerStatus:
+    return SERVER.model_copy(update={"models": (MODEL.model_copy(update=changes),)})
 
 
-def with_version(**changes: Any) -> Said:
+def with_version(**changes: Any) -> ServerStatus:
     return with_model(versions=(VERSION.model_copy(update=changes),))
 
 
@@ -116,30 +119,35 @@ CASES = {
         {"Available": ("False", "NoPodReady")},
     ),
     "the pod as configured before": (
-        facts(said=SAID.model_copy(update={"revision": "r1"})),
+        facts(status=SERVER.model_copy(update={"revision": "r1"})),
         {"ModelsServed": ("False", "OldConfiguration"), "Ready": ("False", "OldConfiguration")},
     ),
     "one model as configured before": (
-        facts(said=with_model(revision="r1")),
+        facts(status=with_model(revision="r1")),
         {"ModelsServed": ("False", "OldConfiguration")},
     ),
     "a model that failed to load": (
-        facts(said=with_model(error="no such file")),
+        facts(status=with_model(error="no such file")),
         {"ModelsServed": ("False", "ModelNotServed"), "Ready": ("False", "ModelNotServed")},
     ),
     "a version that is loading": (
-        facts(said=with_version(state="LOADING")),
+        facts(status=with_version(state="LOADING")),
         {"ModelsServed": ("False", "ModelNotServed")},
     ),
     "an old version unloading": (
         facts(
-            said=with_model(versions=(VERSION, VERSION.model_copy(update={"state": "END", "wanted": False})))
+            status=with_model(
+                versions=(VERSION, VERSION.model_copy(update={"state": "END", "wanted": False}))
+            )
         ),
         {"ModelsServed": ("True", "Served")},
     ),
-    "no version at all": (facts(said=with_model(versions=())), {"ModelsServed": ("False", "ModelNotServed")}),
+    "no version at all": (
+        facts(status=with_model(versions=())),
+        {"ModelsServed": ("False", "ModelNotServed")},
+    ),
     "a pod that does not answer": (
-        facts(said=None, problem="timed out"),
+        facts(status=None, problem="timed out"),
         {
             "ModelsServed": ("Unknown", "PodUnreachable"),
             "ExclusiveCPUs": ("Unknown", "PodUnreachable"),
@@ -148,11 +156,11 @@ CASES = {
         },
     ),
     "an affinity of all CPUs": (
-        facts(said=SAID.model_copy(update={"affinity": (0, 1, 2, 3)})),
+        facts(status=SERVER.model_copy(update={"affinity": (0, 1, 2, 3)})),
         {"ExclusiveCPUs": ("False", "NodePolicyNone"), "Ready": ("True", "Ready")},
     ),
     "a node with one CPU": (
-        facts(said=SAID.model_copy(update={"affinity": (0,), "cpus_online": 1})),
+        facts(status=SERVER.model_copy(update={"affinity": (0,), "cpus_online": 1})),
         {"ExclusiveCPUs": ("False", "NodePolicyNone")},
     ),
     "an injected container": (
@@ -168,15 +176,15 @@ CASES = {
         {"ExclusiveCPUs": ("False", "FractionalCPU")},
     ),
     "a model that fell back": (
-        facts(said=with_model(device="GPU", execution_devices=("CPU",))),
+        facts(status=with_model(device="GPU", execution_devices=("CPU",))),
         {"DeviceBound": ("False", "OtherDevice")},
     ),
     "a model on one of several GPUs": (
-        facts(said=with_model(device="GPU", execution_devices=("GPU.1",))),
+        facts(status=with_model(device="GPU", execution_devices=("GPU.1",))),
         {"DeviceBound": ("True", "Bound")},
     ),
     "a model that AUTO placed": (
-        facts(said=with_model(device="AUTO", execution_devices=("CPU",))),
+        facts(status=with_model(device="AUTO", execution_devices=("CPU",))),
         {"DeviceBound": ("True", "Automatic")},
     ),
 }
@@ -210,7 +218,7 @@ def test_zero_replicas_are_ready_and_serve_nothing():
 
 
 def test_a_message_names_the_pod_the_model_and_the_error():
-    status = judge(server(), facts(said=with_model(error="no such file")), REVISION, Status(), NOW)
+    status = judge(server(), facts(status=with_model(error="no such file")), REVISION, Status(), NOW)
 
     (served,) = [c for c in status.conditions if c.type == "ModelsServed"]
     assert served.message == 'pod p: model "m": no such file'
@@ -219,7 +227,7 @@ def test_a_message_names_the_pod_the_model_and_the_error():
 def test_the_time_moves_only_when_a_status_flips():
     first = judge(server(), facts(), REVISION, Status(), NOW)
     same = judge(server(), facts(), REVISION, first, LATER)
-    flipped = judge(server(), facts(said=with_version(state="LOADING")), REVISION, same, LATER)
+    flipped = judge(server(), facts(status=with_version(state="LOADING")), REVISION, same, LATER)
 
     assert same == first
     times = {c.type: c.last_transition_time for c in flipped.conditions}
@@ -230,7 +238,7 @@ def test_the_time_moves_only_when_a_status_flips():
 def test_an_invalid_object_keeps_what_was_said_of_its_pods():
     first = judge(server(), facts(), REVISION, Status(), NOW)
 
-    status = reject(Invalid("hint is wrong", "Invalid"), 4, first, LATER)
+    status = reject(Invalid("hint is wrong"), 4, first, LATER)
 
     found = {c.type: (c.status, c.reason, c.observed_generation) for c in status.conditions}
     assert found["Accepted"] == ("False", "Invalid", 4)
@@ -245,7 +253,7 @@ def test_the_tuning_is_what_all_pods_share():
     two = Facts(
         replace(ROLLOUT, replicas=2, updated=2, ready=2),
         (POD, other),
-        {"u": Report(SAID), "v": Report(fewer)},
+        {"u": Reply(SERVER), "v": Reply(fewer)},
     )
 
     status = judge(server(replicas=2), two, REVISION, Status(), NOW)

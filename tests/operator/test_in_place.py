@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +37,13 @@ ONE_OF_TWO = (
     "nodes are available: 1 No preemption victims found for incoming pod, 1 Preemption is not helpful for "
     "scheduling."
 )
+NEVER_PREEMPTS = {
+    "apiVersion": "scheduling.k8s.io/v1",
+    "kind": "PriorityClass",
+    "metadata": {"name": "never-preempts"},
+    "value": 0,
+    "preemptionPolicy": "Never",
+}
 LIVE = Rollout(generation=2, observed_generation=2, replicas=2, updated=1, ready=1, stuck="", refused="")
 
 
@@ -128,7 +134,7 @@ def test_the_strategy_says_it_and_coming_and_going_is_no_drift():
     def children(*, in_place: bool):
         body = model_server()
         body["metadata"] |= {"namespace": "n", "uid": "owner"}
-        return render(parse(body), Images("c", "g", "n"), in_place=in_place)
+        return render(parse(body), Images("c", "g", "n"), in_place=in_place).children
 
     usual, in_place = children(in_place=False), children(in_place=True)
     (deployment,) = [item for item in in_place if item.kind == "Deployment"]
@@ -154,10 +160,10 @@ def test_the_strategy_says_it_and_coming_and_going_is_no_drift():
 @pytest.mark.parametrize(
     ("live", "spec", "reason", "said"),
     [
-        (LIVE, {}, "RollingOut", "unless room comes within 30 s, an old one ends first; pod new: Unsch"),
+        (LIVE, {}, "RollingOut", "if that lasts 30 s, an old pod is stopped first; pod new: Unsch"),
         (LIVE, {"rollout": {"maxSurge": 1}}, "RollingOut", "rollout.maxSurge 0 and maxUnavailable 1"),
-        (replace(LIVE, in_place=True), {}, "ReplacingInPlace", "nothing is served until the new one"),
-        (replace(LIVE, in_place=True), {"replicas": 2}, "ReplacingInPlace", "one by one; 1 of 2 pods"),
+        (replace(LIVE, in_place=True), {}, "ReplacingInPlace", "until then nothing is served"),
+        (replace(LIVE, in_place=True), {"replicas": 2}, "ReplacingInPlace", "one at a time; 1 of 2 pods"),
     ],
 )
 def test_it_is_said_before_it_happens_and_while(live: Rollout, spec: dict[str, Any], reason: str, said: str):
@@ -168,19 +174,58 @@ def test_it_is_said_before_it_happens_and_while(live: Rollout, spec: dict[str, A
     assert said in ready.message
 
 
-@pytest.fixture
-def full(run_name: str, tmp_path: Path) -> Iterator[Kubernetes]:
+@pytest.fixture(scope="module")
+def full(run_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
     """A scheduler, one simulated node of 64 CPUs, and the operator."""
     cluster = devcluster.up(
         f"{run_name}-room", no_node=True, extras=("controller-manager", "scheduler", "kwok")
     )
     kubernetes = Kubernetes(cluster.environment())
     install(kubernetes)
-    operator = OperatorProcess(kubeconfig(kubernetes, tmp_path), tmp_path / "log")
+    directory = tmp_path_factory.mktemp("operator")
+    operator = OperatorProcess(kubeconfig(kubernetes, directory), directory / "log")
     operator.start("--cpu-image=modelserver:test")
     yield kubernetes
     assert operator.stop() == 0, operator.log()[-3000:]
     devcluster.down(cluster.name)
+
+
+def simulated_pod(name: str, cpu: int, **spec: Any) -> dict[str, Any]:
+    """One that only the scheduler and the simulated node see."""
+    container = {"name": "modelserver", "image": "none", "resources": {"requests": {"cpu": str(cpu)}}}
+    metadata = {"name": name, "labels": {"pod-template-hash": name}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"containers": [container], **spec},
+    }
+
+
+@pytest.mark.api
+def test_the_scheduler_says_whether_removing_a_pod_would_help(full: Kubernetes):
+    """`read_pod` relies on the scheduler's sentences: here are those of the real one."""
+    full.kubectl("create", "namespace", "sizes")
+    mine = Kubernetes(full.environment, "sizes")
+    until("the default ServiceAccount", lambda: mine.items("serviceaccounts"), timeout=30)
+
+    def waiting(name: str) -> Pod:
+        until(f"{name} waits", lambda: read_pod(mine.get("pod", name)).waiting, timeout=30)
+        return read_pod(mine.get("pod", name))
+
+    submit(mine, simulated_pod("holder", 40))
+    until("the holder runs", lambda: read_pod(mine.get("pod", "holder")).is_ready, timeout=30)
+    submit(mine, simulated_pod("fits-without-it", 30))
+    submit(mine, NEVER_PREEMPTS)
+    submit(mine, simulated_pod("may-not-preempt", 30, priorityClassName="never-preempts"))
+    submit(mine, simulated_pod("above-a-node", 65))
+    submit(mine, simulated_pod("selects-no-node", 1, nodeSelector={"none": "such"}))
+
+    assert waiting("fits-without-it").no_room_since
+    assert waiting("may-not-preempt").no_room_since
+    assert not waiting("above-a-node").no_room_since
+    assert not waiting("selects-no-node").no_room_since
+    mine.kubectl("delete", "namespace", "sizes", "--wait=true")
 
 
 @pytest.mark.api
@@ -193,7 +238,7 @@ def test_a_rollout_on_a_full_node_ends_and_the_next_one_surges_again(full: Kuber
 
     until(
         "it is announced",
-        lambda: "within 30 s" in full.condition("server", "Ready").get("message", ""),
+        lambda: "lasts 30 s" in full.condition("server", "Ready").get("message", ""),
         timeout=20,
     )
     assert _strategy(full) == {"maxSurge": 1, "maxUnavailable": 0}

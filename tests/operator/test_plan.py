@@ -21,7 +21,7 @@ UID = "owner"
 def desired(**spec) -> list[Desired]:
     body = model_server(**spec)
     body["metadata"] |= {"namespace": "default", "uid": UID}
-    return render(parse(body), Images("c", "g", "n"))
+    return list(render(parse(body), Images("c", "g", "n")).children)
 
 
 def as_stored(item: Desired, **changes) -> Child:
@@ -55,7 +55,8 @@ def test_what_is_as_desired_needs_no_write(replicas: int, hint: str):
 
     found = plan(items, observed(items), UID, {})
 
-    assert found.is_empty()
+    assert not found.changes
+    assert not found.prune
     assert len(found.settled) == len(items)
 
 
@@ -72,11 +73,11 @@ def test_an_edit_against_what_is_desired_is_drift():
 
 
 def test_a_child_left_as_it_is_is_not_compared_again():
-    """Otherwise a field that the API server writes in its own way would be applied for ever."""
+    """Otherwise a field that the API server writes in its own way would be applied forever."""
     children = observed(desired(), replicas=5)
     settled = {child.uid: child.fingerprint for child in children.values()}
 
-    assert plan(desired(), children, UID, settled).is_empty()
+    assert not plan(desired(), children, UID, settled).changes
 
 
 def test_a_strangers_child_is_taken_and_not_written():
@@ -84,7 +85,8 @@ def test_a_strangers_child_is_taken_and_not_written():
 
     found = plan(desired(replicas=9), children, UID, {})
 
-    assert found.is_empty()
+    assert not found.changes
+    assert not found.prune
     assert len(found.taken) == 5
 
 

@@ -271,7 +271,7 @@ def test_a_strangers_object_of_the_same_name_is_never_touched(
         pytest.param({"env": [{"name": "A"}, {"name": "A"}]}, "duplicate entries", id="a name twice"),
     ],
 )
-def test_what_the_api_server_refuses_is_told_in_its_words(
+def test_a_refusal_of_the_api_server_is_reported_in_its_words(
     kubernetes: Kubernetes, operator: OperatorProcess, pod: dict, words: str
 ):
     submit(kubernetes, model_server(pod=pod))

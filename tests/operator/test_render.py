@@ -13,7 +13,7 @@ from modelserver_operator import __version__
 from modelserver_operator.__main__ import main, to_yaml
 from modelserver_operator.api import Spec, parse
 from modelserver_operator.api.rules import broken
-from modelserver_operator.desired import Images, render, revision
+from modelserver_operator.desired import Images, render
 from tests.support.modelservers import model_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +61,7 @@ GOLDEN = {"minimal": {}, "full": FULL}
 def children(spec: dict) -> dict[str, dict]:
     body = model_server(**spec)
     body["metadata"] |= {"namespace": "vision", "uid": "00000000-0000-0000-0000-000000000001"}
-    return {f"{item.kind}/{item.name}": item.manifest for item in render(parse(body), IMAGES)}
+    return {f"{item.kind}/{item.name}": item.manifest for item in render(parse(body), IMAGES).children}
 
 
 def pod(**spec) -> dict:
@@ -199,10 +199,11 @@ def test_the_operators_own_labels_win():
 
 
 def test_the_revision_follows_the_content():
-    one, other = (parse(model_server(hint=hint)) for hint in ("LATENCY", "THROUGHPUT"))
+    def revision(**spec) -> str:
+        return render(parse(model_server(**spec)), IMAGES).revision
 
-    assert revision(one) == revision(parse(model_server(hint="LATENCY")))
-    assert revision(one) != revision(other)
+    assert revision(hint="LATENCY") == revision(hint="LATENCY", replicas=3)
+    assert revision(hint="LATENCY") != revision(hint="THROUGHPUT")
 
 
 def test_render_prints_the_children_of_a_file(capsys: pytest.CaptureFixture[str]):
@@ -214,11 +215,11 @@ def test_render_prints_the_children_of_a_file(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("kind: ConfigMap", "holds no ModelServer"),
-        ("{", "is no YAML"),
+        ("kind: ConfigMap", "contains no ModelServer"),
+        ("{", "is not valid YAML"),
         (
             '{kind: ModelServer, metadata: {name: a}, spec: {models: [{name: m, uri: "s3://b/m"}]}}',
-            "later version",
+            "s3:// is not supported yet",
         ),
         ("{kind: ModelServer, metadata: {name: a}, spec: {models: []}}", "spec.models: List should have"),
         (

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelserver_operator.api import rules
-from modelserver_operator.api.spec import Accelerator, Model, Pod, Resources, Spec
+from modelserver_operator.api.spec import Model, Spec
 from modelserver_operator.api.status import Condition, Status
-from modelserver_operator.errors import Invalid
+from modelserver_operator.errors import Invalid, SourceNotSupported
 
 GROUP = "modelserver.dev"
 VERSION = "v1alpha1"
@@ -73,14 +73,12 @@ def _check_sources(spec: Spec) -> None:
         place = f"spec.models[{index}].uri"
         scheme, _, rest = model.uri.partition("://")
         if scheme in LATER_SCHEMES:
-            raise Invalid(
-                f"{place}: {scheme}:// comes in a later version of this operator; use pvc://CLAIM/PATH or file:///PATH",
-                "SourceNotSupported",
+            raise SourceNotSupported(
+                f"{place}: {scheme}:// is not supported yet; use pvc://CLAIM/PATH or file:///PATH"
             )
         if scheme not in SUPPORTED_SCHEMES:
-            raise Invalid(
-                f"{place}: {scheme}:// is not known; use pvc://CLAIM/PATH or file:///PATH",
-                "SourceNotSupported",
+            raise SourceNotSupported(
+                f"{place}: unknown scheme {scheme}://; use pvc://CLAIM/PATH or file:///PATH"
             )
         if ".." in rest.split("/"):
             raise Invalid(f"{place}: the path must not contain ..")
@@ -113,12 +111,9 @@ __all__ = [
     "KIND",
     "PLURAL",
     "VERSION",
-    "Accelerator",
     "Condition",
     "Model",
     "ModelServer",
-    "Pod",
-    "Resources",
     "Spec",
     "Status",
     "parse",

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from modelserver_operator.api.fields import BANNED_KEYS, LEGACY_STREAM_KEYS, TYPED_KEYS, quantity
-from modelserver_operator.api.spec import Resources, Spec, Tuning, VersionPolicy
+from modelserver_operator.api.spec import DEFAULT_CPU, Model, Resources, Spec, Tuning, VersionPolicy
 
 T = TypeVar("T")
 
@@ -36,6 +36,14 @@ def _free_of(tuning: Tuning, keys: tuple[str, ...]) -> bool:
     return not set(keys) & set(tuning.plugin_config or {})
 
 
+def _chooses_cel(variable: str) -> str:
+    return f"(has({variable}.hint) || has({variable}.streams) || has({variable}.expectedClients))"
+
+
+def _chooses(tuning: Tuning) -> bool:
+    return any(item is not None for item in (tuning.hint, tuning.streams, tuning.expected_clients))
+
+
 LEVEL: tuple[Rule[Tuning], ...] = (
     Rule(
         "!(has(self.hint) && has(self.streams))",
@@ -55,14 +63,10 @@ LEVEL: tuple[Rule[Tuning], ...] = (
         lambda t: _free_of(t, TYPED_KEYS),
     ),
     Rule(
-        f"!has(self.pluginConfig) || !({_has_key(LEGACY_STREAM_KEYS)}) || "
-        "!(has(self.hint) || has(self.streams) || has(self.expectedClients))",
+        f"!has(self.pluginConfig) || !({_has_key(LEGACY_STREAM_KEYS)}) || !{_chooses_cel('self')}",
         "pluginConfig sets *_THROUGHPUT_STREAMS beside hint, streams or expectedClients: use the field "
         "streams and remove the key",
-        lambda t: (
-            _free_of(t, LEGACY_STREAM_KEYS)
-            or (t.hint is None and t.streams is None and t.expected_clients is None)
-        ),
+        lambda t: _free_of(t, LEGACY_STREAM_KEYS) or not _chooses(t),
     ),
     Rule(
         f"!has(self.pluginConfig) || !({_has_key(BANNED_KEYS)})",
@@ -84,16 +88,16 @@ _CPU = (
     "[has(self.resources) && has(self.resources.limits) && 'cpu' in self.resources.limits"
     " ? quantity(string(self.resources.limits['cpu'])).asApproximateFloat()"
     " : has(self.resources) && has(self.resources.requests) && 'cpu' in self.resources.requests"
-    " ? quantity(string(self.resources.requests['cpu'])).asApproximateFloat() : 1.0]"
+    f" ? quantity(string(self.resources.requests['cpu'])).asApproximateFloat() : {float(DEFAULT_CPU)}]"
 )
 
 
 def cpu_limit(resources: Resources) -> Decimal:
-    """The limit in effect: a request without its limit becomes the limit, and neither is one CPU."""
+    """The limit in effect: a request without its limit becomes the limit; the default when neither is set."""
     for amounts in (resources.limits, resources.requests):
         if amounts and "cpu" in amounts:
             return quantity(amounts["cpu"])
-    return Decimal(1)
+    return Decimal(DEFAULT_CPU)
 
 
 def _both(resources: Resources) -> list[tuple[Decimal, Decimal]]:
@@ -111,17 +115,16 @@ RESOURCES: tuple[Rule[Resources], ...] = (
 )
 
 
-def effective_streams(spec: Spec, model: Tuning) -> int | str | None:
-    """The streams of a model: its own hint, streams or expectedClients replaces the object's whole choice."""
-    chooses = any(item is not None for item in (model.hint, model.streams, model.expected_clients))
-    return model.streams if chooses else spec.streams
+def tuning_choice(spec: Spec, model: Model) -> Tuning:
+    """Whose hint, streams and expectedClients apply: they are one choice, and a model replaces it whole."""
+    return model if _chooses(model) else spec
 
 
 def _model_streams_fit(spec: Spec) -> bool:
     cores = max(Decimal(1), cpu_limit(spec.resources))
     return all(
         (model.device or spec.device) != "CPU"
-        or not isinstance(streams := effective_streams(spec, model), int)
+        or not isinstance(streams := tuning_choice(spec, model).streams, int)
         or streams <= cores
         for model in spec.models
     )
@@ -129,14 +132,14 @@ def _model_streams_fit(spec: Spec) -> bool:
 
 def _model_nireq_fits(spec: Spec) -> bool:
     for model in spec.models:
-        streams, nireq = effective_streams(spec, model), model.nireq or spec.nireq
+        streams, nireq = tuning_choice(spec, model).streams, model.nireq or spec.nireq
         if isinstance(streams, int) and nireq is not None and nireq < streams:
             return False
     return True
 
 
 _DEVICE = "(has(m.device) ? m.device : self.device)"
-_CHOOSES = "(has(m.hint) || has(m.streams) || has(m.expectedClients))"
+_CHOOSES = _chooses_cel("m")
 _STREAMS_FIT = f"""
 {_CPU}.all(cpu, self.models.all(m, {_DEVICE} != 'CPU' ||
 ({_CHOOSES}
@@ -159,7 +162,7 @@ SPEC: tuple[Rule[Spec], ...] = (
     Rule(
         _STREAMS_FIT,
         "streams is above the CPU limit, and OpenVINO would clamp it silently: raise resources.limits.cpu "
-        "(1 when unset) or lower streams",
+        f"({DEFAULT_CPU} when unset) or lower streams",
         _model_streams_fit,
     ),
     Rule(
@@ -169,7 +172,8 @@ SPEC: tuple[Rule[Spec], ...] = (
     ),
     Rule(
         f"self.workers <= 1 || {_CPU}.all(cpu, double(self.workers) <= cpu)",
-        "workers is above the CPU limit: raise resources.limits.cpu (1 when unset) or lower workers",
+        f"workers is above the CPU limit: raise resources.limits.cpu ({DEFAULT_CPU} when unset) or lower "
+        "workers",
         lambda s: s.workers <= max(Decimal(1), cpu_limit(s.resources)),
     ),
     Rule(

@@ -24,7 +24,8 @@ from modelserver_operator.api.fields import (
 )
 
 Version = Annotated[int, Field(ge=1, le=2**53)]
-Short = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+DEFAULT_CPU, DEFAULT_MEMORY = "1", "2Gi"
+"""Limits of an object that sets none; the rules, the pod and the description of Resources agree."""
 
 
 class VersionPolicy(Record):
@@ -159,7 +160,7 @@ class ServiceAccount(Record):
     """E.g. for workload identity."""
 
 
-class Rollout(Record):
+class RolloutPolicy(Record):
     """How pods are replaced."""
 
     drain_seconds: Annotated[int, Field(ge=0, le=600)] = 15
@@ -173,7 +174,7 @@ class Rollout(Record):
     """How long loading and compiling may take before the container is restarted."""
 
 
-class Pod(Record):
+class PodTemplate(Record):
     """Parts of the pod template that are handed through."""
 
     labels: Labels = {}  # noqa: RUF012 - pydantic copies it
@@ -253,9 +254,9 @@ class Spec(Tuning):
     """The Service clients use."""
     service_account: ServiceAccount = ServiceAccount()
     """The pods' ServiceAccount."""
-    rollout: Rollout = Rollout()
+    rollout: RolloutPolicy = RolloutPolicy()
     """How pods are replaced."""
-    pod: Pod = Pod()
+    pod: PodTemplate = PodTemplate()
     """Parts of the pod template that are handed through."""
     paused: bool = False
     """true: the operator reports, but changes nothing."""

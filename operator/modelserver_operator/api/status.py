@@ -1,5 +1,6 @@
 """ModelServer's status: what is served, as the pods report it."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -11,6 +12,59 @@ Word = Annotated[str, StringConstraints(max_length=253)]
 Time = Annotated[str, StringConstraints(max_length=40), Field(json_schema_extra={"format": "date-time"})]
 MODELS_SHOWN = 64
 VERSIONS_SHOWN = 64
+
+
+class ConditionType(StrEnum):
+    """Claims about an object, in the order they are shown."""
+
+    ACCEPTED = "Accepted"
+    APPLIED = "Applied"
+    AVAILABLE = "Available"
+    MODELS_SERVED = "ModelsServed"
+    EXCLUSIVE_CPUS = "ExclusiveCPUs"
+    DEVICE_BOUND = "DeviceBound"
+    READY = "Ready"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is; docs/operator.md explains each."""
+
+    ACCEPTED = "Accepted"
+    INVALID = "Invalid"
+    SOURCE_NOT_SUPPORTED = "SourceNotSupported"
+
+    APPLIED = "Applied"
+    NAME_TAKEN = "NameTaken"
+    REFUSED = "Refused"
+    PAUSED = "Paused"
+
+    PODS_READY = "PodsReady"
+    NO_POD_READY = "NoPodReady"
+    SCALED_TO_ZERO = "ScaledToZero"
+
+    SERVED = "Served"
+    MODEL_NOT_SERVED = "ModelNotServed"
+    OLD_CONFIGURATION = "OldConfiguration"
+    POD_UNREACHABLE = "PodUnreachable"
+
+    EXCLUSIVE = "Exclusive"
+    NOT_REQUESTED = "NotRequested"
+    FRACTIONAL_CPU = "FractionalCPU"
+    NOT_GUARANTEED = "NotGuaranteed"
+    INJECTED_CONTAINER = "InjectedContainer"
+    NODE_POLICY_NONE = "NodePolicyNone"
+
+    BOUND = "Bound"
+    AUTOMATIC = "Automatic"
+    OTHER_DEVICE = "OtherDevice"
+
+    READY = "Ready"
+    STARTING = "Starting"
+    SCALING = "Scaling"
+    ROLLING_OUT = "RollingOut"
+    REPLACING_IN_PLACE = "ReplacingInPlace"
+    ROLLOUT_STUCK = "RolloutStuck"
+    PODS_FAILING = "PodsFailing"
 
 
 class Condition(Record):

@@ -1,15 +1,15 @@
-"""What has to be written so that the children become what they should be. Pure.
+"""What has to be written so that the children become as desired. Pure.
 
 | the child is …                                   | then                             |
 |--------------------------------------------------|----------------------------------|
 | missing                                          | create it                        |
-| somebody else's (another controller, or none)    | leave it: the name is taken      |
-| ours, made from other wishes (hash differs)      | apply: the object changed        |
+| another owner's, or nobody's                     | leave it: the name is taken      |
+| ours, from an earlier spec (hash differs)        | apply: the object changed        |
 | ours, as we left it (fingerprint as settled)     | nothing                          |
 | ours, edited, still covers what is desired       | nothing, and that is settled     |
 | ours, edited against what is desired             | apply: drift                     |
-| made by us, but without its owner by now         | apply: drift                     |
-| ours, not desired any more                       | prune                            |
+| made by us, but its owner reference is gone      | apply: drift                     |
+| ours, no longer desired                          | prune                            |
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,16 +42,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """All writes for one object, and what was found in order."""
+    """All writes for one object, and the children that need none."""
 
     changes: tuple[Change, ...] = ()
     prune: tuple[Child, ...] = ()
     taken: tuple[Child, ...] = ()
     settled: tuple[Child, ...] = ()
-
-    def is_empty(self) -> bool:
-        """Whether nothing is to be written."""
-        return not self.changes and not self.prune
 
 
 Observed = Mapping[tuple[str, str], Child]
@@ -59,8 +55,8 @@ Observed = Mapping[tuple[str, str], Child]
 
 
 def plan(desired: Iterable[Desired], observed: Observed, owner_uid: str, settled: Mapping[str, str]) -> Plan:
-    """Compare; `settled` is the fingerprint by uid that was last found or left in order."""
-    changes, taken, fine, wanted = [], [], [], set()
+    """Compare; `settled` holds, by uid, the fingerprint with which a child was last seen as desired."""
+    changes, taken, unchanged, wanted = [], [], [], set()
     for item in desired:
         key = (item.kind, item.name)
         wanted.add(key)
@@ -68,13 +64,13 @@ def plan(desired: Iterable[Desired], observed: Observed, owner_uid: str, settled
         if child is not None and child.owner_uid != owner_uid and not child.is_orphan():
             taken.append(child)
         elif child is not None and (why := _why(item, child, settled)) is None:
-            fine.append(child)
+            unchanged.append(child)
         else:
             changes.append(Change(item, why if child is not None and why else Why.MISSING, child))
     prune = [
         child for key, child in sorted(observed.items()) if key not in wanted and child.owner_uid == owner_uid
     ]
-    return Plan(tuple(changes), tuple(prune), tuple(taken), tuple(fine))
+    return Plan(tuple(changes), tuple(prune), tuple(taken), tuple(unchanged))
 
 
 def _why(desired: Desired, child: Child, settled: Mapping[str, str]) -> Why | None:
@@ -101,7 +97,7 @@ def _comparable(desired: Desired) -> dict[str, Any]:
 
 
 def covers(live: Any, desired: Any) -> bool:
-    """Whether everything desired stands in the live object; what the API server adds does not matter."""
+    """Whether the live object has everything desired; what the API server adds does not matter."""
     if isinstance(desired, Mapping):
         if not desired:
             return live in (None, {}) or isinstance(live, Mapping)

@@ -1,7 +1,7 @@
-"""What others added where only the operator's own items may be. Pure.
+"""Items that other clients added to lists and maps that only the operator may fill. Pure.
 
-Server-side apply brings back what is desired, but leaves what others own: a second container, a variable,
-a port. In a field that is not desired at all, others may do as they like.
+Server-side apply restores what is desired, but leaves what other managers own: a second container, a
+variable, a port. A field that is not desired at all is free for others.
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,13 @@ _KEYS = {
     "volumeMounts": ("mountPath",),
     "volumes": ("name",),
 }
-"""Lists whose items server-side apply merges, and by what it tells the items apart."""
+"""Lists whose items server-side apply merges, and the keys of their items."""
 _WHOLE = {"nodeSelector", "selector"}
-"""Maps in which one entry more changes the meaning of all."""
+"""Maps in which an extra entry changes the meaning of the whole."""
 
 
 def strays(live: Any, desired: Any, path: str = "") -> list[str]:
-    """JSON pointers to them, in an order in which they can be removed one after the other."""
+    """JSON pointers to these items, in an order in which they can be removed one after the other."""
     if isinstance(live, Mapping) and isinstance(desired, Mapping):
         return _in_map(live, desired, path)
     keys = _KEYS.get(path.rpartition("/")[2])
@@ -51,7 +51,7 @@ def _in_list(live: list[Any], desired: list[Any], path: str, keys: tuple[str, ..
             foreign.append(f"{path}/{index}")
         else:
             found += strays(item, own, f"{path}/{index}")
-    # No list is emptied: most must not be empty, and an apply puts ours beside the others first.
+    # No list is emptied: most must not be empty, and an apply adds our items to the others first.
     return found + (foreign[::-1] if len(foreign) < len(live) else [])
 
 

@@ -1,4 +1,4 @@
-"""Ask the servers: GET /status on the pods' status ports. Nothing here reaches the API server."""
+"""Asks the model servers: GET /status on the pods' status ports. Nothing here reaches the API server."""
 
 import asyncio
 from collections.abc import Iterable
@@ -6,14 +6,14 @@ from collections.abc import Iterable
 import aiohttp
 
 from modelserver_operator.observed.pod import Pod
-from modelserver_operator.observed.report import Report, read_report
+from modelserver_operator.observed.report import Reply, read_reply
 
 _TIMEOUT = aiohttp.ClientTimeout(total=2.0)
 _LIMIT = 4 * 1024 * 1024
 _PARALLEL = 64
 
 
-class Prober:
+class ServerClient:
     """One connection pool for all pods."""
 
     def __init__(self) -> None:
@@ -21,24 +21,24 @@ class Prober:
         self._slots = asyncio.Semaphore(_PARALLEL)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close all connections."""
         await self._session.close()
 
-    async def ask(self, pods: Iterable[Pod], port: int) -> dict[str, Report]:
-        """The reports of all pods that run, by uid."""
+    async def ask(self, pods: Iterable[Pod], port: int) -> dict[str, Reply]:
+        """The replies of all running pods, by uid."""
         running = [pod for pod in pods if pod.is_running and pod.address and not pod.is_leaving]
-        reports = await asyncio.gather(*(self._ask(pod, port) for pod in running))
-        return {pod.uid: report for pod, report in zip(running, reports, strict=True)}
+        replies = await asyncio.gather(*(self._ask(pod, port) for pod in running))
+        return {pod.uid: reply for pod, reply in zip(running, replies, strict=True)}
 
-    async def _ask(self, pod: Pod, port: int) -> Report:
+    async def _ask(self, pod: Pod, port: int) -> Reply:
         host = f"[{pod.address}]" if ":" in pod.address else pod.address
         try:
             async with self._slots, self._session.get(f"http://{host}:{port}/status") as answer:
                 if answer.status != 200:
-                    return Report(None, f"GET /status answered {answer.status}")
+                    return Reply(None, f"GET /status returned {answer.status}")
                 document = await answer.content.read(_LIMIT)
         except TimeoutError:
-            return Report(None, f"no answer from {host}:{port} within {_TIMEOUT.total:.0f} s")
+            return Reply(None, f"no answer from {host}:{port} within {_TIMEOUT.total:.0f} s")
         except (aiohttp.ClientError, OSError) as error:
-            return Report(None, f"{host}:{port} cannot be reached: {error}")
-        return read_report(document)
+            return Reply(None, f"{host}:{port} cannot be reached: {error}")
+        return read_reply(document)

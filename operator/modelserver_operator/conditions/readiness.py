@@ -1,13 +1,14 @@
-"""Applied and Ready: Ready is the sum, its checks stand in order of severity."""
+"""Applied and Ready: Ready sums up all others, its checks are in order of severity."""
 
 from collections.abc import Callable, Mapping
 
 from modelserver_operator.api import ModelServer
+from modelserver_operator.api.status import ConditionType, Reason
 from modelserver_operator.conditions.trouble import trouble
-from modelserver_operator.conditions.verdict import Reason, Type, Verdict, fails, holds
+from modelserver_operator.conditions.verdict import Verdict, fails, holds
 from modelserver_operator.observed.facts import Facts
 
-Judged = Mapping[Type, Verdict]
+Judged = Mapping[ConditionType, Verdict]
 Check = Callable[[ModelServer, Facts, Judged], Verdict | None]
 
 
@@ -17,18 +18,20 @@ def applied(facts: Facts) -> Verdict:
     if outcome.taken:
         return fails(
             Reason.NAME_TAKEN,
-            f"{', '.join(outcome.taken)} exists and belongs to somebody else: it is left alone. "
-            "Delete or rename it, or rename this object.",
+            f"{', '.join(outcome.taken)} already exists and does not belong to this object, so it is left "
+            "unchanged. Delete or rename it, or rename this object.",
         )
     if outcome.refused:
         return fails(Reason.REFUSED, outcome.refused)
     if outcome.held_back:
-        return fails(Reason.PAUSED, f"paused is true: {', '.join(outcome.held_back)} is left as it is")
+        return fails(
+            Reason.PAUSED, f"paused is true, so these changes are not applied: {', '.join(outcome.held_back)}"
+        )
     return holds(Reason.APPLIED)
 
 
 def _is_applied(_server: ModelServer, _facts: Facts, judged: Judged) -> Verdict | None:
-    verdict = judged[Type.APPLIED]
+    verdict = judged[ConditionType.APPLIED]
     return None if verdict.status == "True" else fails(verdict.reason, verdict.message)
 
 
@@ -43,8 +46,13 @@ def _is_in_place(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict 
     if facts.rollout is None or not facts.rollout.in_place:
         return None
     wanted = server.spec.replicas
-    meanwhile = "nothing is served until the new one is ready" if wanted == 1 else "one by one"
-    message = f"no node has room for one pod more, so an old pod ends before a new one starts: {meanwhile}"
+    message = (
+        "no node can fit an extra pod, so the old pod is stopped before its replacement starts, and until "
+        "then nothing is served"
+        if wanted == 1
+        else "no node can fit an extra pod, so old pods are stopped before their replacements start, one at "
+        "a time"
+    )
     return fails(
         Reason.REPLACING_IN_PLACE,
         _and_trouble(f"{message}; {len(facts.ready_pods())} of {wanted} pods are ready", facts),
@@ -54,25 +62,25 @@ def _is_in_place(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict 
 def _is_rolling(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
     rollout = facts.rollout
     if rollout is None or rollout.observed_generation < rollout.generation:
-        return fails(Reason.ROLLING_OUT, "the Deployment was just changed")
+        return fails(Reason.ROLLING_OUT, "the Deployment has just been changed")
     old = rollout.replicas - rollout.updated
     if old <= 0:
         return None
-    message = f"{old} of {rollout.replicas} pods are of the old template"
+    message = f"{old} of {rollout.replicas} pods still have the old template"
     return fails(Reason.ROLLING_OUT, _and_trouble(message + _what_makes_room(server, facts), facts))
 
 
 def _what_makes_room(server: ModelServer, facts: Facts) -> str:
-    """Said before it happens: with one replica it interrupts."""
-    given = server.spec.rollout
+    """Announced before it happens, because with one replica it interrupts the service."""
+    policy = server.spec.rollout
     if not facts.without_room() or server.spec.accelerator is not None:
         return ""
-    if given.max_surge is not None or given.max_unavailable is not None:
+    if policy.max_surge is not None or policy.max_unavailable is not None:
         return (
-            ", and no node has room for one more: with rollout.maxSurge 0 and maxUnavailable 1 old ones end "
-            "first"
+            ", and no node can fit an extra pod: with rollout.maxSurge 0 and maxUnavailable 1 old pods would "
+            "be stopped first"
         )
-    return ", and no node has room for one more: unless room comes within 30 s, an old one ends first"
+    return ", and no node can fit an extra pod: if that lasts 30 s, an old pod is stopped first"
 
 
 def _is_short(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
@@ -86,19 +94,19 @@ def _is_short(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | N
 
 
 def _and_trouble(message: str, facts: Facts) -> str:
-    return f"{message}; {said}" if (said := trouble(facts)) else message
+    return f"{message}; {cause}" if (cause := trouble(facts)) else message
 
 
 def _is_empty(server: ModelServer, _facts: Facts, _judged: Judged) -> Verdict | None:
     return (
-        holds(Reason.SCALED_TO_ZERO, "replicas is 0, nothing is served")
+        holds(Reason.SCALED_TO_ZERO, "replicas is 0, so nothing is served")
         if server.spec.replicas == 0
         else None
     )
 
 
 def _serves(_server: ModelServer, _facts: Facts, judged: Judged) -> Verdict | None:
-    verdict = judged[Type.MODELS_SERVED]
+    verdict = judged[ConditionType.MODELS_SERVED]
     return None if verdict.status == "True" else fails(verdict.reason, verdict.message)
 
 
@@ -114,8 +122,8 @@ CHECKS: tuple[Check, ...] = (
 
 
 def ready(server: ModelServer, facts: Facts, judged: Judged) -> Verdict:
-    """The newest generation runs on every replica, and every one serves every model as wanted."""
+    """The newest generation runs on every replica, and each replica serves every model as configured."""
     for check in CHECKS:
         if verdict := check(server, facts, judged):
             return verdict
-    return holds(Reason.READY, "every replica serves every model as this generation wants it")
+    return holds(Reason.READY, "every replica serves every model as this generation configures it")

@@ -1,24 +1,26 @@
-"""Available, ModelsServed and DeviceBound: judged by what the pods say, not by what was applied."""
+"""Available, ModelsServed and DeviceBound: judged by what the pods report, not by what was applied."""
 
 import re
 
 from modelserver_operator.api import ModelServer
-from modelserver_operator.conditions.trouble import answers_of, model_error, trouble, unreachable
-from modelserver_operator.conditions.verdict import Reason, Verdict, fails, holds, unknown
+from modelserver_operator.api.status import Reason
+from modelserver_operator.conditions.trouble import model_error, trouble, unreachable
+from modelserver_operator.conditions.verdict import Verdict, fails, holds, unknown
 from modelserver_operator.observed.facts import Facts
 from modelserver_operator.observed.pod import Pod
-from modelserver_operator.observed.report import Said, SaidModel
+from modelserver_operator.observed.report import ModelStatus, ServerStatus
 
 
 def available(server: ModelServer, facts: Facts) -> Verdict:
     """At least one pod takes requests."""
     if server.spec.replicas == 0:
-        return fails(Reason.SCALED_TO_ZERO, "replicas is 0, nothing is served")
+        return fails(Reason.SCALED_TO_ZERO, "replicas is 0, so nothing is served")
     ready = len(facts.ready_pods())
     if ready:
         return holds(Reason.PODS_READY, f"{ready} of {server.spec.replicas} pods are ready")
     return fails(
-        Reason.NO_POD_READY, trouble(facts) or "no pod is ready yet: models are loaded and tried first"
+        Reason.NO_POD_READY,
+        trouble(facts) or "no pod is ready yet: the models are being loaded and tested",
     )
 
 
@@ -26,71 +28,69 @@ def models_served(server: ModelServer, facts: Facts, revision: str) -> Verdict:
     """Every ready pod serves every wanted version of every model, as this generation configures it."""
     ready = facts.ready_pods()
     if not ready:
-        verdict = available(server, facts)
-        return fails(verdict.reason, verdict.message)
-    if silent := unreachable(server, facts):
-        return silent
-    for pod, said in answers_of(facts, ready):
-        if problem := _pod_serves(server, pod, said, revision):
+        absent = available(server, facts)
+        return fails(absent.reason, absent.message)
+    if verdict := unreachable(server, facts):
+        return verdict
+    for pod, status in facts.servers(ready):
+        if problem := _not_served(server, pod, status, revision):
             return problem
     names = ", ".join(model.name for model in server.spec.models)
     return holds(Reason.SERVED, f"every ready pod serves {names}")
 
 
-def _pod_serves(server: ModelServer, pod: Pod, said: Said, revision: str) -> Verdict | None:
-    found = {model.name: model for model in said.models}
+def _not_served(server: ModelServer, pod: Pod, status: ServerStatus, revision: str) -> Verdict | None:
+    by_name = {model.name: model for model in status.models}
     for wanted in server.spec.models:
-        model = found.get(wanted.name)
+        model = by_name.get(wanted.name)
         if model is not None and (error := model_error(model)):
             return fails(Reason.MODEL_NOT_SERVED, f'pod {pod.name}: model "{wanted.name}": {error}')
-        if said.revision != revision or model is None or model.revision != revision:
+        if status.revision != revision or model is None or model.revision != revision:
             return fails(
                 Reason.OLD_CONFIGURATION,
-                f'pod {pod.name} still serves model "{wanted.name}" as configured before; '
-                "the new one is loaded next to it",
+                f'pod {pod.name} still serves model "{wanted.name}" with the previous configuration; '
+                "the new one is being loaded alongside",
             )
-        versions = [version for version in model.versions if version.wanted]
-        if late := [version for version in versions if version.state != "AVAILABLE"]:
-            return fails(
-                Reason.MODEL_NOT_SERVED,
-                f'pod {pod.name}: version {late[0].version} of model "{wanted.name}" is {late[0].state}',
-            )
-        if not versions:
-            return fails(
-                Reason.MODEL_NOT_SERVED,
-                f'pod {pod.name}: model "{wanted.name}" has no version at {wanted.uri}: '
-                "it needs directories 1, 2, …",
-            )
+        if problem := _missing_version(model, wanted.uri):
+            return fails(Reason.MODEL_NOT_SERVED, f"pod {pod.name}: {problem}")
     return None
 
 
+def _missing_version(model: ModelStatus, uri: str) -> str:
+    versions = [version for version in model.versions if version.wanted]
+    if not versions:
+        return (
+            f'model "{model.name}" has no version at {uri}: it needs subdirectories with numbers as names: '
+            "1, 2, …"
+        )
+    late = next((version for version in versions if version.state != "AVAILABLE"), None)
+    return f'version {late.version} of model "{model.name}" is {late.state}' if late else ""
+
+
 def device_bound(server: ModelServer, facts: Facts) -> Verdict:
-    """The models execute where the object says."""
+    """The models run on the device that the object names."""
     ready = facts.ready_pods()
     if not ready:
-        return unknown(Reason.NO_POD_READY, "no pod is ready, so nobody could be asked")
+        return unknown(Reason.NO_POD_READY, "no pod is ready yet, so the device is unknown")
     if verdict := unreachable(server, facts):
         return verdict
-    seen: set[str] = set()
-    for pod, said in answers_of(facts, ready):
-        for model in said.models:
-            seen.update(model.execution_devices)
-            if strays := _strays(model):
-                return fails(
-                    Reason.OTHER_DEVICE,
-                    f'pod {pod.name}: model "{model.name}" executes on {strays}, wanted is {model.device}',
-                )
-    where = ", ".join(sorted(seen)) or "no device yet"
-    automatic = any(
-        ":" in model.device or model.device == "AUTO"
-        for _, said in answers_of(facts, ready)
-        for model in said.models
+    pairs = [(pod, model) for pod, status in facts.servers(ready) for model in status.models]
+    for pod, model in pairs:
+        if others := _other_devices(model):
+            return fails(
+                Reason.OTHER_DEVICE,
+                f'pod {pod.name}: model "{model.name}" runs on {others} instead of {model.device}',
+            )
+    used = sorted({device for _, model in pairs for device in model.execution_devices})
+    is_automatic = any(":" in model.device or model.device == "AUTO" for _, model in pairs)
+    return holds(
+        Reason.AUTOMATIC if is_automatic else Reason.BOUND,
+        f"the models run on {', '.join(used) or 'no device yet'}",
     )
-    return holds(Reason.AUTOMATIC if automatic else Reason.BOUND, f"models execute on {where}")
 
 
-def _strays(model: SaidModel) -> str:
-    """Devices the model executes on, but was not wanted on; AUTO alone may take any."""
+def _other_devices(model: ModelStatus) -> str:
+    """Devices the model runs on although the object does not name them; AUTO alone may take any."""
     if model.device == "AUTO":
         return ""
     wanted = set(re.findall(r"(?:CPU|GPU|NPU)(?:\.\d+)?", model.device))

@@ -1,45 +1,41 @@
-"""What keeps pods from serving, and who cannot be asked: several conditions say it in the same words."""
+"""What keeps pods from serving, and which server cannot be reached: the same words in several conditions."""
 
 from modelserver_operator.api import ModelServer
-from modelserver_operator.conditions.verdict import Reason, Verdict, unknown
+from modelserver_operator.api.status import Reason
+from modelserver_operator.conditions.verdict import Verdict, unknown
 from modelserver_operator.observed.facts import Facts
-from modelserver_operator.observed.pod import Pod
-from modelserver_operator.observed.report import Said, SaidModel
+from modelserver_operator.observed.report import ModelStatus
 
 
 def trouble(facts: Facts) -> str:
-    """What keeps pods from starting, in the words of whoever noticed; empty when nothing is known."""
+    """What keeps pods from starting, in the words of its source; empty when nothing is known."""
     if facts.rollout and facts.rollout.refused:
         return f"pods cannot be created: {facts.rollout.refused}"
     for pod in facts.pods:
         if pod.waiting and not pod.is_leaving:
             return f"pod {pod.name}: {pod.waiting}"
-    for pod, said in answers_of(facts, [pod for pod in facts.pods if not pod.is_leaving]):
-        for model in said.models:
+    for pod, status in facts.servers(pod for pod in facts.pods if not pod.is_leaving):
+        for model in status.models:
             if error := model_error(model):
                 return f'pod {pod.name}: model "{model.name}": {error}'
     crash = facts.newest_crash()
     return f"pod {crash.pod}: {crash.reason}: {crash.message}" if crash else ""
 
 
-def model_error(model: SaidModel) -> str:
+def model_error(model: ModelStatus) -> str:
+    """Why the model, or a version of it that should be served, is not; empty when it is."""
     return model.error or next((v.error for v in model.versions if v.wanted and v.error), "") or ""
-
-
-def answers_of(facts: Facts, pods: list[Pod]) -> list[tuple[Pod, Said]]:
-    pairs = ((pod, facts.reports.get(pod.uid)) for pod in pods)
-    return [(pod, report.said) for pod, report in pairs if report is not None and report.said is not None]
 
 
 def unreachable(server: ModelServer, facts: Facts) -> Verdict | None:
     """A ready pod whose status port does not answer the operator."""
     for pod in facts.ready_pods():
-        report = facts.reports.get(pod.uid)
-        if report is None or report.said is None:
-            problem = report.problem if report else "it was not asked yet"
+        reply = facts.replies.get(pod.uid)
+        if reply is None or reply.status is None:
+            problem = reply.problem if reply else "its server has not been asked yet"
             return unknown(
                 Reason.POD_UNREACHABLE,
                 f"pod {pod.name}, status port {server.spec.ports.status}: {problem}. "
-                "If a NetworkPolicy guards the pods, let the operator reach that port.",
+                "If a NetworkPolicy applies to the pods, allow the operator to reach that port.",
             )
     return None

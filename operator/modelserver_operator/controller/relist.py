@@ -1,58 +1,81 @@
-"""When a kind is listed: each in its turn, and one whose watch broke right away."""
+"""Lists the watched kinds: once at the start, then each in turn, and right away when a watch broke."""
 
 import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 
+from modelserver_operator import naming
+from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.errors import ApiError
+from modelserver_operator.observed.store import Key, Listed, Store
+from modelserver_operator.settings import Settings
 
 _GATHER_SECONDS = 2.0
+_KINDS = tuple(naming.KINDS)
 _logger = logging.getLogger(__name__)
 
 
 class Relist:
-    """Finds what no watch told."""
+    """Finds what the watches do not report."""
 
     def __init__(
-        self, kinds: Sequence[str], seconds: float, list_kind: Callable[[str], Awaitable[None]]
+        self, cluster: Cluster, store: Store, wake: Callable[[Key], None], settings: Settings
     ) -> None:
-        self._kinds = kinds
-        self._seconds = seconds
-        self._list = list_kind
-        self._suspects: asyncio.Queue[str] = asyncio.Queue()
-        self._suspected: set[str] = set()
-        self._heard: set[str] = set()
+        self._cluster = cluster
+        self._store = store
+        self._wake = wake
+        self._namespaces = settings.namespaces or (None,)
+        self._pause = settings.relist_seconds / len(_KINDS)
+        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._queued: set[str] = set()
+        self._seen: set[str] = set()
 
     async def run(self) -> None:
-        """One kind after the other, each once in `seconds`, and at once a kind whose watch broke."""
-        kinds = itertools.cycle(self._kinds)
+        """List one kind after the other forever; queued kinds go first."""
+        kinds = itertools.cycle(_KINDS)
         while True:
             kind = ""
             with contextlib.suppress(TimeoutError):
-                kind = await asyncio.wait_for(self._suspects.get(), self._seconds / len(self._kinds))
+                kind = await asyncio.wait_for(self._queue.get(), self._pause)
                 await asyncio.sleep(_GATHER_SECONDS)
-            self._suspected.discard(kind)
+            self._queued.discard(kind)
             try:
-                await self._list(kind or next(kinds))
+                await self.list(kind or next(kinds))
             except ApiError as error:
                 _logger.warning("a kind could not be listed: %s", error)
 
-    def hear(self, kind: str, change: str | None, uid: str) -> None:
-        """Kopf lists a kind anew when its watch broke; what was deleted meanwhile is in no event.
+    def notice(self, kind: str, change: str | None, uid: str) -> None:
+        """Queue all kinds when kopf lists one again: its watch broke, and no event reports what was deleted.
 
-        A whole kind may be gone, and then nothing tells of its watch: what broke one suspects all.
+        A kind without objects gets no event at all, so one broken watch puts all kinds in the queue.
         """
         if change == "DELETED":
-            self._heard.discard(uid)
-        elif change is None and uid in self._heard:
-            for suspect in (kind, *self._kinds):
-                self._suspect(suspect)
+            self._seen.discard(uid)
+        elif change is None and uid in self._seen:
+            for each in (kind, *_KINDS):
+                self._enqueue(each)
         else:
-            self._heard.add(uid)
+            self._seen.add(uid)
 
-    def _suspect(self, kind: str) -> None:
-        if kind not in self._suspected:
-            self._suspected.add(kind)
-            self._suspects.put_nowait(kind)
+    async def list(self, kind: str) -> None:
+        """Compare the store with the API server: take over what is new, forget what is gone."""
+        for namespace in self._namespaces:
+            listed = Listed()
+            async for page in self._cluster.pages(kind, namespace):
+                listed.version = page.version
+                for item in page.items:
+                    listed.uids.add(item["metadata"]["uid"])
+                    self._wake_if(self._store.put(kind, item))
+            for entry in self._store.missing(kind, namespace, listed):
+                self._wake_if(self._store.forget(kind, entry.namespace, entry.uid))
+
+    def _enqueue(self, kind: str) -> None:
+        if kind not in self._queued:
+            self._queued.add(kind)
+            self._queue.put_nowait(kind)
+
+    def _wake_if(self, key: Key | None) -> None:
+        if key is not None:
+            self._wake(key)

@@ -1,4 +1,4 @@
-"""The shell around it all: kopf watches, events feed the store and wake the queue. No decision here.
+"""The connection to kopf: it watches, its events update the store and wake the queue. It decides nothing.
 
 `on.event` alone leaves no annotation and no finalizer on any object.
 """
@@ -6,15 +6,17 @@
 import asyncio
 import contextlib
 import datetime as dt
+import random
 from collections.abc import Coroutine
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import kopf
 
 from modelserver_operator import naming
-from modelserver_operator.api import GROUP, KIND, PLURAL, VERSION
-from modelserver_operator.clients.kubernetes import Cluster, connect
-from modelserver_operator.clients.servers import Prober
+from modelserver_operator.api import GROUP, KIND, PLURAL
+from modelserver_operator.clients.kubernetes import connect
+from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.controller.relist import Relist
 from modelserver_operator.controller.workqueue import WorkQueue
 from modelserver_operator.errors import ApiError, NotFound, NotInstalled
@@ -22,142 +24,125 @@ from modelserver_operator.observed.store import Key, Store
 from modelserver_operator.reconcile import Reconciler
 from modelserver_operator.settings import Settings
 
-_WATCHED: dict[str, tuple[str, str, str]] = {
-    KIND: (GROUP, VERSION, PLURAL),
-    **{
-        kind: (version.rpartition("/")[0], version.rpartition("/")[2], plural)
-        for kind, (version, plural) in {**naming.CHILD_KINDS, "Pod": ("v1", "pods")}.items()
-    },
-}
-
 
 def _now() -> str:
     return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@dataclass
 class Application:
-    """Everything that runs, started and stopped by kopf."""
+    """Everything that runs between kopf's start-up and its clean-up."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._store = Store()
-        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._relist = Relist(tuple(_WATCHED), settings.relist_seconds, self._list)
-        self._cluster: Cluster | None = None
-        self._prober: Prober | None = None
-        self._reconciler: Reconciler | None = None
+    store: Store
+    queue: WorkQueue[Key]
+    relist: Relist
+    connections: contextlib.AsyncExitStack
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    async def start(self) -> None:
-        """Know all children before the first pass: what is not known would be written again."""
-        self._cluster, self._prober = await connect(), Prober()
-        self._reconciler = Reconciler(
-            store=self._store,
-            cluster=self._cluster,
-            prober=self._prober,
-            images=self._settings.images,
-            now=_now,
-            resync_seconds=self._settings.resync_seconds,
-        )
+    @classmethod
+    async def start(cls, settings: Settings) -> Self:
+        """List all children before the first pass: an unknown one would be written again."""
+        async with contextlib.AsyncExitStack() as connections:
+            cluster = await connect()
+            connections.push_async_callback(cluster.close)
+            servers = ServerClient()
+            connections.push_async_callback(servers.close)
+            store = Store()
+            reconciler = Reconciler(
+                store=store,
+                cluster=cluster,
+                servers=servers,
+                images=settings.images,
+                now=_now,
+                resync_seconds=lambda: settings.resync_seconds * random.uniform(0.75, 1.25),
+            )
+            queue = WorkQueue(reconciler.reconcile)
+            relist = Relist(cluster, store, queue.wake, settings)
+            await _list_all(relist)
+            application = cls(store, queue, relist, connections.pop_all())
+        application.spawn(relist.run())
+        for _ in range(settings.workers):
+            application.spawn(queue.work())
+        return application
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run until `stop`."""
+        self.tasks.append(asyncio.create_task(work))
+
+    async def stop(self) -> None:
+        """End the tasks and close the connections; kopf would wait seconds for the tasks."""
+        for task in self.tasks:
+            task.cancel()
+        for task in self.tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.connections.aclose()
+
+    def seen(self, kind: str, change: str | None, body: kopf.Body) -> None:
+        """Take over an event: an object existed already (None), or was ADDED, MODIFIED or DELETED."""
+        raw = dict(body)
+        self.relist.notice(kind, change, raw["metadata"]["uid"])
+        key = self.store.drop(kind, raw) if change == "DELETED" else self.store.put(kind, raw)
+        if key is not None:
+            self.queue.wake(key)
+
+    def health(self) -> int:
+        """How many keys are waiting; fails when a task that should run forever has ended."""
+        if any(task.done() for task in self.tasks):
+            raise kopf.PermanentError("a task of the operator has ended")
+        return self.queue.depth()
+
+
+async def _list_all(relist: Relist) -> None:
+    for kind in naming.KINDS:
         try:
-            await self._list(KIND)
+            await relist.list(kind)
         except NotFound:
+            if kind != KIND:
+                raise
             raise NotInstalled(
                 f"the CRD {PLURAL}.{GROUP} is not installed: kubectl apply -f crds/{PLURAL}.{GROUP}.yaml"
             ) from None
-        for kind in (*naming.CHILD_KINDS, "Pod"):
-            await self._list(kind)
-        self._spawn(self._relist.run())
-        for _ in range(self._settings.workers):
-            self._spawn(self._queue.work())
-
-    async def stop(self) -> None:
-        """End own tasks first: kopf would wait seconds for them."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        for closable in (self._prober, self._cluster):
-            if closable is not None:
-                await closable.close()
-
-    def seen(self, kind: str, change: str | None, body: kopf.Body) -> None:
-        """An object was there, came, changed or went."""
-        raw = dict(body)
-        self._relist.hear(kind, change, raw["metadata"]["uid"])
-        key = self._store.drop(kind, raw) if change == "DELETED" else self._store.put(kind, raw)
-        self._wake(key)
-
-    def health(self) -> int:
-        """How many keys wait; fails when a task has ended that should run for ever."""
-        if any(task.done() for task in self._tasks):
-            raise kopf.PermanentError("a task of the operator has ended")
-        return self._queue.depth()
-
-    async def _reconcile(self, key: Key) -> float | None:
-        if self._reconciler is None:
-            raise RuntimeError("the queue runs before the start")
-        return await self._reconciler.reconcile(key)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
-
-    async def _list(self, kind: str) -> None:
-        if self._cluster is None:
-            raise RuntimeError("no connection yet")
-        for namespace in self._settings.namespaces or (None,):
-            seen: set[str] = set()
-            version = 0
-            async for items, listed in self._cluster.pages(kind, namespace):
-                version = listed
-                for item in items:
-                    seen.add(item["metadata"]["uid"])
-                    self._wake(self._store.put(kind, item))
-            for place, name, uid in self._store.missing(kind, seen, version):
-                if namespace in (None, place):
-                    self._wake(self._store.forget(kind, place, name, uid))
-
-    def _wake(self, key: Key | None) -> None:
-        if key is not None:
-            self._queue.wake(key)
 
 
-def register(registry: kopf.OperatorRegistry, settings: Settings) -> Application:
-    """Connect an application to kopf; importing this module registers nothing."""
-    application = Application(settings)
+def register(registry: kopf.OperatorRegistry, settings: Settings) -> None:
+    """Register the handlers; importing this module registers nothing. kopf's memo holds the application."""
+    operator_settings = settings
 
     @kopf.on.startup(registry=registry)
-    async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
+    async def start(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
         _configure(settings)
         try:
-            await application.start()
+            memo.application = await Application.start(operator_settings)
         except (ApiError, NotInstalled) as error:
             raise kopf.PermanentError(str(error)) from None
 
     @kopf.on.cleanup(registry=registry)
-    async def stop(**_: Any) -> None:
-        await application.stop()
+    async def stop(memo: kopf.Memo, **_: Any) -> None:
+        await _application(memo).stop()
 
     @kopf.on.login(registry=registry)
     def login(**arguments: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
 
     @kopf.on.probe(registry=registry, id="waiting")
-    def waiting(**_: Any) -> int:
-        return application.health()
+    def waiting(memo: kopf.Memo, **_: Any) -> int:
+        return _application(memo).health()
 
-    for kind, (group, version, plural) in _WATCHED.items():
-        _watch(registry, application, kind, (group, version, plural))
+    for kind in naming.KINDS:
+        _watch(registry, kind)
+
+
+def _watch(registry: kopf.OperatorRegistry, kind: str) -> None:
+    @kopf.on.event(*naming.KINDS[kind], registry=registry, id=f"seen-{kind.lower()}")
+    async def seen(type: str | None, body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:  # noqa: A002 - kopf's name
+        _application(memo).seen(kind, type, body)
+
+
+def _application(memo: kopf.Memo) -> Application:
+    """What `start` put there: kopf calls no other handler before it."""
+    application: Application = memo.application
     return application
-
-
-def _watch(
-    registry: kopf.OperatorRegistry, application: Application, kind: str, resource: tuple[str, str, str]
-) -> None:
-    @kopf.on.event(*resource, registry=registry, id=f"seen-{kind.lower()}")
-    async def seen(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's name
-        application.seen(kind, type, body)
 
 
 def _configure(settings: kopf.OperatorSettings) -> None:
@@ -169,9 +154,8 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.connect_timeout = 10.0
     # The watched kinds are fixed; looking for new ones would need rights on CRDs and namespaces.
     settings.scanning.disabled = True
-    for kind, resource in _WATCHED.items():
+    for kind, (group, version, plural) in naming.KINDS.items():
         if kind != KIND:
-            group, version, plural = resource
             settings.watching.label_selectors[group, version, plural] = naming.OWN_SELECTOR
 
 

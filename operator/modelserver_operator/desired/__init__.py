@@ -11,8 +11,8 @@ from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND, ModelServer
-from modelserver_operator.desired.child import Desired
-from modelserver_operator.desired.config import config_map, revision
+from modelserver_operator.desired.child import Desired, DesiredState
+from modelserver_operator.desired.config import config_map, configuration
 from modelserver_operator.desired.deployment import deployment
 from modelserver_operator.desired.images import Images
 from modelserver_operator.desired.service import headless_service, service
@@ -21,16 +21,18 @@ from modelserver_operator.desired.service_account import service_account
 Manifest = dict[str, Any]
 
 
-def render(server: ModelServer, images: Images, *, in_place: bool = False) -> list[Desired]:
-    """All children; a builder that answers None does not want its child."""
+def render(server: ModelServer, images: Images, *, in_place: bool = False) -> DesiredState:
+    """All children; a builder returns None when the object does not need its child."""
+    config = configuration(server.spec)
     manifests = (
         service_account(server),
-        config_map(server),
+        config_map(server, config),
         service(server),
         headless_service(server),
         deployment(server, images, in_place=in_place),
     )
-    return [_desired(server, manifest) for manifest in manifests if manifest is not None]
+    children = tuple(_desired(server, manifest) for manifest in manifests if manifest is not None)
+    return DesiredState(children, config.revision)
 
 
 def _desired(server: ModelServer, manifest: Manifest) -> Desired:
@@ -61,4 +63,4 @@ def _owner(server: ModelServer) -> Manifest:
     }
 
 
-__all__ = ["Desired", "Images", "Manifest", "render", "revision"]
+__all__ = ["Desired", "DesiredState", "Images", "Manifest", "render"]

@@ -1,4 +1,4 @@
-"""A child of a ModelServer as it should be."""
+"""The children of a ModelServer as they should be."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,3 +12,11 @@ class Desired:
     name: str
     manifest: dict[str, Any]
     hash: str
+
+
+@dataclass(frozen=True)
+class DesiredState:
+    """All children, in the order of their application, and the revision of the configuration in them."""
+
+    children: tuple[Desired, ...]
+    revision: str

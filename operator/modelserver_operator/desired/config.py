@@ -1,40 +1,48 @@
 """The server's config.json: models with their tuning resolved, and the revision of its content.
 
-Levels: {hint, streams, expectedClients} is one choice, a model that sets any of them replaces the object's
-whole; device and nireq fall back field by field; pluginConfig merges by key and the model wins.
+{hint, streams, expectedClients} is one choice (`rules.tuning_choice`); device and nireq fall back field by
+field; pluginConfig merges by key and the model wins.
 """
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import Model, ModelServer, Spec
+from modelserver_operator.api.rules import tuning_choice
 
 DEFAULT_POLL_SECONDS = 1
 DEFAULT_REQUEST_TIMEOUT = 60
 
 
-def config_map(server: ModelServer) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Configuration:
+    """The text of config.json and its revision, a hash of the content; servers report the one they serve."""
+
+    revision: str
+    text: str
+
+
+def configuration(spec: Spec) -> Configuration:
+    """Rendered and hashed once; the hash covers everything but the revision itself."""
+    content = {
+        "server": _server(spec),
+        "model_config_list": [{"config": _model(spec, model)} for model in spec.models],
+    }
+    revision = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    text = json.dumps({"revision": revision, **content}, indent=2, sort_keys=True) + "\n"
+    return Configuration(revision, text)
+
+
+def config_map(server: ModelServer, config: Configuration) -> dict[str, Any]:
     """The ConfigMap. It is mounted as a directory, so that a change reaches the running server."""
-    content = {"revision": revision(server), **_content(server)}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": naming.config_map(server.name)},
-        "data": {naming.CONFIG_FILE: json.dumps(content, indent=2, sort_keys=True) + "\n"},
-    }
-
-
-def revision(server: ModelServer) -> str:
-    """A hash of the content; the servers report the one they serve."""
-    return hashlib.sha256(json.dumps(_content(server), sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _content(server: ModelServer) -> dict[str, Any]:
-    return {
-        "server": _server(server.spec),
-        "model_config_list": [{"config": _model(server.spec, model)} for model in server.spec.models],
+        "data": {naming.CONFIG_FILE: config.text},
     }
 
 
@@ -56,12 +64,15 @@ def _server(spec: Spec) -> dict[str, Any]:
 
 
 def _model(spec: Spec, model: Model) -> dict[str, Any]:
+    choice = tuning_choice(spec, model)
     config = {
         "name": model.name,
         "base_path": base_path(model.uri),
         "target_device": model.device or spec.device,
         "model_version_policy": _policy(model),
-        **_choice(spec, model),
+        "hint": choice.hint,
+        "streams": choice.streams,
+        "expected_clients": choice.expected_clients,
         "nireq": model.nireq or spec.nireq,
         "plugin_config": {**(spec.plugin_config or {}), **(model.plugin_config or {})} or None,
         "batch_size": model.batch_size,
@@ -86,9 +97,3 @@ def _policy(model: Model) -> dict[str, Any]:
     if policy.versions is not None:
         return {"specific": {"versions": policy.versions}}
     return {"all": {}} if policy.all else {"latest": {"num_versions": policy.latest or 1}}
-
-
-def _choice(spec: Spec, model: Model) -> dict[str, Any]:
-    own = any(item is not None for item in (model.hint, model.streams, model.expected_clients))
-    level = model if own else spec
-    return {"hint": level.hint, "streams": level.streams, "expected_clients": level.expected_clients}

@@ -1,15 +1,13 @@
 """The pod: one container, no init container and no sidecar, so that nothing spoils its Guaranteed QoS."""
 
-from decimal import Decimal
 from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer, Spec
-from modelserver_operator.api.fields import quantity
+from modelserver_operator.api.rules import cpu_limit
+from modelserver_operator.api.spec import DEFAULT_CPU, DEFAULT_MEMORY
 from modelserver_operator.desired.config import request_timeout
 
-DEFAULT_CPU = "1"
-DEFAULT_MEMORY = "2Gi"
 _STARTUP_PERIOD = 2
 _SPARE_SECONDS = 5
 
@@ -40,22 +38,15 @@ def resources(spec: Spec) -> dict[str, dict[str, str]]:
     return {"limits": limits, "requests": requests}
 
 
-def exclusive_cpus(spec: Spec) -> int | None:
-    """How many CPUs the server is to own; None when it is to share."""
-    if spec.cpu_manager_policy != "static":
-        return None
-    return int(quantity(resources(spec)["limits"]["cpu"]))
-
-
-def cpu_request(spec: Spec) -> Decimal:
-    """CPUs requested."""
-    return quantity(resources(spec)["requests"]["cpu"])
+def exclusive_cpu_count(spec: Spec) -> int | None:
+    """How many CPUs the server should have to itself; None when it shares them."""
+    return int(cpu_limit(spec.resources)) if spec.cpu_manager_policy == "static" else None
 
 
 def arguments(spec: Spec) -> list[str]:
     """The server's command line: what cannot change while it runs."""
     channel = ",".join(f"{key}={value}" for key, value in sorted(spec.server.grpc_channel_arguments.items()))
-    exclusive = exclusive_cpus(spec)
+    exclusive = exclusive_cpu_count(spec)
     return [
         f"--config_path={naming.CONFIG_DIRECTORY}/{naming.CONFIG_FILE}",
         f"--port={spec.ports.grpc}",

@@ -1,6 +1,6 @@
 """A child of a ModelServer as it is.
 
-Raw objects are read once, here; past this module nobody looks into a dictionary.
+Raw objects are read once, here; no other module looks into their dictionaries.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ Raw = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Rollout:
-    """A Deployment's own account."""
+    """What a Deployment reports of its rollout."""
 
     generation: int
     observed_generation: int
@@ -29,7 +29,7 @@ class Rollout:
     refused: str
     """Why pods cannot be created, e.g. a quota; empty when they can."""
     in_place: bool = False
-    """Whether this rollout ends old pods first, because there was no room for one more."""
+    """Whether this rollout stops old pods first, because no node could fit an extra one."""
 
     def is_complete(self, wanted: int) -> bool:
         """Whether that many pods run and are ready, all of the newest template."""
@@ -39,7 +39,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Child:
-    """One child as it is. `body` is kept only until it was once compared with what is desired."""
+    """One child as it is. `body` is dropped once the child has been seen as desired."""
 
     kind: str
     namespace: str
@@ -50,18 +50,18 @@ class Child:
     owner_name: str
     desired_hash: str
     fingerprint: str
-    """A hash of everything but status and bookkeeping: it changes when anybody edits the child."""
+    """A hash of everything but the status and bookkeeping: any edit of the child changes it."""
     last_editor: str
     rollout: Rollout | None
     body: Raw | None
 
     def is_orphan(self) -> bool:
-        """Whether it was made for an object, but bears no owner (any more)."""
+        """Whether the operator made it, but its owner reference has been removed."""
         return bool(self.owner_name) and not self.owner_uid
 
 
 def read_child(kind: str, body: Raw) -> Child:
-    """From a raw object; items of a list lack `kind`."""
+    """Read a raw object; items of a list lack `kind`."""
     metadata = body["metadata"]
     owner_name, owner_uid = _owner(metadata)
     content = _content(body)
@@ -82,12 +82,12 @@ def read_child(kind: str, body: Raw) -> Child:
 
 
 def controller(metadata: Raw) -> Raw:
-    """The owner that controls the object, or nothing."""
+    """The owner reference of the controller, or an empty one."""
     return next((owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")), {})
 
 
 def _owner(metadata: Raw) -> tuple[str, str]:
-    """Name and uid; without a uid when somebody took the owner away from what we made."""
+    """Name and uid; the uid is empty when the owner reference of a child we made has been removed."""
     owner, labels = controller(metadata), metadata.get("labels") or {}
     if owner:
         return (owner["name"], owner["uid"]) if owner.get("kind") == KIND else ("", "")
@@ -100,7 +100,7 @@ def _content(body: Raw) -> dict[str, Any]:
     metadata = body["metadata"]
     kept = {key: metadata[key] for key in ("labels", "ownerReferences") if metadata.get(key)}
     annotations = metadata.get("annotations") or {}
-    # The Deployment controller counts its rollouts there; that is no edit.
+    # The Deployment controller counts its rollouts there, which is not an edit.
     kept["annotations"] = {
         k: v for k, v in annotations.items() if not k.startswith("deployment.kubernetes.io/")
     }
@@ -111,7 +111,7 @@ def _content(body: Raw) -> dict[str, Any]:
 
 
 def _last_editor(metadata: Raw) -> str:
-    """Who changed it last, ourselves and controllers' status reports left out."""
+    """The field manager that changed it last, without the operator itself and writers of the status."""
     entries = [
         entry
         for entry in metadata.get("managedFields") or []

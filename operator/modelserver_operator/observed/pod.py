@@ -42,11 +42,11 @@ class Pod:
     template: str = ""
     """The hash of the pod template it was made from."""
     no_room_since: str = ""
-    """Since when no node has room for it, although one would if another pod left; empty otherwise."""
+    """Since when no node has room for it although removing another pod would help; empty otherwise."""
 
 
 def read_pod(body: Raw) -> Pod:
-    """From a raw Pod."""
+    """Read a raw Pod."""
     metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     conditions = {item["type"]: item for item in status.get("conditions") or []}
     states = _container_states(status)
@@ -83,19 +83,19 @@ def _cpu_request(spec: Raw) -> Decimal:
 
 def _container_states(status: Raw) -> list[tuple[str, Raw]]:
     return [
-        (moment, item[moment])
+        (field, item[field])
         for item in status.get("containerStatuses") or []
         if item.get("name") == naming.CONTAINER
-        for moment in ("state", "lastState")
-        if item.get(moment)
+        for field in ("state", "lastState")
+        if item.get(field)
     ]
 
 
 def _waiting(scheduled: Raw, states: list[tuple[str, Raw]]) -> str:
     if scheduled.get("status") == "False":
         return f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}"
-    for moment, state in states:
-        waiting = state.get("waiting") if moment == "state" else None
+    for field, state in states:
+        waiting = state.get("waiting") if field == "state" else None
         if waiting and waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
             return f"{waiting['reason']}: {waiting.get('message', '')}"
     return ""
@@ -104,11 +104,13 @@ def _waiting(scheduled: Raw, states: list[tuple[str, Raw]]) -> str:
 def _no_room_since(scheduled: Raw) -> str:
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return ""
-    # The scheduler tells whether a pod less would help: it does not against a taint, a node selector
-    # that fits no node or a request above a whole node, and then an old pod must not go in vain.
+    # Only the message says whether removing a pod would help: it does not against a taint, a node selector
+    # that matches no node or a request above a whole node, and then no old pod must be stopped for nothing.
+    # These are the sentences of Kubernetes 1.36, pinned on its real scheduler:
+    # test_in_place.py::test_the_scheduler_says_whether_removing_a_pod_would_help.
     message = scheduled.get("message") or ""
-    in_vain = "Preemption is not helpful" in message or "Insufficient " not in message
-    if "No preemption victims found" not in message and in_vain:
+    is_useless = "Preemption is not helpful" in message or "Insufficient " not in message
+    if "No preemption victims found" not in message and is_useless:
         return ""
     return scheduled.get("lastTransitionTime") or ""
 
@@ -136,7 +138,7 @@ def _crash(pod: str, status: Raw, states: list[tuple[str, Raw]]) -> Crash | None
 
 
 def without_room(pods: Iterable[Pod]) -> list[Pod]:
-    """Pods that no node has room for while pods of another template hold theirs."""
+    """Pods that no node has room for while pods of another template are on a node."""
     staying = [pod for pod in pods if not pod.is_leaving]
     placed = {pod.template for pod in staying if not pod.no_room_since}
     return [pod for pod in staying if pod.no_room_since and placed - {pod.template}]

@@ -1,4 +1,8 @@
-"""What a server says of itself: the document of GET /status."""
+"""What a server reports: the document of GET /status.
+
+The contract is tests/contract/status.schema.json. Only what the operator uses is read; any other field may
+be missing, and unknown ones are ignored.
+"""
 
 from dataclasses import dataclass
 
@@ -6,13 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 
-class _Said(BaseModel):
-    """A part of GET /status; fields this reader does not know are ignored, as the contract says."""
-
+class _Reported(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
 
 
-class SaidVersion(_Said):
+class VersionStatus(_Reported):
     """One version of a model."""
 
     version: int
@@ -21,7 +23,7 @@ class SaidVersion(_Said):
     error: str | None
 
 
-class SaidModel(_Said):
+class ModelStatus(_Reported):
     """One model."""
 
     name: str
@@ -30,51 +32,48 @@ class SaidModel(_Said):
     streams: int | None
     nireq: int | None
     hint: str | None
-    threads: int | None
-    versions: tuple[SaidVersion, ...]
+    versions: tuple[VersionStatus, ...]
     revision: str | None
     error: str | None
 
 
-class Said(_Said):
-    """What a server says of itself."""
+class ServerStatus(_Reported):
+    """One server."""
 
     schema_version: int
     revision: str | None
-    ready: bool
-    draining: bool
     affinity: tuple[int, ...]
     cpus_online: int
-    quota: float | None
     threads: int
     pinning: bool
     pinning_reason: str
     workers: int
     warnings: tuple[str, ...] = ()
-    models: tuple[SaidModel, ...]
+    models: tuple[ModelStatus, ...]
 
 
 @dataclass(frozen=True)
-class Report:
-    """A pod's answer, or why there is none."""
+class Reply:
+    """The status of a pod's server, or the problem that kept the operator from reading it."""
 
-    said: Said | None
+    status: ServerStatus | None
     problem: str = ""
 
 
-def read_report(document: bytes) -> Report:
-    """Parse GET /status; the contract is tests/contract/status.schema.json."""
+def read_reply(document: bytes) -> Reply:
+    """Parse the document of GET /status."""
     try:
-        said = Said.model_validate_json(document)
+        status = ServerStatus.model_validate_json(document)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return Report(
-            None, f"its /status is not understood ({place}: {first['msg']}): is the image a modelserver?"
+        field = ".".join(str(part) for part in first["loc"])
+        return Reply(
+            None, f"its /status cannot be read ({field}: {first['msg']}): is the image a model server?"
         )
-    if said.schema_version != 1:
-        return Report(
+    if status.schema_version != 1:
+        return Reply(
             None,
-            f"its /status has schemaVersion {said.schema_version}, 1 is understood: upgrade the operator",
+            f"its /status has schemaVersion {status.schema_version}, this operator reads only 1: upgrade the "
+            "operator",
         )
-    return Report(said)
+    return Reply(status)

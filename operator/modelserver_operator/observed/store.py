@@ -1,29 +1,51 @@
-"""What is known of the cluster, fed by events, our own writes and a slow relist.
+"""What the operator knows of the cluster, from events, its own writes and a slow relist.
 
-Not `kopf.index`: its start-up is quadratic, and deletions seen while a watch was down reach no handler.
-An object is replaced only by a newer resourceVersion, so that the echo of an own write changes nothing.
+Not `kopf.index`: its start-up is quadratic, and deletions during a broken watch reach no handler.
+An object is replaced only by a newer resourceVersion, so the event of an own write changes nothing.
 """
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from modelserver_operator import naming
-from modelserver_operator.observed.child import Child, controller, read_child
+from modelserver_operator.api import KIND
+from modelserver_operator.observed.child import Child, Raw, controller, read_child
+from modelserver_operator.observed.facts import Snapshot
 from modelserver_operator.observed.pod import Pod, read_pod
 
 Key = tuple[str, str]
 """Namespace and name of a ModelServer."""
-Raw = Mapping[str, Any]
-
-SERVER = "ModelServer"
-POD = "Pod"
 _REMEMBERED = 1000
 
 
+@dataclass(frozen=True)
+class Entry:
+    """One known object of any kind."""
+
+    key: Key
+    """The ModelServer it belongs to."""
+    kind: str
+    name: str
+    uid: str
+    version: int
+
+    @property
+    def namespace(self) -> str:
+        """Everything of a ModelServer is in its namespace."""
+        return self.key[0]
+
+
+@dataclass
+class Listed:
+    """What a list of one kind held."""
+
+    uids: set[str] = field(default_factory=set)
+    version: int = 0
+
+
 class Store:
-    """Servers, their children and their pods."""
+    """ModelServers, their children and their pods."""
 
     def __init__(self) -> None:
         self.servers: dict[Key, Raw] = {}
@@ -32,43 +54,39 @@ class Store:
         self._settled: dict[str, str] = {}
         self._gone: deque[str] = deque(maxlen=_REMEMBERED)
 
-    def children(self, key: Key) -> Mapping[tuple[str, str], Child]:
-        """By kind and name."""
-        return self._children.get(key, {})
-
-    def pods(self, key: Key) -> tuple[Pod, ...]:
-        """By name."""
-        return tuple(pod for _, pod in sorted(self._pods.get(key, {}).items()))
+    def snapshot(self, key: Key) -> Snapshot:
+        """The children and the pods (sorted by name) of a ModelServer as they are now."""
+        pods = self._pods.get(key, {})
+        return Snapshot(dict(self._children.get(key, {})), tuple(pods[name] for name in sorted(pods)))
 
     def settled(self) -> Mapping[str, str]:
-        """Fingerprints, by uid, that were found or left in order."""
+        """The fingerprints, by uid, of children that were last seen as desired."""
         return self._settled
 
     def put(self, kind: str, body: Raw) -> Key | None:
-        """Take over an object; answers whom it concerns, or None when nothing is new."""
+        """Store an object; returns the ModelServer it concerns, or None when nothing is new."""
+        if kind not in {KIND, naming.POD}:
+            return self.put_child(read_child(kind, body))
         if body["metadata"]["uid"] in self._gone:
             return None
-        if kind == SERVER:
-            return self._put_server(body)
-        return self._put_pod(body) if kind == POD else self._put_child(read_child(kind, body))
+        return self._put_server(body) if kind == KIND else self._put_pod(body)
 
     def drop(self, kind: str, body: Raw) -> Key | None:
-        """Forget a deleted object; answers whom it concerned."""
-        return self.forget(
-            kind, body["metadata"]["namespace"], body["metadata"]["name"], body["metadata"]["uid"]
-        )
+        """Remove a deleted object; returns the ModelServer it concerned."""
+        metadata = body["metadata"]
+        return self.forget(kind, metadata["namespace"], metadata["uid"])
 
-    def forget(self, kind: str, namespace: str, name: str, uid: str) -> Key | None:
-        """The same by its identity; another object of that name stays."""
+    def forget(self, kind: str, namespace: str, uid: str) -> Key | None:
+        """Remove the object with this uid; another one of the same name stays."""
         self._gone.append(uid)
-        for key, found_kind, found_name, found_uid, _ in self._entries(namespace):
-            if (found_kind, found_name, found_uid) == (kind, name, uid):
-                self._remove(key, kind, name, uid)
-                return key
+        for entry in self._entries(namespace):
+            if (entry.kind, entry.uid) == (kind, uid):
+                self._remove(entry)
+                return entry.key
         return None
 
     def settle(self, child: Child) -> None:
-        """Remember that the child is in order as it is; its body is needed no more."""
+        """Remember that the child is as desired; its body is no longer needed."""
         key = (child.namespace, child.owner_name)
         known = self._children.get(key, {})
         current = known.get((child.kind, child.name))
@@ -77,12 +95,12 @@ class Store:
             if current.fingerprint == child.fingerprint:
                 known[child.kind, child.name] = replace(current, body=None)
 
-    def missing(self, kind: str, seen: set[str], listed_version: int) -> list[tuple[str, str, str]]:
-        """Namespace, name and uid of what is known but was not in a list of that version."""
+    def missing(self, kind: str, namespace: str | None, listed: Listed) -> list[Entry]:
+        """What is known although a list, of one namespace or of all, no longer has it."""
         return [
-            (key[0], name, uid)
-            for key, found_kind, name, uid, version in self._entries(None)
-            if found_kind == kind and uid not in seen and version <= listed_version
+            entry
+            for entry in self._entries(namespace)
+            if entry.kind == kind and entry.uid not in listed.uids and entry.version <= listed.version
         ]
 
     def _put_server(self, body: Raw) -> Key | None:
@@ -98,8 +116,9 @@ class Store:
         }
         return key
 
-    def _put_child(self, child: Child) -> Key | None:
-        if not child.owner_name:
+    def put_child(self, child: Child) -> Key | None:
+        """Store a child that was read already; returns its ModelServer, or None when nothing is new."""
+        if child.uid in self._gone or not child.owner_name:
             return None
         key = (child.namespace, child.owner_name)
         known = self._children.setdefault(key, {})
@@ -110,8 +129,8 @@ class Store:
             and not _newer(child.resource_version, current.resource_version)
         ):
             return None
-        in_order = self._settled.get(child.uid) == child.fingerprint
-        known[child.kind, child.name] = replace(child, body=None) if in_order else child
+        is_settled = self._settled.get(child.uid) == child.fingerprint
+        known[child.kind, child.name] = replace(child, body=None) if is_settled else child
         return key
 
     def _put_pod(self, body: Raw) -> Key | None:
@@ -130,34 +149,34 @@ class Store:
             return None
         pod = read_pod(body)
         known[pod.name] = pod
-        # A pod's own bookkeeping is no news.
-        same = current is not None and replace(current, resource_version="") == replace(
-            pod, resource_version=""
-        )
-        return None if same else key
+        # A change of the resourceVersion alone concerns nobody.
+        is_same = current is not None and replace(current, resource_version=pod.resource_version) == pod
+        return None if is_same else key
 
-    def _entries(self, namespace: str | None) -> list[tuple[Key, str, str, str, int]]:
-        found = [
-            (key, SERVER, key[1], body["metadata"]["uid"], int(body["metadata"]["resourceVersion"]))
+    def _entries(self, namespace: str | None) -> list[Entry]:
+        entries = [
+            Entry(key, KIND, key[1], body["metadata"]["uid"], int(body["metadata"]["resourceVersion"]))
             for key, body in self.servers.items()
         ]
         for key, children in self._children.items():
-            found += [(key, c.kind, c.name, c.uid, int(c.resource_version)) for c in children.values()]
+            entries += [Entry(key, c.kind, c.name, c.uid, int(c.resource_version)) for c in children.values()]
         for key, pods in self._pods.items():
-            found += [(key, POD, pod.name, pod.uid, int(pod.resource_version)) for pod in pods.values()]
-        return [entry for entry in found if namespace in (None, entry[0][0])]
+            entries += [
+                Entry(key, naming.POD, pod.name, pod.uid, int(pod.resource_version)) for pod in pods.values()
+            ]
+        return [entry for entry in entries if namespace in (None, entry.namespace)]
 
-    def _remove(self, key: Key, kind: str, name: str, uid: str) -> None:
-        if kind == SERVER:
-            self.servers.pop(key, None)
-        elif kind == POD:
-            self._pods.get(key, {}).pop(name, None)
+    def _remove(self, entry: Entry) -> None:
+        if entry.kind == KIND:
+            self.servers.pop(entry.key, None)
+        elif entry.kind == naming.POD:
+            self._pods.get(entry.key, {}).pop(entry.name, None)
         else:
-            self._children.get(key, {}).pop((kind, name), None)
-            self._settled.pop(uid, None)
+            self._children.get(entry.key, {}).pop((entry.kind, entry.name), None)
+            self._settled.pop(entry.uid, None)
         for table in (self._children, self._pods):
-            if key in table and not table[key]:
-                del table[key]
+            if entry.key in table and not table[entry.key]:
+                del table[entry.key]
 
 
 def _is_newer(new: Raw, old: Raw | None) -> bool:

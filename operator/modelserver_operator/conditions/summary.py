@@ -1,4 +1,4 @@
-"""status.tuning, status.models and status.lastFailure: the servers' answers over all ready pods."""
+"""status.tuning, status.models and status.lastFailure: the servers' replies over all ready pods."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,40 +13,39 @@ from modelserver_operator.api.status import (
     VersionReport,
 )
 from modelserver_operator.observed.facts import Facts
-from modelserver_operator.observed.report import Said, SaidModel, SaidVersion
+from modelserver_operator.observed.report import ModelStatus, ServerStatus, VersionStatus
 
 _WARNINGS_SHOWN = 32
 
 
 def shorten(text: str, limit: int = 1024) -> str:
-    """Fit for the schema, and for a terminal."""
+    """Fit the schema, and a terminal."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def answers(facts: Facts) -> list[Said]:
-    """What the ready pods say, or, before the first is ready, all that say something."""
-    ready = facts.ready_pods()
-    pods = ready or [pod for pod in facts.pods if not pod.is_leaving]
-    return [report.said for pod in pods if (report := facts.reports.get(pod.uid)) and report.said]
+def _servers(facts: Facts) -> list[ServerStatus]:
+    """The servers of the ready pods; before the first is ready, of all pods that replied."""
+    pods = facts.ready_pods() or [pod for pod in facts.pods if not pod.is_leaving]
+    return [status for _, status in facts.servers(pods)]
 
 
 def tuning(facts: Facts) -> TuningReport | None:
-    """The tuning in effect; None before any server answered."""
-    said = answers(facts)
-    if not said:
+    """The tuning in effect; None before any server replied."""
+    servers = _servers(facts)
+    if not servers:
         return None
-    models = [model for one in said for model in one.models]
-    warnings = sorted({shorten(text, 512) for one in said for text in one.warnings})[:_WARNINGS_SHOWN]
+    models = [model for server in servers for model in server.models]
+    warnings = sorted({shorten(text, 512) for server in servers for text in server.warnings})
     return TuningReport(
         device=_joined(model.device for model in models),
         hint=_joined(model.hint for model in models),
         streams=_common(model.streams for model in models),
         nireq=_common(model.nireq for model in models),
-        threads=_common(one.threads for one in said),
-        pinning=_common(one.pinning for one in said),
-        pinning_reason=_common(shorten(one.pinning_reason) for one in said),
-        workers=_common(one.workers for one in said),
-        warnings=warnings or None,
+        threads=_common(server.threads for server in servers),
+        pinning=_common(server.pinning for server in servers),
+        pinning_reason=_common(shorten(server.pinning_reason) for server in servers),
+        workers=_common(server.workers for server in servers),
+        warnings=warnings[:_WARNINGS_SHOWN] or None,
     )
 
 
@@ -61,24 +60,25 @@ def _joined(values: Iterable[str | None]) -> str | None:
 
 
 def models(facts: Facts) -> list[ModelReport] | None:
-    """Models and versions over all pods that answered."""
-    said = answers(facts)
-    if not said:
+    """Models and versions over all pods that replied."""
+    servers = _servers(facts)
+    if not servers:
         return None
-    by_name: dict[str, list[SaidModel]] = {}
-    for one in said:
-        for model in one.models:
+    by_name: dict[str, list[ModelStatus]] = {}
+    for server in servers:
+        for model in server.models:
             by_name.setdefault(model.name, []).append(model)
-    return [_model(name, found) for name, found in sorted(by_name.items())[:MODELS_SHOWN]]
+    return [_model(name, copies) for name, copies in sorted(by_name.items())[:MODELS_SHOWN]]
 
 
-def _model(name: str, found: list[SaidModel]) -> ModelReport:
-    by_number: dict[int, list[tuple[SaidModel, SaidVersion]]] = {}
-    for model in found:
+def _model(name: str, copies: list[ModelStatus]) -> ModelReport:
+    """One model, from its copy in each pod."""
+    by_number: dict[int, list[tuple[ModelStatus, VersionStatus]]] = {}
+    for model in copies:
         for version in model.versions:
             by_number.setdefault(version.version, []).append((model, version))
     shown = sorted(by_number.items())[-VERSIONS_SHOWN:]
-    error = next((model.error for model in found if model.error), None)
+    error = next((model.error for model in copies if model.error), None)
     return ModelReport(
         name=name,
         versions=[_version(number, pairs) for number, pairs in shown],
@@ -86,7 +86,7 @@ def _model(name: str, found: list[SaidModel]) -> ModelReport:
     )
 
 
-def _version(number: int, pairs: list[tuple[SaidModel, SaidVersion]]) -> VersionReport:
+def _version(number: int, pairs: list[tuple[ModelStatus, VersionStatus]]) -> VersionReport:
     serving = [model for model, version in pairs if version.state == "AVAILABLE"]
     other = next((version.state for _, version in pairs if version.state != "AVAILABLE"), "AVAILABLE")
     error = next((version.error for _, version in pairs if version.error), None)
@@ -102,7 +102,7 @@ def _version(number: int, pairs: list[tuple[SaidModel, SaidVersion]]) -> Version
 
 
 def last_failure(facts: Facts, previous: Status) -> Failure | None:
-    """The newest crash; it stays after the pod is gone."""
+    """The newest crash; it is kept when its pod is gone."""
     crash = facts.newest_crash()
     before = previous.last_failure
     if crash is None or (before is not None and before.time >= crash.time):
