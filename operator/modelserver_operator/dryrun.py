@@ -52,9 +52,9 @@ def _rolls(observed: Child | None, manifest: dict[str, dict[str, object]]) -> bo
 
 
 async def _observe(cluster: Cluster, server: ModelServer, images: Images) -> Observed:
-    found = {}
+    observed = {}
     for desired in render(server, images).children:
         body = await cluster.get(desired.kind, server.namespace, desired.name)
         if body is not None:
-            found[desired.kind, desired.name] = read_child(desired.kind, body)
-    return found
+            observed[desired.kind, desired.name] = read_child(desired.kind, body)
+    return observed

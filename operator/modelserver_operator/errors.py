@@ -1,14 +1,14 @@
 """What can go wrong, as one tree.
 
 OperatorError
-├── Invalid          the object is at fault: a condition, no retry until it changes
+├── Invalid          the object is at fault: a condition, and no retry until it changes
 │   └── SourceNotSupported    a model's URI has a scheme this version cannot serve
-├── NotInstalled     the CRD is missing: said once, then the process ends
+├── NotInstalled     the CRD is missing: logged once, then the process exits
 └── ApiError         the API server refused or did not answer: retried with back-off
-    ├── Forbidden    a right is missing
+    ├── Forbidden    a permission is missing
     │   └── NamespaceEnding   the namespace is being deleted, and everything in it
-    ├── Conflict     somebody else owns the object or its fields
-    └── NotFound     it is not there (any more)
+    ├── Conflict     another client owns the object or its fields
+    └── NotFound     the object does not exist (any more)
 """
 
 
@@ -37,7 +37,7 @@ class ApiError(OperatorError):
 
 
 class Forbidden(ApiError):
-    """A right is missing, or an admission policy or a quota said no."""
+    """A permission is missing, or an admission policy or a quota rejected the request."""
 
 
 class NamespaceEnding(Forbidden):
@@ -45,8 +45,8 @@ class NamespaceEnding(Forbidden):
 
 
 class Conflict(ApiError):
-    """The object belongs to somebody else, or is another one than expected."""
+    """The object belongs to another client, or is not the expected one."""
 
 
 class NotFound(ApiError):
-    """It is not there."""
+    """The object does not exist."""

@@ -1,4 +1,4 @@
-"""Every name, label, annotation and path: a rename is one line here."""
+"""Every name, label, annotation and path, so that a rename changes one line."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 HASH_ANNOTATION = f"{GROUP}/desired-hash"
 REVISION_ANNOTATION = f"{GROUP}/revision"
 IN_PLACE_ANNOTATION = f"{GROUP}/in-place"
-"""On a Deployment whose present rollout ends old pods before new ones start."""
+"""On a Deployment whose current rollout stops old pods before new ones start."""
 
 OWN_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
 """The label selector of watches and lists: only the operator's own children."""
@@ -49,7 +49,7 @@ KINDS = {
 
 
 def selector(name: str) -> dict[str, str]:
-    """The labels by which a Deployment and a Service find the pods; they never change."""
+    """The labels by which a Deployment and a Service select the pods; they never change."""
     return {NAME_LABEL: "modelserver", INSTANCE_LABEL: name, MANAGED_BY_LABEL: MANAGER}
 
 

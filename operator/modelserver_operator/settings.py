@@ -22,61 +22,64 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Frozen at the root."""
+    """Read once at the start."""
 
     images: Images
-    """Images for objects that name none."""
+    """Server images for objects that set none."""
     namespaces: tuple[str, ...]
-    """Namespaces to watch; empty = all."""
+    """Namespaces to watch; empty means all."""
     workers: int
-    """Objects worked on in parallel."""
+    """Objects reconciled in parallel."""
     liveness_port: int
-    """GET /healthz is here."""
+    """The port of GET /healthz."""
     relist_seconds: float
-    """Every kind is listed once in this time, one kind after the other."""
+    """Every kind is listed once in this interval, one kind after the other."""
     resync_seconds: float
-    """A settled object's servers are asked again after about this time: nothing else tells that they found
-    a new version of a model."""
+    """The servers of a settled object are asked again after about this time: nothing else reports that a
+    server has discovered a new version of a model."""
     log_format: str
     log_level: str
 
 
 def _at_least(minimum: int, kind: Callable[[str], T]) -> Callable[[str], T]:
-    """For argparse, which tells the flag's name and this message."""
+    """For argparse, which adds the flag's name to the message."""
 
     def number(text: str) -> T:
         value = kind(text)
         if not minimum <= float(value) < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is no number from {minimum} on")
+            raise argparse.ArgumentTypeError(f"{text}: expected a number of at least {minimum}")
         return value
 
     return number
 
 
 def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] = os.environ) -> None:
-    """Every flag's default is its environment variable."""
+    """Each flag defaults to its environment variable."""
     get = {name: environment.get(variable, "") for name, variable in ENVIRONMENT.items()}
     cpu = get["cpu_image"] or DEFAULT_IMAGE
     parser.add_argument("--cpu-image", default=cpu, help="server image for CPUs")
     parser.add_argument(
-        "--gpu-image", default=get["gpu_image"], help="server image for GPUs; default: that for CPUs"
+        "--gpu-image", default=get["gpu_image"], help="server image for GPUs (default: the one for CPUs)"
     )
     parser.add_argument(
-        "--npu-image", default=get["npu_image"], help="server image for NPUs; default: that for CPUs"
+        "--npu-image", default=get["npu_image"], help="server image for NPUs (default: the one for CPUs)"
     )
     parser.add_argument(
-        "--namespaces", default=get["namespaces"], help="namespaces to watch, a,b; default: all"
+        "--namespaces", default=get["namespaces"], help="comma-separated namespaces to watch (default: all)"
     )
-    parser.add_argument("--workers", type=_at_least(1, int), default=8, help="objects worked on in parallel")
+    parser.add_argument("--workers", type=_at_least(1, int), default=8, help="objects reconciled in parallel")
     parser.add_argument("--liveness-port", type=int, default=8080, help="port of GET /healthz")
     parser.add_argument(
-        "--relist-seconds", type=_at_least(1, float), default=1800.0, help="list every kind once in this time"
+        "--relist-seconds",
+        type=_at_least(1, float),
+        default=1800.0,
+        help="interval in which every kind is listed once",
     )
     parser.add_argument(
         "--resync-seconds",
         type=_at_least(1, float),
         default=30.0,
-        help="ask settled servers again after about this time",
+        help="how often to ask the servers of settled objects for their status",
     )
     parser.add_argument("--log-format", default=get["log_format"] or "json", choices=("json", "text"))
     parser.add_argument(
@@ -84,20 +87,24 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] 
     )
 
 
-def from_arguments(given: argparse.Namespace) -> Settings:
+def from_arguments(arguments: argparse.Namespace) -> Settings:
     """Parsed flags as settings."""
     return Settings(
-        images=images(given),
-        namespaces=tuple(filter(None, (part.strip() for part in given.namespaces.split(",")))),
-        workers=given.workers,
-        liveness_port=given.liveness_port,
-        relist_seconds=given.relist_seconds,
-        resync_seconds=given.resync_seconds,
-        log_format=given.log_format,
-        log_level=given.log_level,
+        images=images(arguments),
+        namespaces=tuple(filter(None, (part.strip() for part in arguments.namespaces.split(",")))),
+        workers=arguments.workers,
+        liveness_port=arguments.liveness_port,
+        relist_seconds=arguments.relist_seconds,
+        resync_seconds=arguments.resync_seconds,
+        log_format=arguments.log_format,
+        log_level=arguments.log_level,
     )
 
 
-def images(given: argparse.Namespace) -> Images:
-    """The images alone, for `render` and `plan`."""
-    return Images(given.cpu_image, given.gpu_image or given.cpu_image, given.npu_image or given.cpu_image)
+def images(arguments: argparse.Namespace) -> Images:
+    """Only the images, for `render` and `plan`."""
+    return Images(
+        arguments.cpu_image,
+        arguments.gpu_image or arguments.cpu_image,
+        arguments.npu_image or arguments.cpu_image,
+    )

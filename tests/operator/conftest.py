@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from devcluster.kubectl import Kubernetes, until
 from tests.support import models
 from tests.support.kubelet_part import RunningPod, Start, ports
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, install, kubeconfig
+
+settings.register_profile("operator", deadline=None)  # the time of an example depends on the machine's load
+settings.load_profile("operator")
 
 
 @pytest.fixture(scope="session")

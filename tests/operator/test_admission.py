@@ -68,9 +68,9 @@ def test_the_defaults_of_the_api_stand_in_the_stored_object(cluster: Kubernetes)
 
 
 def test_every_field_explains_itself(cluster: Kubernetes):
-    said = cluster.kubectl("explain", "modelserver.spec", "--recursive=false")
+    text = cluster.kubectl("explain", "modelserver.spec", "--recursive=false")
 
-    assert "<no description>" not in said
+    assert "<no description>" not in text
     assert "LATENCY" in cluster.kubectl("explain", "modelserver.spec.hint")
 
 
@@ -90,12 +90,14 @@ def test_an_object_that_bypassed_admission_is_refused_with_the_same_words(case: 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        pytest.param(with_model(uri="pvc:///m"), r"models\[0\]\.uri: the claim is missing", id="no claim"),
         pytest.param(
-            with_model(uri="pvc://My_Claim/m"), r"My_Claim is no name of a Pers", id="a claim's name"
+            with_model(uri="pvc:///m"), r"models\[0\]\.uri: the name of the claim is missing", id="no claim"
+        ),
+        pytest.param(
+            with_model(uri="pvc://My_Claim/m"), r"My_Claim is not a valid name of a Pers", id="a claim's name"
         ),
         pytest.param(with_model(uri="pvc://c/../m"), r"must not contain \.\.", id="a way out of the claim"),
-        pytest.param(with_model(uri="file://m"), r"three slashes: file:///m", id="two slashes"),
+        pytest.param(with_model(uri="file://m"), r"absolute path: file:///m", id="two slashes"),
         pytest.param(
             {"pluginConfig": {"A": {}}}, r"A: a string, a number or a boolean", id="a nested property"
         ),

@@ -1,4 +1,4 @@
-"""A rollout without room for one pod more: when old pods end first, and that it is said, kept and undone."""
+"""A rollout without room for an extra pod: when old pods are stopped first, how it is reported and undone."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -103,12 +103,12 @@ def test_only_pods_that_would_make_room_go(pods: list[Pod], want: bool):
 @pytest.mark.parametrize(
     "spec",
     [
-        pytest.param({"rollout": {"maxSurge": 1}}, id="a wish for surge"),
-        pytest.param({"rollout": {"maxUnavailable": 0}}, id="a wish for pods that stay"),
+        pytest.param({"rollout": {"maxSurge": 1}}, id="maxSurge is set"),
+        pytest.param({"rollout": {"maxUnavailable": 0}}, id="maxUnavailable is set"),
         pytest.param({"device": "GPU", "accelerator": {"resourceName": "a.b/c"}}, id="a device"),
     ],
 )
-def test_a_wish_of_the_object_is_not_overruled(spec: dict[str, Any]):
+def test_a_setting_of_the_object_is_never_overridden(spec: dict[str, Any]):
     assert not decides(OLD, NEW, **spec)
     assert not decides(OLD, NEW, live=replace(LIVE, in_place=True), **spec)
 
@@ -158,7 +158,7 @@ def test_the_strategy_says_it_and_coming_and_going_is_no_drift():
 
 
 @pytest.mark.parametrize(
-    ("live", "spec", "reason", "said"),
+    ("live", "spec", "reason", "words"),
     [
         (LIVE, {}, "RollingOut", "if that lasts 30 s, an old pod is stopped first; pod new: Unsch"),
         (LIVE, {"rollout": {"maxSurge": 1}}, "RollingOut", "rollout.maxSurge 0 and maxUnavailable 1"),
@@ -166,12 +166,14 @@ def test_the_strategy_says_it_and_coming_and_going_is_no_drift():
         (replace(LIVE, in_place=True), {"replicas": 2}, "ReplacingInPlace", "one at a time; 1 of 2 pods"),
     ],
 )
-def test_it_is_said_before_it_happens_and_while(live: Rollout, spec: dict[str, Any], reason: str, said: str):
+def test_it_is_announced_before_it_happens_and_reported_meanwhile(
+    live: Rollout, spec: dict[str, Any], reason: str, words: str
+):
     status = judge(server(**spec), Facts(live, (OLD, NEW)), "r", Status(), at(0))
 
     (ready,) = [c for c in status.conditions if c.type == "Ready"]
     assert (ready.status, ready.reason) == ("False", reason)
-    assert said in ready.message
+    assert words in ready.message
 
 
 @pytest.fixture(scope="module")

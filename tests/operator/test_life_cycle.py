@@ -104,7 +104,7 @@ def test_it_outlives_the_api_server_and_misses_no_deletion(run_name: str, tmp_pa
 
         until("all children", lambda: children(kubernetes) == CHILDREN, timeout=60)
         submit(kubernetes, model_server("second"))
-        until("new ones are heard of", lambda: kubernetes.condition("second", "Applied"), timeout=30)
+        until("new ones are noticed", lambda: kubernetes.condition("second", "Applied"), timeout=30)
     finally:
         assert operator.stop() == 0, operator.log()[-3000:]
         devcluster.down(own.name)

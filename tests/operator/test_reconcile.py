@@ -86,8 +86,8 @@ def test_a_changed_replica_count_comes_back_and_is_told(kubernetes: Kubernetes, 
     kubernetes.kubectl("scale", "deployment/server", "--replicas=3")
 
     until("one replica", lambda: deployment(kubernetes)["spec"]["replicas"] == 1, timeout=SOON)
-    (told,) = until("an event", lambda: events(kubernetes, "DriftCorrected"), timeout=SOON)
-    assert told == "Deployment server was changed by kubectl and is as desired again"
+    (message,) = until("an event", lambda: events(kubernetes, "DriftCorrected"), timeout=SOON)
+    assert message == "Deployment server was changed by kubectl; the operator has restored it"
 
 
 def test_a_changed_argument_comes_back(kubernetes: Kubernetes, operator: OperatorProcess):
@@ -142,7 +142,7 @@ def test_any_edit_against_what_is_desired_is_undone(
     kubernetes.kubectl("patch", kind, "server", "--type=json", "-p", json.dumps([patch]))
 
     until("it is as it was", lambda: content() == before, timeout=SOON)
-    until("it is told", lambda: events(kubernetes, "DriftCorrected"), timeout=SOON)
+    until("an event", lambda: events(kubernetes, "DriftCorrected"), timeout=SOON)
 
 
 def test_children_of_a_deleted_object_find_their_successor(kubernetes: Kubernetes, operator: OperatorProcess):
@@ -202,7 +202,7 @@ def test_kubectl_scale_and_autoscalers_go_through_the_scale_subresource(
     def scale() -> dict:
         return json.loads(kubernetes.kubectl("get", "--raw", path))
 
-    until("the scale tells three", lambda: scale()["status"].get("replicas") == 3, timeout=SOON)
+    until("the scale reports three", lambda: scale()["status"].get("replicas") == 3, timeout=SOON)
     pods = kubernetes.items("pods", scale()["status"]["selector"])
     assert len(pods) == 3
 
@@ -259,7 +259,7 @@ def test_a_strangers_object_of_the_same_name_is_never_touched(
     assert kubernetes.get("configmap", "server-config")["data"] == {"mine": "yes"}
 
     kubernetes.kubectl("delete", "configmap", "server-config")
-    until("it goes on by itself", lambda: taken().get("status") == "True", timeout=20)
+    until("it continues on its own", lambda: taken().get("status") == "True", timeout=20)
 
 
 @pytest.mark.parametrize(
@@ -315,11 +315,11 @@ def test_a_paused_object_is_reported_but_not_changed(kubernetes: Kubernetes, ope
 
 def test_a_namespace_goes_quietly_with_everything_in_it(kubernetes: Kubernetes, operator: OperatorProcess):
     created(kubernetes)
-    said = len(operator.log())
+    before = len(operator.log())
 
     kubernetes.kubectl("delete", "namespace", kubernetes.namespace, "--wait=true", timeout=60)
 
-    assert "failed" not in operator.log()[said:]
+    assert "failed" not in operator.log()[before:]
     kubernetes.kubectl("create", "namespace", kubernetes.namespace)
 
 

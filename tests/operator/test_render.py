@@ -106,8 +106,8 @@ def test_the_same_object_gives_the_same_bytes(spec: dict):
 @given(SPECS, SPECS)
 def test_hot_fields_change_the_configuration_and_nothing_else(one: dict, other: dict):
     hot = {key: value for key, value in other.items() if key in HOT}
-    cold = {key: value for key, value in one.items() if key not in HOT}
-    before, after = children(one), children({**cold, **hot})
+    rest = {key: value for key, value in one.items() if key not in HOT}
+    before, after = children(one), children({**rest, **hot})
 
     config = before.pop("ConfigMap/server-config"), after.pop("ConfigMap/server-config")
     assert before == after

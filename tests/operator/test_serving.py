@@ -106,7 +106,7 @@ def test_a_changed_hint_is_brought_to_the_same_pod_and_read_back(kubernetes: Kub
 def test_a_version_that_a_server_finds_by_itself_is_soon_in_the_status(
     kubernetes: Kubernetes, operator: OperatorProcess, start: Start, repository: Path
 ):
-    """No event tells it: the servers are asked again and again."""
+    """No event reports it: the servers are asked periodically."""
     assert operator.stop() == 0
     operator.start("--cpu-image=modelserver:test", "--resync-seconds=2")
     shutil.copytree(repository / "dummy", repository / "growing")
@@ -164,7 +164,7 @@ def test_the_last_failure_is_kept(kubernetes: Kubernetes, start: Start):
     def failure() -> dict:
         return kubernetes.get("modelserver", "server")["status"].get("lastFailure", {})
 
-    until("the failure is told", failure, timeout=SOON)
+    until("the failure is reported", failure, timeout=SOON)
     assert failure() == {
         "time": "2026-01-01T00:00:01Z", "pod": pod.name, "reason": "OOMKilled", "exitCode": 137,
         "message": "out of memory",

@@ -1,4 +1,4 @@
-"""The queue: one worker per key, nothing lost, and patience with what fails."""
+"""The queue: one worker per key, nothing lost, and a back-off for what fails."""
 
 import asyncio
 import contextlib

@@ -32,7 +32,7 @@ def install(cluster: Cluster, operator: images.Image, server: images.Image, mode
 
 def remove(kubernetes: Kubernetes, name: str) -> None:
     kubernetes.kubectl("delete", "modelserver", name, "--ignore-not-found", "--wait=true")
-    # Nobody asks these pods any more: do not wait for their drain.
+    # No client uses these pods any more: do not wait for their drain.
     kubernetes.kubectl("delete", "pods", "--selector", selector(name), "--grace-period=1", "--wait=false")
     until(f"no pod of {name} is left", lambda: not kubernetes.items("pods", selector(name)), timeout=90)
 

@@ -103,7 +103,7 @@ class RunningPod:
             json.dumps({"status": status}),
         )
 
-    def said(self) -> bytes:
+    def status(self) -> bytes:
         return fetch(f"http://127.0.0.1:{self.status_port}/status")[1]
 
     def _answers(self, path: str) -> bool:

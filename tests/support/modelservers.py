@@ -26,8 +26,8 @@ def cpu(limit: Any, **spec: Any) -> dict[str, Any]:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "hint beside streams": (cpu(4, hint="LATENCY", streams=2), r"hint and streams exclude each other"),
-    "hint beside streams in a model": (
+    "hint and streams": (cpu(4, hint="LATENCY", streams=2), r"hint and streams exclude each other"),
+    "hint and streams in a model": (
         with_model(hint="LATENCY", streams=1),
         r"hint and streams exclude each other",
     ),
@@ -65,9 +65,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         with_model(pluginConfig={"NUM_STREAMS": 2}),
         r"must not set PERFORMANCE_HINT, NUM_STREAMS.*streams",
     ),
-    "legacy streams beside a hint": (
+    "legacy streams and a hint": (
         {"hint": "THROUGHPUT", "pluginConfig": {"CPU_THROUGHPUT_STREAMS": "4"}},
-        r"_THROUGHPUT_STREAMS beside hint",
+        r"_THROUGHPUT_STREAMS together with hint",
     ),
     "ENABLE_CPU_RESERVATION": (
         {"pluginConfig": {"ENABLE_CPU_RESERVATION": "YES"}},
@@ -75,17 +75,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an accelerator without a device that uses it": (
         {"accelerator": {"resourceName": "gpu.intel.com/xe"}},
-        r"accelerator is set, but no device uses one",
+        r"accelerator is set, but no device uses it",
     ),
     "two version policies": (
         with_model(versionPolicy={"latest": 1, "all": True}),
         r"exactly one of latest, versions and all",
     ),
     "no version policy": (with_model(versionPolicy={}), r"exactly one of latest, versions and all"),
-    "two equal ports": ({"ports": {"grpc": 8080, "rest": 8080}}, r"grpc, rest and status must differ"),
+    "two equal ports": ({"ports": {"grpc": 8080, "rest": 8080}}, r"grpc, rest and status must be different"),
     "a rollout that cannot begin": (
         {"rollout": {"maxSurge": 0, "maxUnavailable": "0%"}},
-        r"both 0, no pod could ever be replaced",
+        r"both 0, so no pod could ever be replaced",
     ),
 }
 """By what is wrong: the spec's fields, and what the message says. CEL and `parse` must agree."""

@@ -82,7 +82,7 @@ class OperatorProcess:
         until("the operator lives", lambda: self._lives(port), timeout=30, pause=0.1)
 
     def run_to_end(self) -> int:
-        """For one that ends by itself."""
+        """Start one that is expected to exit on its own."""
         self._spawn()
         assert self.process is not None
         try:

@@ -18,7 +18,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end -}}
 
-{{/* Exactly the verbs the operator uses: tests/operator asserts that none is missing and none is idle. */}}
+{{/* Exactly the verbs that the operator uses; tests/operator asserts that none is missing and none is unused. */}}
 {{- define "operator.rules" -}}
 - apiGroups: [modelserver.dev]
   resources: [modelservers]
@@ -30,14 +30,14 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   resources: [configmaps, services]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
-  # Deleted when an object names a ServiceAccount of its own.
+  # Deleted when the object names an existing ServiceAccount.
   resources: [serviceaccounts]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [""]
-  # An annotation makes the kubelet bring a changed ConfigMap at once.
+  # An annotation makes the kubelet update the mounted ConfigMap immediately.
   resources: [pods]
   verbs: [list, watch, patch]
 - apiGroups: [""]

@@ -1,6 +1,6 @@
 """The API `modelserver.dev/v1alpha1`, kind ModelServer: parsed once, frozen afterwards.
 
-`parse` is the only place that touches an object's raw spec.
+`parse` is the only place that reads an object's raw spec.
 """
 
 import re
@@ -29,7 +29,7 @@ _CLAIM = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class ModelServer:
-    """One object: who it is and what it wishes."""
+    """One object: its identity and its spec."""
 
     namespace: str
     name: str
@@ -39,7 +39,7 @@ class ModelServer:
 
 
 def parse(body: Mapping[str, Any]) -> ModelServer:
-    """Read an object as the API server gives it; raises Invalid with every fault and its place."""
+    """Read an object as the API server returns it; raises Invalid with every error and its field."""
     metadata = body.get("metadata") or {}
     name = metadata.get("name") or ""
     if not rules.NAME.holds(name):
@@ -83,16 +83,18 @@ def _check_sources(spec: Spec) -> None:
         if ".." in rest.split("/"):
             raise Invalid(f"{place}: the path must not contain ..")
         if scheme == "file" and not rest.startswith("/"):
-            raise Invalid(f"{place}: a file URI has three slashes: file:///{rest}")
+            raise Invalid(f"{place}: a file URI needs an absolute path: file:///{rest}")
         if scheme == "pvc":
             _check_claim(place, rest.split("/")[0])
 
 
 def _check_claim(place: str, claim: str) -> None:
     if not claim:
-        raise Invalid(f"{place}: the claim is missing; write pvc://CLAIM/PATH")
+        raise Invalid(f"{place}: the name of the claim is missing; use pvc://CLAIM/PATH")
     if not _CLAIM.fullmatch(claim):
-        raise Invalid(f"{place}: {claim} is no name of a PersistentVolumeClaim; write pvc://CLAIM/PATH")
+        raise Invalid(
+            f"{place}: {claim} is not a valid name of a PersistentVolumeClaim; use pvc://CLAIM/PATH"
+        )
 
 
 def _check_volumes(spec: Spec) -> None:
@@ -100,8 +102,8 @@ def _check_volumes(spec: Spec) -> None:
         name = volume.get("name") if isinstance(volume, dict) else None
         if str(name).startswith(OWN_VOLUME_PREFIX):
             raise Invalid(
-                f"spec.pod.volumes[{index}].name: names that begin with {OWN_VOLUME_PREFIX} are the "
-                "operator's own; choose another"
+                f"spec.pod.volumes[{index}].name: names that begin with {OWN_VOLUME_PREFIX} are "
+                "reserved for the operator; choose another name"
             )
 
 

@@ -69,7 +69,7 @@ def _schema() -> dict[str, Any]:
     rules = validations()
     return {
         "type": "object",
-        "description": "OpenVINO models served on Kubernetes: tuned, on CPUs of their own, and verified.",
+        "description": "OpenVINO models served on Kubernetes: tuned, on exclusive CPUs, and verified.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string", "description": "modelserver.dev/v1alpha1."},
@@ -83,7 +83,7 @@ def _schema() -> dict[str, Any]:
 
 
 def _structural(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Pydantic's JSON schema as a structural one: no references, no null, no titles, the rules added."""
+    """Pydantic's JSON schema as a structural one: no references, no null, no titles, with the rules."""
     definitions = document.get("$defs", {})
     rules = validations()
 
@@ -100,9 +100,9 @@ def _structural(document: Mapping[str, Any]) -> dict[str, Any]:
     return converted
 
 
-def _inlined(given: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """Follow a reference, and take the one branch of an `anyOf` with null; what stands beside wins."""
-    node = dict(given)
+def _inlined(source: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """Follow a reference, and take the only branch of an `anyOf` with null; keys next to them win."""
+    node = dict(source)
     if "anyOf" in node:
         (only,) = [branch for branch in node.pop("anyOf") if branch.get("type") != "null"]
         node = only | node
@@ -136,7 +136,7 @@ def _entry(key: str, value: Any, convert: Any) -> dict[str, Any]:
 
 
 def _without_empty(value: Any) -> Any:
-    """A default that fills in nothing only makes every stored object longer."""
+    """An empty default would only make every stored object longer."""
     if isinstance(value, dict):
         kept = {key: _without_empty(item) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item not in (None, {}, [])}

@@ -1,4 +1,4 @@
-"""Field types of the API: each carries its Python check and its place in the CRD's schema."""
+"""Field types of the API: each with its Python check and its part of the CRD's schema."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ DEVICE_PATTERN = (
 
 
 def quantity(value: str | int) -> Decimal:
-    """The number a Kubernetes quantity stands for; raises ValueError."""
+    """The value of a Kubernetes quantity; raises ValueError."""
     match = _QUANTITY.fullmatch(str(value))
     if not match:
         raise ValueError(f"{value!r} is not a quantity such as 2, 500m or 8Gi")
@@ -43,7 +43,7 @@ def _checked_quantity(value: str | int) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError("a quantity such as 2, 500m or 8Gi is expected")  # noqa: TRY004 - pydantic wants it
     if quantity(value) < 0:
-        raise ValueError("a quantity is not negative")
+        raise ValueError("a quantity must not be negative")
     return str(value)
 
 
@@ -61,7 +61,7 @@ def int_or_string(pattern: str, length: int, minimum: int = 0, maximum: int = 2*
 
 
 def preserved(kind: str = "object", **bounds: int) -> WithJsonSchema:
-    """A part of a Pod that the API server itself checks when it gets the Deployment."""
+    """A part of a Pod that the API server checks when the Deployment is applied."""
     return WithJsonSchema({"type": kind, "x-kubernetes-preserve-unknown-fields": True, **bounds})
 
 
@@ -77,7 +77,7 @@ def preserved_list(limit: int) -> WithJsonSchema:
 
 
 class Record(BaseModel):
-    """Frozen, camelCase outside, unknown fields refused."""
+    """Frozen, camelCase in documents, unknown fields are errors."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -128,7 +128,7 @@ ChannelArgument = Annotated[
 Count = Annotated[int, Field(ge=1, le=65535)]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
-# OpenVINO properties a rule names; CEL sees only declared ones. The rest is free.
+# OpenVINO properties that a rule names: CEL sees only declared ones. All others are allowed.
 TYPED_KEYS = ("PERFORMANCE_HINT", "NUM_STREAMS", "PERFORMANCE_HINT_NUM_REQUESTS")
 LEGACY_STREAM_KEYS = (
     "CPU_THROUGHPUT_STREAMS",
@@ -140,9 +140,11 @@ BANNED_KEYS = ("ENABLE_CPU_RESERVATION",)
 
 
 _NAMED_KEYS = {
-    **dict.fromkeys(TYPED_KEYS, "Refused: use the fields hint, streams and expectedClients."),
-    **dict.fromkeys(LEGACY_STREAM_KEYS, "Translated to streams. Excludes hint, streams and expectedClients."),
-    **dict.fromkeys(BANNED_KEYS, "Refused: it makes every later model fail to load."),
+    **dict.fromkeys(TYPED_KEYS, "Not allowed: use the fields hint, streams and expectedClients."),
+    **dict.fromkeys(
+        LEGACY_STREAM_KEYS, "Translated to streams. Cannot be combined with hint, streams or expectedClients."
+    ),
+    **dict.fromkeys(BANNED_KEYS, "Not allowed: it makes every later model fail to load."),
 }
 
 

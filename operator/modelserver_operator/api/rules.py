@@ -1,4 +1,4 @@
-"""Rules over several fields: each once, as CEL for the API server and as Python for objects that bypassed it.
+"""Rules over several fields, as CEL for the API server and as Python for objects that bypassed it.
 
 CEL has no local variables: `[x].all(name, …)` binds one. Quantities are compared as floats, because
 `isInteger()` is false for 2000m.
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Rule(Generic[T]):
-    """One claim that must hold; the message says what to do when it does not."""
+    """A rule that must hold; the message says what to do when it does not."""
 
     cel: str
     message: str
@@ -53,7 +53,7 @@ LEVEL: tuple[Rule[Tuning], ...] = (
     ),
     Rule(
         "!has(self.nireq) || !has(self.streams) || type(self.streams) != int || self.nireq >= self.streams",
-        "nireq must be at least streams, or streams stay idle: raise nireq or lower streams",
+        "nireq must be at least streams, otherwise streams stay idle: raise nireq or lower streams",
         lambda t: t.nireq is None or not isinstance(t.streams, int) or t.nireq >= t.streams,
     ),
     Rule(
@@ -64,13 +64,13 @@ LEVEL: tuple[Rule[Tuning], ...] = (
     ),
     Rule(
         f"!has(self.pluginConfig) || !({_has_key(LEGACY_STREAM_KEYS)}) || !{_chooses_cel('self')}",
-        "pluginConfig sets *_THROUGHPUT_STREAMS beside hint, streams or expectedClients: use the field "
-        "streams and remove the key",
+        "pluginConfig sets *_THROUGHPUT_STREAMS together with hint, streams or expectedClients: use the "
+        "field streams and remove the key",
         lambda t: _free_of(t, LEGACY_STREAM_KEYS) or not _chooses(t),
     ),
     Rule(
         f"!has(self.pluginConfig) || !({_has_key(BANNED_KEYS)})",
-        "pluginConfig must not set ENABLE_CPU_RESERVATION, it makes every later model fail to load: use "
+        "pluginConfig must not set ENABLE_CPU_RESERVATION, which makes every later model fail to load: use "
         "cpuManagerPolicy static instead",
         lambda t: _free_of(t, BANNED_KEYS),
     ),
@@ -78,8 +78,8 @@ LEVEL: tuple[Rule[Tuning], ...] = (
 
 VERSION_POLICY: tuple[Rule[VersionPolicy], ...] = (
     Rule(
-        "[has(self.latest), has(self.versions), has(self.all)].filter(given, given).size() == 1",
-        "versionPolicy takes exactly one of latest, versions and all: remove the others",
+        "[has(self.latest), has(self.versions), has(self.all)].filter(x, x).size() == 1",
+        "versionPolicy must set exactly one of latest, versions and all",
         lambda p: sum(item is not None for item in (p.latest, p.versions, p.all)) == 1,
     ),
 )
@@ -109,14 +109,14 @@ RESOURCES: tuple[Rule[Resources], ...] = (
     Rule(
         "!has(self.limits) || !has(self.requests) || self.requests.all(key, !(key in self.limits) || "
         "quantity(string(self.requests[key])).compareTo(quantity(string(self.limits[key]))) <= 0)",
-        "resources: a request is above its limit: raise the limit or lower the request",
+        "resources: a request is above its limit; raise the limit or lower the request",
         lambda r: all(request <= limit for limit, request in _both(r)),
     ),
 )
 
 
 def tuning_choice(spec: Spec, model: Model) -> Tuning:
-    """Whose hint, streams and expectedClients apply: they are one choice, and a model replaces it whole."""
+    """Whose hint, streams and expectedClients apply: one choice, which a model replaces as a whole."""
     return model if _chooses(model) else spec
 
 
@@ -198,7 +198,7 @@ SPEC: tuple[Rule[Spec], ...] = (
     Rule(
         "!has(self.accelerator) || ([self.device] + self.models.filter(m, has(m.device)).map(m, m.device))"
         ".exists(d, d.contains('GPU') || d.contains('NPU') || d == 'AUTO')",
-        "accelerator is set, but no device uses one: set device to GPU, NPU or AUTO, or remove accelerator",
+        "accelerator is set, but no device uses it: set device to GPU, NPU or AUTO, or remove accelerator",
         lambda s: (
             s.accelerator is None or any(_accelerates(d) for d in (s.device, *(m.device for m in s.models)))
         ),
@@ -206,14 +206,15 @@ SPEC: tuple[Rule[Spec], ...] = (
     Rule(
         "[self.ports.grpc, self.ports.rest, self.ports.status].all(p, "
         "[self.ports.grpc, self.ports.rest, self.ports.status].filter(q, q == p).size() == 1)",
-        "ports: grpc, rest and status must differ",
+        "ports: grpc, rest and status must be different",
         lambda s: len({s.ports.grpc, s.ports.rest, s.ports.status}) == 3,
     ),
     Rule(
         "!has(self.rollout.maxSurge) || !has(self.rollout.maxUnavailable) || "
         "!(string(self.rollout.maxSurge) in ['0', '0%'] && "
         "string(self.rollout.maxUnavailable) in ['0', '0%'])",
-        "rollout: maxSurge and maxUnavailable are both 0, no pod could ever be replaced: raise one of them",
+        "rollout: maxSurge and maxUnavailable are both 0, so no pod could ever be replaced: raise one of "
+        "them",
         lambda s: (
             not (str(s.rollout.max_surge) in {"0", "0%"} and str(s.rollout.max_unavailable) in {"0", "0%"})
         ),
@@ -222,26 +223,26 @@ SPEC: tuple[Rule[Spec], ...] = (
 
 NAME = Rule[str](
     "size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "metadata.name becomes the name of a Service: it begins with a letter, holds a-z, 0-9 and -, and has "
-    "at most 52 characters",
+    "metadata.name becomes the name of a Service: it must begin with a letter, contain only a-z, 0-9 and -, "
+    "and have at most 52 characters",
     lambda name: len(name) <= 52 and name[:1].isalpha() and all(c.isalnum() or c == "-" for c in name),
 )
 
 
 def broken(spec: Spec) -> list[str]:
-    """The messages of all rules that do not hold, each with its place."""
-    found = [f"spec: {rule.message}" for rule in LEVEL if not rule.holds(spec)]
-    found += [f"spec: {rule.message}" for rule in SPEC if not rule.holds(spec)]
-    found += [f"spec.resources: {rule.message}" for rule in RESOURCES if not rule.holds(spec.resources)]
+    """The messages of all rules that do not hold, each with its field."""
+    faults = [f"spec: {rule.message}" for rule in LEVEL if not rule.holds(spec)]
+    faults += [f"spec: {rule.message}" for rule in SPEC if not rule.holds(spec)]
+    faults += [f"spec.resources: {rule.message}" for rule in RESOURCES if not rule.holds(spec.resources)]
     for index, model in enumerate(spec.models):
         place = f"spec.models[{index}]"
-        found += [f"{place}: {rule.message}" for rule in LEVEL if not rule.holds(model)]
-        found += [
+        faults += [f"{place}: {rule.message}" for rule in LEVEL if not rule.holds(model)]
+        faults += [
             f"{place}.versionPolicy: {rule.message}"
             for rule in VERSION_POLICY
             if not rule.holds(model.version_policy)
         ]
-    return found + _twice(spec)
+    return faults + _twice(spec)
 
 
 def _twice(spec: Spec) -> list[str]:

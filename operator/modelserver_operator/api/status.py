@@ -15,7 +15,7 @@ VERSIONS_SHOWN = 64
 
 
 class ConditionType(StrEnum):
-    """Claims about an object, in the order they are shown."""
+    """Types of conditions, in the order in which they are shown."""
 
     ACCEPTED = "Accepted"
     APPLIED = "Applied"
@@ -27,7 +27,7 @@ class ConditionType(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a condition is as it is; docs/operator.md explains each."""
+    """Reasons of conditions; docs/operator.md explains each."""
 
     ACCEPTED = "Accepted"
     INVALID = "Invalid"
@@ -68,46 +68,46 @@ class Reason(StrEnum):
 
 
 class Condition(Record):
-    """One claim about the object."""
+    """A condition of the object."""
 
     type: Word
     """Accepted, Applied, Available, ModelsServed, ExclusiveCPUs, DeviceBound or Ready."""
     status: Literal["True", "False", "Unknown"]
-    """Whether the claim holds."""
+    """True, False or Unknown."""
     reason: Word
-    """One word, for programs."""
+    """The reason as a single word, for programs."""
     message: Line = ""
-    """What, why, and what to do."""
+    """What is wrong, why, and what to do."""
     observed_generation: int
-    """The generation of the object this was judged for."""
+    """The generation of the object that this condition refers to."""
     last_transition_time: Time
-    """When status last changed."""
+    """When the status of the condition last changed."""
 
 
 class Endpoints(Record):
     """Where clients reach the models inside the cluster."""
 
     grpc: Word
-    """gRPC, one connection is one pod."""
+    """gRPC through the cluster IP: each connection goes to one pod."""
     rest: Word
     """REST."""
     grpc_headless: Word
-    """For gRPC clients that balance themselves: dns:///NAME with round_robin."""
+    """gRPC for clients that balance load themselves: dns:///NAME with round_robin."""
 
 
 class TuningReport(Record):
-    """The tuning in effect, as the servers report it; a field is left out while pods or models differ."""
+    """The tuning in effect, as reported by the servers; a field is omitted while pods or models differ."""
 
     device: Line | None = None
-    """Devices asked for."""
+    """The configured devices."""
     hint: Line | None = None
-    """Performance hints that were set."""
+    """The performance hints."""
     streams: int | None = None
     """Streams in effect."""
     nireq: int | None = None
     """Infer requests in the pool."""
     threads: int | None = None
-    """CPUs the server plans with."""
+    """Number of CPUs that the server uses."""
     pinning: bool | None = None
     """Whether inference threads are pinned to CPUs."""
     pinning_reason: Line | None = None
@@ -115,65 +115,65 @@ class TuningReport(Record):
     workers: int | None = None
     """Front-end workers."""
     warnings: Annotated[list[Line], Field(max_length=32)] | None = None
-    """What was asked for and done otherwise."""
+    """Settings that a server did not apply as configured."""
 
 
 class VersionReport(Record):
-    """One version of one model over all ready pods."""
+    """A version of a model, over all ready pods."""
 
     version: int
-    """Its number."""
+    """The number of the version."""
     state: Word
-    """START, LOADING, AVAILABLE, UNLOADING or END; AVAILABLE when every ready pod says so."""
+    """START, LOADING, AVAILABLE, UNLOADING or END; AVAILABLE when it is available in every ready pod."""
     device: Line | None = None
-    """Where it executes."""
+    """The device on which it runs."""
     streams: int | None = None
     """Streams in effect."""
     nireq: int | None = None
     """Infer requests in the pool."""
     ready_pods: int = 0
-    """Ready pods that serve it."""
+    """Number of ready pods that serve it."""
     error: Line | None = None
     """Why it is not served."""
 
 
 class ModelReport(Record):
-    """One model over all ready pods."""
+    """A model, over all ready pods."""
 
     name: Word
-    """Its name."""
+    """The name of the model."""
     versions: Annotated[list[VersionReport], Field(max_length=VERSIONS_SHOWN)] = []  # noqa: RUF012 - pydantic copies it
-    """Its versions, ascending."""
+    """Its versions, in ascending order."""
     error: Line | None = None
-    """Why the model as wanted is not served."""
+    """Why the model is not served as configured."""
 
 
 class Failure(Record):
     """The newest failure of one of the object's pods."""
 
     time: Time
-    """When."""
+    """When it happened."""
     pod: Word
-    """Which."""
+    """The name of the pod."""
     reason: Word
     """E.g. OOMKilled, Error, UnexpectedAdmissionError."""
     exit_code: int | None = None
     """The container's exit code."""
     message: Line = ""
-    """The container's last words."""
+    """Termination message of the container."""
 
 
 class Status(Record):
-    """What the operator and the servers found."""
+    """The state of the object, as observed by the operator and reported by the servers."""
 
     observed_generation: int | None = None
-    """The generation this status speaks of."""
+    """The generation of the object that this status refers to."""
     replicas: int | None = None
-    """Pods there are."""
+    """Number of pods."""
     ready_replicas: int | None = None
-    """Pods that are ready."""
+    """Number of ready pods."""
     updated_replicas: int | None = None
-    """Pods of the newest template."""
+    """Number of pods with the newest template."""
     selector: Word | None = None
     """Label selector of the pods, for the scale subresource."""
     conditions: Annotated[
@@ -183,12 +183,12 @@ class Status(Record):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = []  # noqa: RUF012 - pydantic copies it
-    """Claims about the object; Ready is their sum."""
+    """Conditions of the object; Ready sums up the others."""
     endpoints: Endpoints | None = None
     """Where clients reach the models inside the cluster."""
     tuning: TuningReport | None = None
-    """The tuning in effect, as the servers report it."""
+    """The tuning in effect, as reported by the servers."""
     models: Annotated[list[ModelReport], Field(max_length=MODELS_SHOWN)] | None = None
-    """The models as read back from the pods."""
+    """The models as reported by the pods."""
     last_failure: Failure | None = None
     """The newest failure of one of the pods."""

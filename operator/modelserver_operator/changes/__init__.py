@@ -1,1 +1,1 @@
-"""What to do: the plan that makes the children what they should be, and its execution."""
+"""What to do: the plan that turns the observed children into the desired ones, and its execution."""

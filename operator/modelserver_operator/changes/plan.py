@@ -3,7 +3,7 @@
 | the child is …                                   | then                             |
 |--------------------------------------------------|----------------------------------|
 | missing                                          | create it                        |
-| another owner's, or nobody's                     | leave it: the name is taken      |
+| another owner's, or without an owner             | leave it: the name is taken      |
 | ours, from an earlier spec (hash differs)        | apply: the object changed        |
 | ours, as we left it (fingerprint as settled)     | nothing                          |
 | ours, edited, still covers what is desired       | nothing, and that is settled     |

@@ -32,27 +32,27 @@ def strays(live: Any, desired: Any, path: str = "") -> list[str]:
 
 
 def _in_map(live: Mapping[str, Any], desired: Mapping[str, Any], path: str) -> list[str]:
-    found = [
+    pointers = [
         pointer
         for key, item in desired.items()
         for pointer in strays(live.get(key), item, f"{path}/{_escaped(key)}")
     ]
     if path.rpartition("/")[2] in _WHOLE:
-        found += [f"{path}/{_escaped(key)}" for key in live if key not in desired]
-    return found
+        pointers += [f"{path}/{_escaped(key)}" for key in live if key not in desired]
+    return pointers
 
 
 def _in_list(live: list[Any], desired: list[Any], path: str, keys: tuple[str, ...]) -> list[str]:
     wanted = {tuple(item.get(key) for key in keys): item for item in desired}
-    found, foreign = [], []
+    pointers, foreign = [], []
     for index, item in enumerate(live):
         own = wanted.get(tuple(item.get(key) for key in keys))
         if own is None:
             foreign.append(f"{path}/{index}")
         else:
-            found += strays(item, own, f"{path}/{index}")
+            pointers += strays(item, own, f"{path}/{index}")
     # No list is emptied: most must not be empty, and an apply adds our items to the others first.
-    return found + (foreign[::-1] if len(foreign) < len(live) else [])
+    return pointers + (foreign[::-1] if len(foreign) < len(live) else [])
 
 
 def _escaped(key: str) -> str:

@@ -1,1 +1,1 @@
-"""Who is asked: the Kubernetes API and the model servers."""
+"""Clients of the Kubernetes API and of the model servers."""

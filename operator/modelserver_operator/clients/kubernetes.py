@@ -1,6 +1,6 @@
 """The only module that writes to the Kubernetes API; it also lists the objects that fill the store.
 
-Paths are given explicitly: discovery would cost requests, and its cache is a file of a predictable name.
+Paths are explicit: discovery would cost requests, and its cache is a file with a predictable name.
 """
 
 import json
@@ -174,12 +174,12 @@ class Cluster:
             answer = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
             if not 200 <= answer.status <= 299:
                 raise await _error(answer, method, path)
-            found: Raw = await answer.response.json()
+            result: Raw = await answer.response.json()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ApiError(
                 0, f"{method} {path}: no answer from the API server ({error or 'timed out'})"
             ) from error
-        return found
+        return result
 
 
 _APPLY = {"fieldManager": naming.MANAGER}
@@ -200,7 +200,7 @@ async def _error(answer: Any, method: str, path: str) -> ApiError:
     status: int = answer.status
     if status == 500 and "typed patch object" in body.get("message", ""):
         # A wrong type, an unknown field or a duplicate name in an applied manifest is a 500 with this text in
-        # Kubernetes 1.36, and no reason or cause tells it from a fault of the server. Pinned on a real API
+        # Kubernetes 1.36, and no reason or cause separates it from a server error. Pinned on a real API
         # server: test_reconcile.py::test_a_refusal_of_the_api_server_is_reported_in_its_words.
         status = 400
     causes = {cause.get("reason") for cause in (body.get("details") or {}).get("causes") or []}

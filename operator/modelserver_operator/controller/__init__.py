@@ -1,1 +1,1 @@
-"""The running process: watches, the relist, the queue, start and stop."""
+"""The running process: watches, relisting, the queue, start and stop."""

@@ -12,9 +12,9 @@ from modelserver_operator.settings import Settings
 
 
 def run(settings: Settings) -> int:
-    """Until SIGTERM or SIGINT; 1 when it could not start or broke."""
+    """Run until SIGTERM or SIGINT; returns 1 when the operator could not start or failed."""
     _configure_logs(settings)
-    # Without it kopf asks for the user's name, and a container's numeric user has none.
+    # Without POD_ID kopf asks for the user's name, and the numeric user of a container has none.
     os.environ.setdefault("POD_ID", socket.gethostname())
     registry = kopf.OperatorRegistry()
     register(registry, settings)
@@ -32,8 +32,8 @@ def run(settings: Settings) -> int:
     except kopf.PermanentError as error:
         logging.getLogger(__name__).critical("%s", error)
         return 1
-    except Exception as error:  # noqa: BLE001 - the last line of defence: say it, end, be started again
-        logging.getLogger(__name__).critical("the operator ends: %s", error)
+    except Exception as error:  # noqa: BLE001 - the last resort: log it and exit, so that the kubelet restarts the pod
+        logging.getLogger(__name__).critical("operator stopped: %s", error)
         return 1
     return 0
 
@@ -44,6 +44,6 @@ def _configure_logs(settings: Settings) -> None:
         quiet=settings.log_level == "warning",
         log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.PLAIN,
     )
-    # kopf tells of every event it hands over, aiohttp of every probe.
+    # kopf logs every event it passes on, and aiohttp every probe.
     for name in ("kopf.objects", "kopf.activities", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""A keyed queue: each key is worked on by one worker at a time, again when it was woken meanwhile."""
+"""A keyed queue: one worker at a time processes a key, and once more if it was woken meanwhile."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 
 class WorkQueue(Generic[Key]):
-    """`process` answers in how many seconds it wants the key again, or None; an exception means back-off."""
+    """`process` returns the seconds after which it wants the key again, or None; an error means back-off."""
 
     def __init__(self, process: Callable[[Key], Awaitable[float | None]]) -> None:
         self._process = process
@@ -27,7 +27,7 @@ class WorkQueue(Generic[Key]):
         self._changed = asyncio.Event()
 
     def wake(self, key: Key, after: float = 0.0) -> None:
-        """Work on the key; the earliest wish holds."""
+        """Process the key after this time; the earliest request wins."""
         due = asyncio.get_running_loop().time() + after
         if due < self._dirty.get(key, float("inf")):
             self._dirty[key] = due
@@ -35,11 +35,11 @@ class WorkQueue(Generic[Key]):
             self._changed.set()
 
     def depth(self) -> int:
-        """Keys that wait."""
+        """How many keys are waiting."""
         return len(self._dirty)
 
     async def work(self) -> None:
-        """Work for ever; run as many of these as should work in parallel."""
+        """Process keys forever; run one of these for each worker."""
         while True:
             key = await self._next()
             self._active.add(key)
@@ -55,7 +55,7 @@ class WorkQueue(Generic[Key]):
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             pause = min(_BACK_OFF_LIMIT, _BACK_OFF_START * 2.0 ** (failures - 1))
-            _logger.warning("%s failed, next try in %.0f s: %s", key, pause, error, exc_info=_is_bug(error))
+            _logger.warning("%s failed, retrying in %.0f s: %s", key, pause, error, exc_info=_is_bug(error))
             self.wake(key, pause)
         else:
             self._failures.pop(key, None)
@@ -74,27 +74,27 @@ class WorkQueue(Generic[Key]):
                 await asyncio.wait_for(self._changed.wait(), None if due is None else due - now)
 
     def _first(self, now: float) -> tuple[Key | None, float | None]:
-        """The first due key that nobody works on, or when the next one is due."""
+        """The first due key that no worker has, or the time when the next one is due."""
         held = []
-        found: tuple[Key | None, float | None] = (None, None)
+        first: tuple[Key | None, float | None] = (None, None)
         while self._heap:
             due, _, key = self._heap[0]
             if self._dirty.get(key) != due:
                 heapq.heappop(self._heap)
             elif due > now:
-                found = (None, due)
+                first = (None, due)
                 break
             elif key in self._active:
                 held.append(heapq.heappop(self._heap))
             else:
                 heapq.heappop(self._heap)
-                found = (key, None)
+                first = (key, None)
                 break
         for entry in held:
             heapq.heappush(self._heap, entry)
-        return found
+        return first
 
 
 def _is_bug(error: Exception) -> bool:
-    """Errors raised on purpose say all in their message."""
+    """The operator's own errors need no traceback."""
     return not type(error).__module__.startswith("modelserver_operator")

@@ -1,7 +1,7 @@
-"""Which children a ModelServer wants, as manifests, in the order of their application.
+"""The children of a ModelServer as manifests, in the order in which they are applied.
 
-Pure: the same object and images give the same bytes. The operator's version is in none of them, so that
-upgrading the operator restarts nothing.
+Pure: the same object and images give the same bytes. The operator's version is not part of them, so an
+upgrade of the operator restarts nothing.
 """
 
 import hashlib

@@ -16,7 +16,7 @@ class Desired:
 
 @dataclass(frozen=True)
 class DesiredState:
-    """All children, in the order of their application, and the revision of the configuration in them."""
+    """All children, in the order in which they are applied, and the revision of the configuration in them."""
 
     children: tuple[Desired, ...]
     revision: str

@@ -47,12 +47,12 @@ def config_map(server: ModelServer, config: Configuration) -> dict[str, Any]:
 
 
 def request_timeout(spec: Spec) -> int:
-    """How long a request may wait; the pod's grace period covers it."""
+    """How long a request may wait; the pod's grace period allows for it."""
     return spec.server.request_timeout_seconds or DEFAULT_REQUEST_TIMEOUT
 
 
 def _server(spec: Spec) -> dict[str, Any]:
-    """What changes without a restart."""
+    """Settings that change without a restart."""
     poll = spec.poll_interval_seconds
     settings = {
         "file_system_poll_wait_seconds": DEFAULT_POLL_SECONDS if poll is None else poll,
@@ -87,7 +87,7 @@ def _model(spec: Spec, model: Model) -> dict[str, Any]:
 
 
 def base_path(uri: str) -> str:
-    """Where the server finds the model: pvc://CLAIM/PATH is mounted at /models/CLAIM."""
+    """The model's path in the server: a claim is mounted at /models/CLAIM."""
     scheme, _, rest = uri.partition("://")
     return f"{naming.MODELS_DIRECTORY}/{rest}".rstrip("/") if scheme == "pvc" else rest
 

@@ -9,7 +9,7 @@ from modelserver_operator.desired.pod import pod_spec
 
 
 def deployment(server: ModelServer, images: Images, *, in_place: bool = False) -> dict[str, Any]:
-    """What may change without new pods (models, tuning, polling) is in the ConfigMap, not here."""
+    """What can change without new pods (models, tuning, polling) is in the ConfigMap, not here."""
     pod = server.spec.pod
     return {
         "apiVersion": "apps/v1",
@@ -22,7 +22,7 @@ def deployment(server: ModelServer, images: Images, *, in_place: bool = False) -
             "replicas": server.spec.replicas,
             "paused": False,
             "revisionHistoryLimit": 3,
-            # Loading may take the whole start-up budget before a rollout is called stuck.
+            # Loading may use the whole start-up timeout before a rollout counts as stuck.
             "progressDeadlineSeconds": server.spec.rollout.startup_timeout_seconds + 60,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy(server.spec, in_place=in_place)},
             "selector": {"matchLabels": naming.selector(server.name)},
@@ -38,7 +38,7 @@ def deployment(server: ModelServer, images: Images, *, in_place: bool = False) -
 
 
 def strategy(spec: Spec, *, in_place: bool = False) -> dict[str, int | str]:
-    """Where there is no room for one pod more, as with a device, an old one goes first."""
+    """Where no node can fit an extra pod, or with an accelerator, an old pod is stopped first."""
     scarce = in_place or spec.accelerator is not None
     surge, unavailable = spec.rollout.max_surge, spec.rollout.max_unavailable
     if surge is None:

@@ -1,4 +1,4 @@
-"""The pod: one container, no init container and no sidecar, so that nothing spoils its Guaranteed QoS."""
+"""The pod: one container, no init container and no sidecar, which could cost it its Guaranteed QoS."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ _SPARE_SECONDS = 5
 
 
 def pod_spec(server: ModelServer, image: str) -> dict[str, Any]:
-    """The template's spec."""
+    """The spec of the pod template."""
     spec = server.spec
     return {
         "serviceAccountName": spec.pod.service_account_name or server.name,
         "automountServiceAccountToken": False,
-        # A Service named `modelserver` would otherwise put MODELSERVER_PORT=tcp://... among the options.
+        # Otherwise a Service named `modelserver` would set MODELSERVER_PORT=tcp://... for the server.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": spec.rollout.drain_seconds + request_timeout(spec) + _SPARE_SECONDS,
         "securityContext": _pod_security(spec),
@@ -44,7 +44,7 @@ def exclusive_cpu_count(spec: Spec) -> int | None:
 
 
 def arguments(spec: Spec) -> list[str]:
-    """The server's command line: what cannot change while it runs."""
+    """The server's command line: settings that cannot change while it runs."""
     channel = ",".join(f"{key}={value}" for key, value in sorted(spec.server.grpc_channel_arguments.items()))
     exclusive = exclusive_cpu_count(spec)
     return [
@@ -55,9 +55,9 @@ def arguments(spec: Spec) -> list[str]:
         f"--grpc_workers={spec.workers}",
         *([f"--exclusive_cpus={exclusive}"] if exclusive else []),
         f"--log_level={spec.server.log_level}",
-        # The object is the one source of truth: what somebody loads by hand would not survive the pod.
+        # The object is the only source of truth: a model loaded by hand would be lost with the pod.
         "--model_control_mode=none",
-        # preStop does the waiting; this second tells callers that keep connections to go elsewhere.
+        # preStop does the waiting; this second makes clients with open connections reconnect elsewhere.
         *(["--drain_seconds=1"] if spec.rollout.drain_seconds else []),
         *([f"--grpc_channel_arguments={channel}"] if channel else []),
     ]
@@ -79,12 +79,12 @@ def _container(spec: Spec, image: str) -> dict[str, Any]:
         ],
         "resources": resources(spec),
         **_probes(spec),
-        # The field needs no shell in the image, unlike `exec: sleep`.
+        # `sleep` needs no shell in the image, unlike `exec`.
         **({"lifecycle": {"preStop": {"sleep": {"seconds": drain}}}} if drain else {}),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,
-            # Set by somebody else it would contradict the line above, and no apply could pass.
+            # If another client sets it, it contradicts the line above, and every apply fails.
             "privileged": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
@@ -123,13 +123,13 @@ def _pod_security(spec: Spec) -> dict[str, Any]:
 
 
 def claims(spec: Spec) -> list[str]:
-    """The PersistentVolumeClaims the models lie on, each once."""
+    """The PersistentVolumeClaims with the models, each once."""
     uris = (model.uri.partition("://") for model in spec.models)
     return sorted({rest.split("/")[0] for scheme, _, rest in uris if scheme == "pvc"})
 
 
 def _volume_name(index: int) -> str:
-    # A claim's name may have 253 characters, a volume's 63.
+    # The name of a claim may have 253 characters, that of a volume 63.
     return f"{naming.CLAIM_VOLUME_PREFIX}{index}"
 
 
@@ -157,7 +157,7 @@ def _mounts(spec: Spec) -> list[Any]:
 
 def _scheduling(spec: Spec) -> dict[str, Any]:
     pod = spec.pod
-    given = {
+    fields = {
         "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
         "nodeSelector": dict(pod.node_selector),
         "tolerations": pod.tolerations,
@@ -167,4 +167,4 @@ def _scheduling(spec: Spec) -> dict[str, Any]:
         "schedulerName": pod.scheduler_name,
         "runtimeClassName": pod.runtime_class_name,
     }
-    return {key: value for key, value in given.items() if value}
+    return {key: value for key, value in fields.items() if value}

@@ -1,4 +1,4 @@
-"""The two Services: one with an address, one that resolves to the pods for clients that balance."""
+"""The two Services: one with a cluster IP, and a headless one for clients that balance load themselves."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from modelserver_operator.api import ModelServer
 
 
 def service(server: ModelServer) -> dict[str, Any]:
-    """The Service clients use."""
+    """The Service that clients use."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -21,7 +21,7 @@ def service(server: ModelServer) -> dict[str, Any]:
 
 
 def headless_service(server: ModelServer) -> dict[str, Any]:
-    """kube-proxy balances connections, and gRPC keeps one: `dns:///NAME` with round_robin needs the pods."""
+    """kube-proxy balances connections, and gRPC keeps one: round_robin needs every pod in `dns:///NAME`."""
     return {
         "apiVersion": "v1",
         "kind": "Service",

@@ -6,7 +6,7 @@ from modelserver_operator.api import ModelServer
 
 
 def service_account(server: ModelServer) -> dict[str, Any] | None:
-    """Not wanted when the object names an existing one."""
+    """None when the object names an existing one."""
     if server.spec.pod.service_account_name:
         return None
     return {

@@ -1,1 +1,1 @@
-"""What is: children, pods and the servers' reports, read once from raw objects and frozen."""
+"""What exists: children, pods and the servers' reports, read once from raw objects and frozen."""

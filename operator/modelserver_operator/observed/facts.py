@@ -27,13 +27,13 @@ class Outcome:
     """What became of the writes of this pass."""
 
     taken: tuple[str, ...] = ()
-    """Children whose name an object of another owner has."""
+    """Children whose name is used by an object of another owner."""
     refused: str = ""
     """The API server's reason for refusing a write; empty when it refused none."""
     held_back: tuple[str, ...] = ()
     """Children left as they are because the object is paused."""
     corrections: tuple[str, ...] = ()
-    """A sentence for each child that somebody had changed and that is as desired again."""
+    """A sentence for each child that another client had changed and that has been restored."""
 
     def is_complete(self) -> bool:
         """Whether every child is as desired."""
