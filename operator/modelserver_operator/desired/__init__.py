@@ -31,21 +31,18 @@ def render(server: ModelServer, images: Images, *, in_place: bool = False) -> De
         headless_service(server),
         deployment(server, images, in_place=in_place),
     )
-    children = tuple(_desired(server, manifest) for manifest in manifests if manifest is not None)
+    common = {
+        "namespace": server.namespace,
+        "labels": naming.labels(server),
+        "ownerReferences": [_owner(server)],
+    }
+    children = tuple(_desired(manifest, common) for manifest in manifests if manifest is not None)
     return DesiredState(children, config.revision)
 
 
-def _desired(server: ModelServer, manifest: Manifest) -> Desired:
+def _desired(manifest: Manifest, common: Manifest) -> Desired:
     metadata: Mapping[str, Any] = manifest["metadata"]
-    whole = {
-        **manifest,
-        "metadata": {
-            **metadata,
-            "namespace": server.namespace,
-            "labels": {**metadata.get("labels", {}), **naming.labels(server)},
-            "ownerReferences": [_owner(server)],
-        },
-    }
+    whole = {**manifest, "metadata": {**metadata, **common}}
     digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
     annotations = {**metadata.get("annotations", {}), naming.HASH_ANNOTATION: digest}
     whole["metadata"] = {**whole["metadata"], "annotations": annotations}
