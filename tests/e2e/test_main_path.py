@@ -47,7 +47,7 @@ def test_every_thread_of_the_server_is_on_that_cpu(kubernetes: Kubernetes, examp
     assert set(threads) == {evidence.cpus(kubernetes, example).server}
 
 
-def test_status_tells_what_is_served(kubernetes: Kubernetes, example: str):
+def test_the_status_shows_what_is_served(kubernetes: Kubernetes, example: str):
     found = kubernetes.get("modelserver", example)
     status = found["status"]
 
@@ -77,11 +77,11 @@ def test_kubectl_get_shows_the_columns(kubernetes: Kubernetes, example: str):
 
 
 def test_kubectl_explain_explains_a_field(kubernetes: Kubernetes):
-    said = kubernetes.kubectl("explain", "modelserver.spec.hint")
+    text = kubernetes.kubectl("explain", "modelserver.spec.hint")
 
-    assert "LATENCY" in said
-    assert "DESCRIPTION" in said
-    assert "<none>" not in said.lower()
+    assert "LATENCY" in text
+    assert "DESCRIPTION" in text
+    assert "<none>" not in text.lower()
 
 
 def test_no_finalizer_and_no_annotation_is_left_on_the_object(kubernetes: Kubernetes, example: str):

@@ -30,7 +30,7 @@ def test_what_cannot_work_is_refused_saying_what_to_do(cluster: Kubernetes, case
 
 
 @pytest.mark.parametrize("case", REFUSED_BY_SCHEMA)
-def test_what_is_no_modelserver_is_refused(cluster: Kubernetes, case: str):
+def test_an_object_that_breaks_the_schema_is_refused(cluster: Kubernetes, case: str):
     spec, message = REFUSED_BY_SCHEMA[case]
 
     with pytest.raises(CommandError, match=message):

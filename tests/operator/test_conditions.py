@@ -197,7 +197,7 @@ def test_each_reason(case: str):
     assert conditions(found).items() >= want.items()
 
 
-def test_scaling_is_said_while_some_serve():
+def test_scaling_is_reported_while_some_serve():
     found = conditions(facts(replicas=2, updated=2, ready=1), replicas=2)
 
     assert found["Ready"] == ("False", "Scaling")
@@ -235,7 +235,7 @@ def test_the_time_moves_only_when_a_status_flips():
     assert times["Applied"] == NOW
 
 
-def test_an_invalid_object_keeps_what_was_said_of_its_pods():
+def test_an_invalid_object_keeps_the_conditions_of_its_pods():
     first = judge(server(), facts(), REVISION, Status(), NOW)
 
     status = reject(Invalid("hint is wrong"), 4, first, LATER)

@@ -130,7 +130,7 @@ def test_it_holds_exactly_until_the_rollout_is_complete(live: Rollout, wanted: i
     assert decides(live=live, replicas=wanted) is not is_complete
 
 
-def test_the_strategy_says_it_and_coming_and_going_is_no_drift():
+def test_the_strategy_changes_with_it_and_that_is_not_drift():
     def children(*, in_place: bool):
         body = model_server()
         body["metadata"] |= {"namespace": "n", "uid": "owner"}

@@ -80,7 +80,7 @@ def test_a_deleted_child_comes_back(kubernetes: Kubernetes, operator: OperatorPr
     until(f"{child} is back", is_back, timeout=SOON)
 
 
-def test_a_changed_replica_count_comes_back_and_is_told(kubernetes: Kubernetes, operator: OperatorProcess):
+def test_a_changed_replica_count_is_restored_and_reported(kubernetes: Kubernetes, operator: OperatorProcess):
     created(kubernetes)
 
     kubernetes.kubectl("scale", "deployment/server", "--replicas=3")
@@ -323,7 +323,7 @@ def test_a_namespace_goes_quietly_with_everything_in_it(kubernetes: Kubernetes, 
     kubernetes.kubectl("create", "namespace", kubernetes.namespace)
 
 
-def test_plan_tells_what_a_file_would_change(
+def test_plan_shows_what_a_file_would_change(
     kubernetes: Kubernetes, operator: OperatorProcess, tmp_path: Path
 ):
     created(kubernetes)

@@ -53,7 +53,7 @@ def test_a_server_that_serves_makes_the_object_ready(kubernetes: Kubernetes, sta
     assert (version["device"], version["readyPods"]) == ("CPU", 1)
 
 
-def test_the_columns_of_kubectl_get_tell_what_is_served(kubernetes: Kubernetes, start: Start):
+def test_the_columns_of_kubectl_get_show_what_is_served(kubernetes: Kubernetes, start: Start):
     start(cpus="0").become_ready()
     kubernetes.wait_for("server", timeout=SOON)
 
@@ -73,7 +73,7 @@ def test_a_server_that_may_run_everywhere_has_no_cpus_of_its_own(kubernetes: Kub
     assert kubernetes.get("modelserver", "server")["status"]["tuning"]["pinning"] is False
 
 
-def test_shared_cpus_that_were_asked_for_are_said_so(kubernetes: Kubernetes, start: Start):
+def test_shared_cpus_that_the_object_requests_are_reported_as_such(kubernetes: Kubernetes, start: Start):
     start(cpus="0-1", cpuManagerPolicy="none").become_ready()
 
     wait_for(kubernetes, "ExclusiveCPUs", "False", "NotRequested")
@@ -103,7 +103,7 @@ def test_a_changed_hint_is_brought_to_the_same_pod_and_read_back(kubernetes: Kub
     assert found["status"]["observedGeneration"] == found["metadata"]["generation"] == 2
 
 
-def test_a_version_that_a_server_finds_by_itself_is_soon_in_the_status(
+def test_a_version_that_a_server_discovers_on_its_own_is_soon_in_the_status(
     kubernetes: Kubernetes, operator: OperatorProcess, start: Start, repository: Path
 ):
     """No event reports it: the servers are asked periodically."""

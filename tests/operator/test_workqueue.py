@@ -83,7 +83,7 @@ async def test_many_wakes_are_one_pass():
     assert passes == ["a"]
 
 
-async def test_the_earliest_wish_holds():
+async def test_the_earliest_request_wins():
     done = asyncio.Event()
 
     async def process(_key: str) -> None:
