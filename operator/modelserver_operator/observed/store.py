@@ -86,7 +86,7 @@ class Store:
         return None
 
     def settle(self, child: Child) -> None:
-        """Remember that the child is as desired; its body is no longer needed."""
+        """Remember that the child is as desired; its body can be dropped."""
         key = (child.namespace, child.owner_name)
         known = self._children.get(key, {})
         current = known.get((child.kind, child.name))
