@@ -4,13 +4,13 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from devcluster import cluster as clusters
 from devcluster import engine as engines
 from devcluster import plain, state
 from devcluster.errors import DevclusterError
-from devcluster.host.progress import duration
+from devcluster.host.progress import Progress, duration
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,50 +21,46 @@ def parser() -> argparse.ArgumentParser:
     named = argparse.ArgumentParser(add_help=False)
     named.add_argument("--name", default=state.DEFAULT_NAME, help="which cluster (default: %(default)s)")
 
-    up = commands.add_parser("up", parents=[named], help="start a cluster")
+    def command(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        parents = [] if run in (_prepare, _release, _binaries) else [named]
+        added: argparse.ArgumentParser = commands.add_parser(name, parents=parents, help=text)
+        added.set_defaults(run=run)
+        return added
+
+    _add_options_of_up(command("up", _up, "start a cluster"))
+    down = command("down", _down, "remove a cluster and everything it left")
+    down.add_argument(
+        "--all", action="store_true", help="every cluster; also stop the engine if we started it"
+    )
+    command("status", _status, "show whether a cluster runs")
+    load = command("load", _load, "copy images of the engine to the nodes")
+    load.add_argument("images", nargs="+", metavar="IMAGE")
+    command("env", _env, 'print exports for a shell: eval "$(python -m devcluster env)"')
+    command("prepare", _prepare, "build everything that a cluster with a node needs, without starting one")
+    command("release", _release, "stop the docker daemon if we started it and no container runs")
+    command("binaries", _binaries, "build the Go programs and print their directory")
+    return root
+
+
+def _add_options_of_up(up: argparse.ArgumentParser) -> None:
     up.add_argument(
-        "--nodes", type=int, default=1, help="1 or 2 nodes; with kwok the number of simulated ones"
+        "--nodes", type=int, default=1, help="1 or 2 nodes; with kwok, the number of simulated nodes"
     )
     up.add_argument("--no-node", action="store_true", help="only a control plane, as plain processes")
     up.add_argument(
-        "--with", dest="extras", action="append", default=[], choices=plain.EXTRAS, help="add to --no-node"
+        "--with",
+        dest="extras",
+        action="append",
+        default=[],
+        choices=plain.EXTRAS,
+        help="also start this component; only with --no-node",
     )
     up.add_argument(
-        "--cpu-policy", default="static", choices=["static", "none"], help="the kubelet's CPU manager"
+        "--cpu-policy",
+        default="static",
+        choices=["static", "none"],
+        help="the kubelet's CPU manager policy (default: %(default)s)",
     )
-    up.set_defaults(run=_up)
-
-    down = commands.add_parser("down", parents=[named], help="remove a cluster and all it left")
-    down.add_argument(
-        "--all", action="store_true", help="remove every cluster, and stop the engine if we started it"
-    )
-    down.set_defaults(run=_down)
-
-    status = commands.add_parser("status", parents=[named], help="say what runs")
-    status.set_defaults(run=_status)
-
-    load = commands.add_parser("load", parents=[named], help="bring images of the engine into the nodes")
-    load.add_argument("images", nargs="+", metavar="IMAGE")
-    load.set_defaults(run=_load)
-
-    env = commands.add_parser(
-        "env", parents=[named], help='print exports: eval "$(python -m devcluster env)"'
-    )
-    env.set_defaults(run=_env)
-
-    prepare = commands.add_parser(
-        "prepare", help="build all that a cluster with a node needs, and start none"
-    )
-    prepare.set_defaults(run=_prepare)
-
-    release = commands.add_parser(
-        "release", help="stop the docker daemon if we started it and it runs nothing"
-    )
-    release.set_defaults(run=_release)
-
-    binaries = commands.add_parser("binaries", help="build the Go programs and print their directory")
-    binaries.set_defaults(run=_binaries)
-    return root
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("Interrupted; the next `up` or `down` cleans what is left.", file=sys.stderr)
+        print("Interrupted. The next `up` or `down` removes what was left behind.", file=sys.stderr)
         return 130
     return 0
 
@@ -90,28 +86,27 @@ def _up(chosen: argparse.Namespace) -> None:
         cpu_policy=chosen.cpu_policy,
     )
     print(f'Cluster "{cluster.name}" is up after {duration(time.monotonic() - begun)}.')
-    print(f'To use it by hand: eval "$(python -m devcluster env --name {cluster.name})"')
+    print(f'To use it in this shell: eval "$(python -m devcluster env --name {cluster.name})"')
 
 
 def _down(chosen: argparse.Namespace) -> None:
     if chosen.all:
         clusters.down_all()
-        print("Every cluster is removed.")
+        print("Removed every cluster.")
     else:
         clusters.down(chosen.name)
-        print(f'Cluster "{chosen.name}" is removed.')
+        print(f'Removed cluster "{chosen.name}".')
 
 
 def _status(chosen: argparse.Namespace) -> None:
     cluster = state.get(chosen.name)
     answering = cluster.is_answering()
-    condition = "answering" if answering else "NOT answering"
-    print(f'Cluster "{cluster.name}": {condition}, options: {cluster.wish.options()}')
+    condition = "running" if answering else "NOT answering"
+    print(f'Cluster "{cluster.name}": {condition}, options: {cluster.options.as_flags()}')
     print(f"kubeconfig: {cluster.kubeconfig}")
-    if answering:
-        print(cluster.kubectl("get", "nodes", "-o", "wide"), end="")
-    else:
+    if not answering:
         raise DevclusterError(f"Start it again: python -m devcluster up --name {cluster.name}")
+    print(cluster.kubectl("get", "nodes", "-o", "wide"), end="")
 
 
 def _load(chosen: argparse.Namespace) -> None:
@@ -128,13 +123,13 @@ def _env(chosen: argparse.Namespace) -> None:
 
 
 def _prepare(_: argparse.Namespace) -> None:
-    engine, image = clusters.prepare(clusters.new_progress())
+    engine, image = clusters.prepare(Progress())
     print(f"Ready: node image {image.name} in the engine of {engine.client}.")
 
 
 def _release(_: argparse.Namespace) -> None:
     if engines.stop():
-        print("The docker daemon that was started here is stopped.")
+        print("Stopped the docker daemon that devcluster had started.")
 
 
 def _binaries(_: argparse.Namespace) -> None:

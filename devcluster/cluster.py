@@ -1,4 +1,4 @@
-"""Clusters come and go: what `up`, `down` and `load` do, for the command line and for tests."""
+"""Start and remove clusters, for the command line, the demo and the tests."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ from devcluster.host.process import stop_all
 from devcluster.host.progress import Progress
 from devcluster.kind import cluster as kind_cluster
 from devcluster.kind import config as kind_config
-from devcluster.state import DEFAULT_NAME, Cluster, Wish
+from devcluster.state import DEFAULT_NAME, Cluster, Options
 
 
 def up(
@@ -30,40 +30,46 @@ def up(
     extras: Iterable[str] = (),
     cpu_policy: str = "static",
 ) -> Cluster:
-    """Start a cluster, or return the one of that name if it is there and as asked for."""
-    wish = Wish(nodes, no_node, tuple(sorted(set(extras))), cpu_policy)
-    check(wish)
+    """Start a cluster, or return the one of that name if it has the same options."""
+    return start(name, Options(nodes, no_node, tuple(sorted(set(extras))), cpu_policy), Progress())
+
+
+def start(name: str, options: Options, progress: Progress) -> Cluster:
+    """Do what `up` does, and show the steps in the caller's progress."""
+    check(options)
     with lock(state.check_name(name)):
         present = state.find(name)
-        if present and present.wish != wish:
+        if present and present.options != options:
             raise DevclusterError(
-                f'Cluster "{name}" is there but was started with other options: {present.wish.options()}.\n'
+                f'Cluster "{name}" already exists with other options: {present.options.as_flags()}.\n'
                 f"Remove it first (python -m devcluster down --name {name}) or choose another --name."
             )
-        if present and (present.is_answering() or _comes_back(present)):
+        if present and (present.is_answering() or _answers_after_restart(present)):
             return present
-        return _create(name, wish)
+        return _create(name, options, progress)
 
 
 def down(name: str = DEFAULT_NAME) -> None:
-    """Remove everything of a cluster, complete or not; one that is not there is no error."""
+    """Remove everything of a cluster, complete or not; it is not an error if there is none."""
     with lock(state.check_name(name), remove=True):
         _remove(name)
     _clean_up_builds()
 
 
 def down_all() -> None:
-    """Remove every cluster, and stop the engine if it is one that we started."""
+    """Remove every cluster, and stop the engine if we started it."""
     for name in state.names():
         down(name)
     engines.stop()
 
 
 def load(name: str, *images: str) -> None:
-    """Bring images of the engine into every node of a cluster."""
+    """Copy images of the engine to every node of a cluster."""
     cluster = state.get(name)
-    if cluster.wish.no_node:
-        raise DevclusterError(f'Cluster "{name}" was started with --no-node: no node could hold an image.')
+    if cluster.options.no_node:
+        raise DevclusterError(
+            f'Cluster "{name}" was started with --no-node, so there is no node to load an image into.'
+        )
     engine = engines.ensure()
     for image in images:
         if not engine.has(image):
@@ -72,44 +78,47 @@ def load(name: str, *images: str) -> None:
 
 
 def binaries() -> Path:
-    """The directory with kubectl, helm, kind, kwok and the control plane, built if need be."""
-    return programs.build(programs.FOR_USE, Progress(len(programs.missing(programs.FOR_USE))))
+    """The directory with kubectl, helm, kind, kwok and the control plane, which are built if necessary."""
+    return programs.build(programs.FOR_USE, Progress())
 
 
 def base_image() -> str:
-    """The name of the base of the project's images, which the engine has afterwards."""
+    """The name of the base of the project's images, after making sure that the engine has it."""
     return base_images.ensure(engines.ensure())
 
 
+def check_requirements() -> None:
+    """Fail before any build starts if one of them cannot be done here."""
+    if programs.missing(programs.FOR_USE):
+        programs.require_go()
+
+
 def prepare(progress: Progress) -> tuple[Engine, NodeImage]:
-    """Everything a cluster with a node needs, beside each other what waits for different things."""
-    engine = engines.ensure()  # first: what is missing here should not be told after minutes of compiling
+    """Build everything that a cluster with a node needs, the base image and the programs in parallel."""
+    check_requirements()
+    engine = engines.ensure()  # first, so that a missing engine is reported before minutes of compiling
     with ThreadPoolExecutor(1) as pool:
-        base = pool.submit(_base, engine, progress)
+        base = pool.submit(_ensure_base, engine, progress)
         programs.build(programs.FOR_USE, progress)
         base.result()
     return engine, node_image.ensure(engine, progress)
 
 
-def new_progress() -> Progress:
-    return Progress(len(programs.missing(programs.FOR_USE)))
-
-
-def check(wish: Wish) -> None:
-    for extra in wish.extras:
+def check(options: Options) -> None:
+    for extra in options.extras:
         if extra not in plain.EXTRAS:
-            raise DevclusterError(f'There is no extra "{extra}"; there are: {", ".join(plain.EXTRAS)}.')
-    if wish.extras and not wish.no_node:
-        raise DevclusterError("--with belongs to --no-node: a cluster with a node has all of them but kwok.")
-    if wish.nodes not in (1, 2) and not wish.no_node:
-        raise DevclusterError(f"A cluster has 1 or 2 nodes, not {wish.nodes}.")
-    if wish.cpu_policy not in ("static", "none"):
-        raise DevclusterError(f'The CPU policy is static or none, not "{wish.cpu_policy}".')
+            raise DevclusterError(f'Unknown extra "{extra}". Choose from: {", ".join(plain.EXTRAS)}.')
+    if options.extras and not options.no_node:
+        raise DevclusterError("--with needs --no-node: a cluster with a node has all of these except kwok.")
+    if options.nodes not in (1, 2) and not options.no_node:
+        raise DevclusterError(f"A cluster has 1 or 2 nodes, not {options.nodes}.")
+    if options.cpu_policy not in ("static", "none"):
+        raise DevclusterError(f'The CPU policy is static or none, not "{options.cpu_policy}".')
 
 
-def _comes_back(cluster: Cluster, seconds: float = 60) -> bool:
-    """Whether a cluster whose engine or node was restarted answers again; that takes some ten seconds."""
-    if cluster.wish.no_node:
+def _answers_after_restart(cluster: Cluster, seconds: float = 60) -> bool:
+    """Whether a cluster whose engine or node was restarted answers again; that takes about ten seconds."""
+    if cluster.options.no_node:
         return False
     engines.ensure()
     deadline = time.monotonic() + seconds
@@ -120,37 +129,29 @@ def _comes_back(cluster: Cluster, seconds: float = 60) -> bool:
     return False
 
 
-def _base(engine: Engine, progress: Progress) -> None:
+def _ensure_base(engine: Engine, progress: Progress) -> None:
     if not node_image.is_made(engine) and not node_image.pull_published(engine):
         base_images.ensure(engine, progress)
 
 
-def _create(name: str, wish: Wish) -> Cluster:
-    progress = new_progress()
-    if wish.no_node:
+def _create(name: str, options: Options, progress: Progress) -> Cluster:
+    directory = state.directory_of(name)
+    if options.no_node:
         _remove(name)
-        cluster = Cluster(name, wish, state.directory_of(name), programs.build(programs.FOR_USE, progress))
-        state.begin(cluster)
-        _or_nothing(cluster, lambda: plain.start(cluster))
-        return cluster
+        cluster = Cluster(name, options, directory, programs.build(programs.FOR_USE, progress))
+        return _complete_or_remove(cluster, lambda: plain.start(cluster))
     engine, image = prepare(progress)
     _remove(name)
     cluster = Cluster(
-        name,
-        wish,
-        state.directory_of(name),
-        programs.directory(),
-        engine=engine.for_user(),
-        node_ports=ports.prefer(kind_config.NODE_PORTS),
-    )
-    state.begin(cluster)
+        name, options, directory, programs.directory(),
+        engine=engine.for_user(), node_ports=ports.prefer(kind_config.NODE_PORTS),
+    )  # fmt: skip
     progress.expect(2)
-    _or_nothing(cluster, lambda: _create_kind(cluster, engine, image, progress))
-    return cluster
+    return _complete_or_remove(cluster, lambda: _create_kind(cluster, engine, image, progress))
 
 
 def _clean_up_builds() -> None:
-    """End builds whose `up` was killed; one that still runs holds its lock."""
+    """End builds whose `up` was killed; a build that still runs holds its lock."""
     if lock_is_free(programs.LOCK):
         with lock(programs.LOCK):
             programs.clean_up()
@@ -178,21 +179,23 @@ def _wait_for_storage(cluster: Cluster) -> None:
         time.sleep(0.2)
 
 
-def _or_nothing(cluster: Cluster, start: Callable[[], None]) -> None:
-    """Complete the cluster, or leave nothing of it."""
+def _complete_or_remove(cluster: Cluster, start: Callable[[], None]) -> Cluster:
+    """Start a cluster; if that fails, nothing of it is left."""
+    state.begin(cluster)
     try:
         start()
     except BaseException:
         _remove(cluster.name)
         raise
     state.complete(cluster)
+    return cluster
 
 
 def _remove(name: str) -> None:
     known = state.find(name, unfinished_too=True)
     stop_all(state.owner_of(name))
-    if known is None or not known.wish.no_node:
+    if known is None or not known.options.no_node:
         if known:
-            engines.ensure()  # its containers would come back with the engine
+            engines.ensure()  # otherwise its containers would return when the engine is started
         kind_cluster.remove(name, was_killed=known is not None and state.find(name) is None)
     state.remove_directory(name)

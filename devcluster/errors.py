@@ -2,13 +2,11 @@
 
 DevclusterError
 ├── RequirementMissing   the machine lacks something (root, Go, an engine, disk space)
-├── PortTaken            an address asked for is in use
-├── CommandFailed        a program we started ended with an error
-├── NotReady             something started but did not become ready in time
-└── UnknownCluster       no cluster of that name
+├── PortTaken            a port was in use
+├── CommandFailed        a program that we ran ended with an error
+├── NotReady             something started but was not ready in time
+└── UnknownCluster       there is no cluster of that name
 """
-
-from pathlib import Path
 
 
 class DevclusterError(Exception):
@@ -26,9 +24,8 @@ class PortTaken(DevclusterError):
 class CommandFailed(DevclusterError):
     exit_code = 5
 
-    def __init__(self, command: str, output: str, log: Path | None = None) -> None:
-        where = f"\nThe whole output is in {log}." if log else ""
-        super().__init__(f"This command failed: {command}\n{output.strip()}{where}")
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
         self.output = output
 
 

@@ -1,4 +1,4 @@
-"""kubectl and helm against one cluster, as the demo and the end-to-end tests use them."""
+"""kubectl and helm for one cluster: the one way in which they are run here."""
 
 import contextlib
 import json
@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from devcluster.errors import CommandFailed as CommandError
+from devcluster.host.process import Runner, stop
+
 FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) -> (\d+)")
-
-
-class CommandError(Exception):
-    """A command against the cluster failed; the message holds what it printed."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +23,7 @@ class Kubernetes:
 
     environment: dict[str, str]
     namespace: str = "default"
+    owner: str = "kubectl"
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
         """Run kubectl in the namespace and return what it prints.
@@ -31,11 +31,15 @@ class Kubernetes:
         Raises:
             CommandError: kubectl ended with an error, or not within `timeout` seconds.
         """
-        return self._run(["kubectl", "--namespace", self.namespace, *arguments], stdin, timeout)
+        return self._runner.run(self._kubectl(*arguments), stdin=stdin, timeout=timeout)
+
+    def succeeds(self, *arguments: str, timeout: float = 60) -> bool:
+        """Whether kubectl with these arguments ends without an error."""
+        return self._runner.succeeds(self._kubectl(*arguments), timeout=timeout)
 
     def helm(self, *arguments: str, timeout: float = 300) -> str:
         """Run helm and return what it prints; raises CommandError."""
-        return self._run(["helm", *arguments], None, timeout)
+        return self._runner.run(["helm", *arguments], timeout=timeout)
 
     def apply(self, manifest: str | Path) -> str:
         """Apply a manifest, given as text or as a path."""
@@ -90,62 +94,46 @@ class Kubernetes:
     @contextlib.contextmanager
     def port_forward(self, target: str, *ports: int) -> Iterator[dict[int, int]]:
         """Forward free ports of loopback to ports of a pod or Service: {port there: port here}."""
-        command = [
-            "kubectl",
-            "--namespace",
-            self.namespace,
-            "port-forward",
-            target,
-            *(f":{p}" for p in ports),
-        ]
+        command = self._kubectl("port-forward", target, *(f":{port}" for port in ports))
         with subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, env=self._runner.variables(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
             drain = threading.Thread(target=lambda: process.stdout and process.stdout.read())
             try:
-                found = _forwarded(process, set(ports))
-                drain.start()  # kubectl tells of every connection and would stop at a full pipe
-                yield found
+                forwarded = _forwarded(process, set(ports))
+                drain.start()  # kubectl prints a line for every connection and would block on a full pipe
+                yield forwarded
             finally:
-                process.terminate()
+                stop(process)
                 if drain.ident is not None:
                     drain.join(10)
 
-    def _run(self, command: list[str], stdin: str | None, timeout: float) -> str:
-        try:
-            done = subprocess.run(
-                command,
-                env=self.environment,
-                input=stdin,
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise CommandError(f"{' '.join(command)}: no end after {timeout:.0f} s") from None
-        if done.returncode != 0:
-            raise CommandError(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()}")
-        return done.stdout
+    @property
+    def _runner(self) -> Runner:
+        return Runner(self.owner, self.environment)
+
+    def _kubectl(self, *arguments: str) -> list[str]:
+        namespace = ["--namespace", self.namespace] if self.namespace else []
+        return ["kubectl", *namespace, *arguments]
 
 
 def _forwarded(process: subprocess.Popen[str], ports: set[int]) -> dict[int, int]:
     """Read which ports kubectl chose."""
-    found: dict[int, int] = {}
-    said = ""
+    forwarded: dict[int, int] = {}
+    output = ""
     guard = threading.Timer(30, process.kill)
     guard.start()
     assert process.stdout is not None  # noqa: S101 - Popen was given a pipe
     for line in process.stdout:
-        said += line
+        output += line
         if match := FORWARDING.search(line):
-            found[int(match[2])] = int(match[1])
-        if ports <= set(found):
+            forwarded[int(match[2])] = int(match[1])
+        if ports <= set(forwarded):
             break
     guard.cancel()
-    if not ports <= set(found):
-        raise CommandError(f"kubectl port-forward: {said.strip() or 'ended without a word'}")
-    return found
+    if not ports <= set(forwarded):
+        raise CommandError(f"kubectl port-forward: {output.strip() or 'it ended without any output'}")
+    return forwarded
 
 
 def current_condition(found: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""A control plane without a node: etcd, kube-apiserver and what else is asked for, as plain processes.
+"""A control plane without a node: etcd, kube-apiserver and chosen extras, as plain processes.
 
-Ready in a few seconds, needs neither root nor an engine. Pods are accepted but never run, unless kwok
-plays their nodes. RBAC is on; the credentials are made by kubeadm, so they are those of a real cluster.
+Ready in a few seconds, and needs neither root nor an engine. Pods are accepted but never run, unless
+kwok simulates their nodes. RBAC is on; kubeadm makes the credentials, so they are those of a real cluster.
 """
 
 import json
@@ -13,19 +13,19 @@ from pathlib import Path
 from devcluster.build import programs, upstream
 from devcluster.errors import NotReady
 from devcluster.host import ports
-from devcluster.host.process import Runner, owned_by
+from devcluster.host.process import Runner, last_lines, owned_by
 from devcluster.state import Cluster
 
 EXTRAS = ("controller-manager", "scheduler", "kwok")
 SERVICE_SUBNET = "10.96.0.0/16"
-# kubeadm refuses a loopback address here. This one is reserved for documentation: nothing answers
-# there and nothing asks, because every program below is told the loopback address.
+# kubeadm refuses a loopback address here. This one is reserved for documentation, and never used:
+# every program below is given the loopback address.
 ADVERTISED = "192.0.2.1"
 
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """The programs of one cluster, where they listen and where their files are."""
+    """A cluster with the ports on which its programs listen."""
 
     cluster: Cluster
     port: int
@@ -54,7 +54,7 @@ def start(cluster: Cluster) -> None:
     _start_etcd(plane)
     _start_api_server(plane)
     _wait(plane, "kube-apiserver", cluster.is_answering)
-    extras = cluster.wish.extras
+    extras = cluster.options.extras
     if "controller-manager" in extras:
         _start_controller_manager(plane)
     if "scheduler" in extras:
@@ -64,8 +64,9 @@ def start(cluster: Cluster) -> None:
     if "kwok" in extras:
         _start_kwok(plane)
     if "controller-manager" in extras:
-        # Pods are refused in a namespace before this account is there.
-        _wait(plane, "kube-controller-manager", lambda: _exists(cluster, "serviceaccount", "default"))
+        # Until this account exists, the API server refuses pods in the namespace.
+        account = ("get", "serviceaccount", "default")
+        _wait(plane, "kube-controller-manager", lambda: cluster.kubernetes().succeeds(*account))
 
 
 def _issue_credentials(plane: ControlPlane) -> None:
@@ -75,20 +76,9 @@ def _issue_credentials(plane: ControlPlane) -> None:
     kubeadm = plane.cluster.binaries / "kubeadm"
     runner = plane.runner()
     runner.run([kubeadm, "init", "phase", "certs", "all", "--config", configuration])
-    runner.run(
-        [
-            kubeadm,
-            "init",
-            "phase",
-            "kubeconfig",
-            "all",
-            "--config",
-            configuration,
-            "--kubeconfig-dir",
-            directory,
-        ]
-    )
-    # The one whose rights do not depend on an object in the cluster.
+    phase: list[str | Path] = [kubeadm, "init", "phase", "kubeconfig", "all", "--config", configuration]
+    runner.run([*phase, "--kubeconfig-dir", directory])
+    # The only one whose rights do not depend on an object in the cluster.
     (directory / "super-admin.conf").rename(plane.cluster.kubeconfig)
 
 
@@ -122,7 +112,7 @@ def _start_etcd(plane: ControlPlane) -> None:
         "etcd",
         f"--name={plane.cluster.name}",
         f"--data-dir={plane.cluster.directory / 'etcd'}",
-        "--unsafe-no-fsync",  # this data is thrown away with the cluster
+        "--unsafe-no-fsync",  # the data is deleted with the cluster
         f"--listen-client-urls={client}",
         f"--advertise-client-urls={client}",
         f"--listen-peer-urls={peer}",
@@ -162,7 +152,7 @@ def _start_api_server(plane: ControlPlane) -> None:
 
 
 def _aggregation(pki: Path) -> list[str]:
-    """What the API server needs to pass requests on to extension API servers."""
+    """Flags with which the API server forwards requests to extension API servers."""
     return [
         f"--requestheader-client-ca-file={pki / 'front-proxy-ca.crt'}",
         "--requestheader-allowed-names=front-proxy-client",
@@ -183,7 +173,7 @@ def _start_controller_manager(plane: ControlPlane) -> None:
         "--leader-elect=false",
         "--secure-port=0",
         "--use-service-account-credentials",
-        # The default of 20 requests a second costs seconds at the start and minutes with many objects.
+        # The default of 20 requests per second costs seconds at the start, and minutes with many objects.
         "--kube-api-qps=500",
         "--kube-api-burst=1000",
         f"--service-account-private-key-file={pki / 'sa.key'}",
@@ -202,12 +192,12 @@ def _start_kwok(plane: ControlPlane) -> None:
         "--manage-all-nodes",
         "--node-lease-duration-seconds=40",
     )
-    for number in range(plane.cluster.wish.nodes):
-        plane.cluster.kubectl("create", "-f", "-", text=json.dumps(simulated_node(f"kwok-{number}")))
+    for number in range(plane.cluster.options.nodes):
+        plane.cluster.kubectl("create", "-f", "-", stdin=json.dumps(simulated_node(f"kwok-{number}")))
 
 
 def simulated_node(name: str) -> dict[str, object]:
-    """A node that exists only in the API; its pods are said to run at once."""
+    """A node that exists only in the API; kwok reports its pods as running immediately."""
     amounts = {"cpu": "64", "memory": "256Gi", "pods": "1000"}
     return {
         "apiVersion": "v1",
@@ -231,25 +221,18 @@ def _as_client(plane: ControlPlane, component: str) -> list[str]:
     ]
 
 
-def _exists(cluster: Cluster, kind: str, name: str) -> bool:
-    runner = Runner(cluster.owner, cluster.environment())
-    return runner.succeeds([cluster.binaries / "kubectl", "get", kind, name])
-
-
 def _wait(plane: ControlPlane, program: str, condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         running = {process.program for process in owned_by(plane.cluster.owner)}
         log = plane.cluster.directory / f"{program}.log"
-        # The kernel keeps 15 characters of a name; setsid is what a program is before it is itself.
+        # The kernel keeps 15 characters of a name; a program is called setsid until setsid has executed it.
         if not running & {program[:15], "setsid"}:
-            raise NotReady(f"{program} ended by itself. Its last words:\n{_last_lines(log)}")
+            raise NotReady(f"{program} exited unexpectedly. Last log lines:\n{_end_of(log)}")
         if time.monotonic() > deadline:
-            raise NotReady(
-                f"{program} was not ready within {seconds:.0f} s. Its log so far:\n{_last_lines(log)}"
-            )
+            raise NotReady(f"{program} was not ready within {seconds:.0f} s. Last log lines:\n{_end_of(log)}")
         time.sleep(0.1)
 
 
-def _last_lines(log: Path, count: int = 10) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-count:]) if log.exists() else "(no log)"
+def _end_of(log: Path) -> str:
+    return last_lines(log.read_text(errors="replace"), 10) if log.exists() else "(no log)"

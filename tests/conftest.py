@@ -9,7 +9,7 @@ import pytest
 
 import devcluster
 from devcluster import Cluster
-from devcluster.state import Wish, names
+from devcluster.state import Options, names
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +47,6 @@ def kind_cluster(run_name: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def _given(kubeconfig: Path, directory: Path) -> Cluster:
     (directory / "kubeconfig").symlink_to(kubeconfig)
-    cluster = Cluster("target", Wish(), directory, devcluster.binaries())
+    cluster = Cluster("target", Options(), directory, devcluster.binaries())
     context = cluster.kubectl("config", "current-context").strip()
-    return Cluster(context.removeprefix("kind-"), cluster.wish, directory, cluster.binaries)
+    return Cluster(context.removeprefix("kind-"), cluster.options, directory, cluster.binaries)

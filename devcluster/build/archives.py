@@ -1,4 +1,4 @@
-"""Archives of images in the forms that kind's `build node-image --type file` reads."""
+"""Image archives in the form that kind's `build node-image --type file` reads."""
 
 import io
 import json
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def full_names(saved: str, wanted: Iterable[str]) -> str:
-    """The name kind looks for: `docker save` leaves out the host of its default registry."""
+def full_name(saved: str, wanted: Iterable[str]) -> str:
+    """The name that kind looks for: `docker save` omits the host of its default registry."""
     for name in wanted:
         if name == saved or name.partition("/")[2] == saved:
             return name
@@ -18,8 +18,8 @@ def full_names(saved: str, wanted: Iterable[str]) -> str:
 def rewrite_for_kind(source: Path, target: Path, wanted: list[str]) -> None:
     """Copy a `docker save` archive so that kind sees every image in it.
 
-    kind takes names from whichever of `repositories` and `manifest.json` comes first, and from the
-    latter only those of the first image; so `repositories` goes to the front.
+    kind takes the names from `repositories` or `manifest.json`, whichever comes first, and from
+    `manifest.json` only those of the first image; so `repositories` is moved to the front.
     """
     with tarfile.open(source) as reader, tarfile.open(target, "w") as writer:
         for member in sorted(reader.getmembers(), key=lambda member: member.name != "repositories"):
@@ -34,17 +34,17 @@ def rewrite_for_kind(source: Path, target: Path, wanted: list[str]) -> None:
 def _renamed(index: object, wanted: list[str]) -> object:
     if isinstance(index, dict):  # repositories: {name: {tag: layer}}
         repositories = [name.rpartition(":")[0] for name in wanted]
-        return {full_names(name, repositories): tags for name, tags in index.items()}
+        return {full_name(name, repositories): tags for name, tags in index.items()}
     if isinstance(index, list):  # manifest.json: [{RepoTags: [name:tag], …}]
         return [
-            {**entry, "RepoTags": [full_names(name, wanted) for name in entry["RepoTags"] or []]}
+            {**entry, "RepoTags": [full_name(name, wanted) for name in entry["RepoTags"] or []]}
             for entry in index
         ]
-    raise TypeError(f"an index of images is a map or a list, not {type(index).__name__}")
+    raise TypeError(f"an image index is a map or a list, not {type(index).__name__}")
 
 
 def pack_release(version: str, files: dict[str, Path], target: Path) -> None:
-    """A Kubernetes release as kind wants it: gzip in name, but stored, since it is read once."""
+    """A Kubernetes release as kind expects it: a gzip file, not compressed because it is read only once."""
     with tarfile.open(target, "w:gz", compresslevel=0) as writer:
         text = version.encode()
         member = tarfile.TarInfo("kubernetes/version")
@@ -52,7 +52,7 @@ def pack_release(version: str, files: dict[str, Path], target: Path) -> None:
         writer.addfile(member, io.BytesIO(text))
         for name, file in sorted(files.items()):
             member = writer.gettarinfo(str(file), f"kubernetes/server/bin/{name}")
-            # Hard links of the build directory would be stored as links.
+            # The files are hard links in the build directory; tar would store them as links.
             member.type, member.linkname, member.size = tarfile.REGTYPE, "", file.stat().st_size
             with file.open("rb") as content:
                 writer.addfile(member, content)

@@ -1,4 +1,4 @@
-"""The base of every image here: Debian with Python, made by debootstrap where no registry answers."""
+"""The base image of all others: Debian with Python, made by debootstrap, as often no registry answers."""
 
 import shutil
 import tempfile
@@ -26,9 +26,9 @@ def archive() -> Path:
 
 
 def ensure(engine: Engine, progress: Progress | None = None) -> str:
-    """The name of the base image, which the engine has afterwards."""
+    """The name of the base image, after making sure that the engine has it."""
     if not is_imported(engine):
-        progress = progress or Progress(0)
+        progress = progress or Progress()
         bootstrap(progress)
         progress.expect(1)
         with progress.step("base image: import"):
@@ -51,7 +51,7 @@ def is_imported(engine: Engine) -> bool:
 
 
 def bootstrap(progress: Progress) -> None:
-    """Make the archive of the base system, once."""
+    """Make the archive of the base system, unless it exists."""
     with lock(LOCK):
         if archive().exists():
             return
@@ -66,17 +66,17 @@ def bootstrap(progress: Progress) -> None:
 
 
 def clean_up() -> None:
-    """Remove what a killed build left; call it under the lock only."""
+    """Remove what a killed build left. The caller holds the lock."""
     stop_all(OWNER)
-    for left in archive().parent.glob(".building-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for staging in archive().parent.glob(".building-*"):
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _make(target: Path) -> None:
     runner = Runner(OWNER, log=paths.logs() / "debootstrap.log")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".building-") as staging:
         root = Path(staging) / "root"
-        # debootstrap leaves /proc mounted; in a mount namespace of its own that ends with it.
+        # debootstrap leaves /proc mounted; a mount namespace of its own makes sure that this ends with it.
         debootstrap = [system.find("debootstrap") or "debootstrap", "--variant=minbase"]
         runner.run(["unshare", "--mount", *debootstrap, f"--include={_PACKAGES}", _SUITE, root], timeout=1200)
         exclude = [

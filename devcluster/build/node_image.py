@@ -1,6 +1,6 @@
-"""The image of a kind node: the published one where a registry answers, else made from packages.
+"""The image of a kind node: the published one if a registry answers, otherwise our own, built from packages.
 
-Ours is kept as an archive, so that a machine that lost its engine's data needs no build.
+Ours is also kept as an archive, so that no build is needed when the engine has lost its data.
 """
 
 import contextlib
@@ -44,9 +44,9 @@ def archive() -> Path:
 
 
 def ensure(engine: Engine, progress: Progress) -> NodeImage:
-    """The node image, which the engine has afterwards."""
+    """The node image, after making sure that the engine has it."""
     if archive().exists():
-        paths.forget_unused(archive().parent, archive())
+        paths.remove_unused(archive().parent, archive())
     if engine.has(name()):
         return NodeImage(name())
     if archive().exists():
@@ -64,23 +64,23 @@ def ensure(engine: Engine, progress: Progress) -> NodeImage:
 
 
 def is_made(engine: Engine) -> bool:
-    """Whether our own image needs no build."""
+    """Whether our own image is already built."""
     return engine.has(name()) or archive().exists()
 
 
 def pull_published(engine: Engine) -> NodeImage | None:
-    """The image that kind itself would use, if it is here or a registry answers."""
+    """The image that kind itself would use, if the engine has it or can pull it."""
     published = upstream.published_node_image()
-    if engine.has(published) or engine.can_pull(published, patience=600):
+    if engine.has(published) or engine.can_pull(published, timeout=600):
         return NodeImage(published, is_ours=False)
     return None
 
 
 def clean_up(engine: Engine | None) -> None:
-    """Remove what a killed build left; call it under the lock only."""
+    """Remove what a killed build left. The caller holds the lock."""
     stop_all(node_steps.OWNER)
-    for left in archive().parent.glob(".building-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for staging in archive().parent.glob(".building-*"):
+        shutil.rmtree(staging, ignore_errors=True)
     if engine:
         lines = engine.run("ps", "--all", "--format", "{{.ID}} {{.Image}}").splitlines()
         containers = [line.split()[0] for line in lines if line.split()[1].startswith(f"{node_steps.BASE}:")]
@@ -90,7 +90,7 @@ def clean_up(engine: Engine | None) -> None:
 
 def _build(engine: Engine, progress: Progress) -> None:
     paths.require_space(8, "the node image")
-    progress.expect(node_steps.STEPS + len(programs.missing(programs.FOR_NODES)))
+    progress.expect(node_steps.STEPS)
     archive().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive().parent, prefix=".building-") as directory:
         node_steps.build(engine, name(), Path(directory), progress)
@@ -98,12 +98,12 @@ def _build(engine: Engine, progress: Progress) -> None:
             unfinished = Path(directory) / "node-image.tar"
             engine.owned_by(node_steps.OWNER).run("save", "--output", unfinished, name(), timeout=600)
             unfinished.rename(archive())
-    paths.forget_unused(archive().parent, archive())
+    paths.remove_unused(archive().parent, archive())
     _forget_older(engine)
 
 
 def _forget_older(engine: Engine) -> None:
-    """Images of earlier sources that no cluster uses."""
+    """Remove images of earlier sources; the engine refuses for one that a cluster uses."""
     ours = (_REPOSITORY, node_steps.BASE, node_steps.IPTABLES)
     for image in engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split():
         repository, _, tag = image.rpartition(":")

@@ -1,7 +1,7 @@
-"""How the image of a kind node is made from packages: every step, in order.
+"""How the image of a kind node is built from packages: every step, in order.
 
-kind's own `build node-image` does the last of them, from a base image and a release archive that are
-put together here.
+The last one is kind's own `build node-image`, with a base image and a release archive that the steps
+before it prepare.
 """
 
 import os
@@ -20,13 +20,13 @@ OWNER = "node-image"
 BASE = "modelserver-dev/kind-base"
 IPTABLES = "modelserver-dev/iptables"
 STEPS = 5
-# Those that call iptables or ip.
-_ON_IPTABLES = ("kube-proxy", "kindnetd")
+# Programs that call iptables or ip.
+_NEED_IPTABLES = ("kube-proxy", "kindnetd")
 
 
 @dataclass(frozen=True)
 class _Build:
-    """One build: its engine, its programs, and the directory it works in."""
+    """One build: its engine, its programs, and its working directory."""
 
     engine: Engine
     programs: Path
@@ -45,25 +45,21 @@ class _Build:
     def context(self) -> Path:
         return self.directory / "context"
 
-    @property
-    def log(self) -> Path:
-        return paths.logs() / "node-image.log"
-
     def image(self, tag: str, *options: str) -> None:
-        self.engine.build(self.context, tag, *options, log=self.log)
+        self.engine.build(self.context, tag, *options, log=_log())
 
     def target(self, tag: str, target: str) -> None:
         self.image(tag, f"--target={target}", f"--build-arg=BASE_IMAGE={base_image.IMAGE}")
 
 
 def build(engine: Engine, name: str, workspace: Path, progress: Progress) -> None:
-    """Make the image `name` in the engine; `workspace` is an empty directory beside the programs."""
+    """Build the image `name`; `workspace` is an empty directory on the same file system as the programs."""
     work = _Build(engine.owned_by(OWNER), programs.directory(), workspace, name.rpartition(":")[2])
-    # One waits for the network, the other for the processors.
+    # In parallel: packages wait for the network, programs for the processors.
     with ThreadPoolExecutor(1) as pool:
-        system_side = pool.submit(_prepare_system, work, progress)
+        packages = pool.submit(_install_packages, work, progress)
         programs.build(programs.FOR_NODES, progress)
-        system_side.result()
+        packages.result()
     _link_programs(work)
     with progress.step("node image: base with container runtime"):
         work.target(work.base, "kind-base")
@@ -73,7 +69,7 @@ def build(engine: Engine, name: str, workspace: Path, progress: Progress) -> Non
         _kind_build(work, name, release)
 
 
-def _prepare_system(build: _Build, progress: Progress) -> None:
+def _install_packages(build: _Build, progress: Progress) -> None:
     base_image.ensure(build.engine, progress)
     with progress.step("node image: system packages"):
         _lay_out_context(build.context)
@@ -84,7 +80,7 @@ def _prepare_system(build: _Build, progress: Progress) -> None:
 def _lay_out_context(context: Path) -> None:
     files = context / "files"
     shutil.copytree(upstream.kind_files(), files)
-    # Go's module cache has everything read-only and nothing executable.
+    # In Go's module cache every file is read-only and none is executable.
     executable = {files / "usr" / "local" / "bin", files / "kind" / "bin"}
     files.chmod(0o755)
     for entry in files.rglob("*"):
@@ -107,7 +103,7 @@ def _link_programs(build: _Build) -> None:
 
 
 def component_dockerfile(program: str, base: str) -> str:
-    """One program as an image; kubeadm's manifests call programs by bare names, hence PATH."""
+    """An image with one program; PATH is set because kubeadm's manifests call programs by bare names."""
     return (
         f"FROM {base}\n"
         f"COPY programs/{program} /usr/local/bin/\n"
@@ -117,21 +113,21 @@ def component_dockerfile(program: str, base: str) -> str:
 
 
 def build_component(engine: Engine, context: Path, program: str, image: str, base: str = "scratch") -> None:
-    """Make the image of a program that lies in context/programs."""
+    """Build the image of a program in context/programs."""
     dockerfile = context / f"{program}.Dockerfile"
     dockerfile.write_text(component_dockerfile(program, base))
-    engine.build(context, image, f"--file={dockerfile}", log=paths.logs() / "node-image.log")
+    engine.build(context, image, f"--file={dockerfile}", log=_log())
 
 
 def _release(build: _Build) -> Path:
-    """The images as kind takes them: four archives by name, of which the last may hold any others."""
+    """The images as kind expects them: four archives with fixed names; any other images go into the last."""
     names = _kubernetes_images(build) | upstream.kind_image_names()
     names["metrics-server"] = upstream.metrics_server_image()
     helper = names.pop("local-path-helper")
     build.target(names["pause"], "pause")
     for program, image in names.items():
         if program != "pause":
-            base = build.iptables if program in _ON_IPTABLES else "scratch"
+            base = build.iptables if program in _NEED_IPTABLES else "scratch"
             build_component(build.engine, build.context, program, image, base)
     files = {name: build.programs / name for name in ("kubeadm", "kubelet", "kubectl")}
     for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
@@ -147,20 +143,24 @@ def _release(build: _Build) -> Path:
 
 
 def _kubernetes_images(build: _Build) -> dict[str, str]:
-    """The names kubeadm expects, by program; newer programs under these names are all right."""
+    """The image names that kubeadm expects, by program; a newer program under such a name is fine."""
     version = programs.module_version(programs.KUBERNETES_MODULE)
     command: list[str | Path] = [build.programs / "kubeadm", "config", "images", "list"]
     images = Runner(OWNER).run([*command, "--kubernetes-version", version]).split()
     by_program = {image.rpartition(":")[0].rpartition("/")[2]: image for image in images}
-    # The pods' sandboxes come from the image that kind's container runtime is set to.
+    # kubeadm's pause image is not used: kind's container runtime is configured with another one.
     return {program: image for program, image in by_program.items() if program != "pause"}
 
 
 def _kind_build(build: _Build, name: str, release: Path) -> None:
     unfinished = f"{name}-unfinished"
-    runner = Runner(OWNER, build.engine.for_kind(), build.log)
+    runner = Runner(OWNER, build.engine.for_kind(), _log())
     command: list[str | Path] = [build.programs / "kind", "build", "node-image", "--type=file", release]
     runner.run([*command, "--base-image", build.base, "--image", unfinished], timeout=900)
     dockerfile = paths.SOURCES / "node" / "final.Dockerfile"
     build.image(name, f"--file={dockerfile}", f"--build-arg=BASE_IMAGE={unfinished}")
     build.engine.run("image", "rm", unfinished)
+
+
+def _log() -> Path:
+    return paths.logs() / "node-image.log"

@@ -91,7 +91,7 @@ def module_version(module: str, name: str = "cluster") -> str:
 
 
 def directory() -> Path:
-    """Where the programs of exactly these sources are; it may not be complete."""
+    """The directory for programs built from exactly these sources; some may still be missing."""
     return paths.cache() / "bin" / paths.fingerprint(_sources(), " ".join(_flags("cluster")))
 
 
@@ -101,34 +101,36 @@ def missing(groups: tuple[Group, ...]) -> list[Group]:
 
 
 def build(groups: tuple[Group, ...], progress: Progress) -> Path:
-    """Build what is missing, one group after the other, and return the directory."""
+    """Build the groups that are missing, one after the other, and return the directory."""
     target = directory()
     if not missing(groups):
-        paths.forget_unused(target.parent, target)
+        paths.remove_unused(target.parent, target)
         return target
-    go = _go()
+    go = require_go()
     paths.require_space(12, "the Go programs")
     with lock(LOCK):
         clean_up()
         target.mkdir(parents=True, exist_ok=True)
-        for group in missing(groups):
+        unbuilt = missing(groups)
+        progress.expect(len(unbuilt))
+        for group in unbuilt:
             with progress.step(f"Go: {group.title}"):
                 _build(go, group, target)
-        paths.forget_unused(target.parent, target)
+        paths.remove_unused(target.parent, target)
     return target
 
 
 def clean_up() -> None:
-    """Remove what a killed build left; call it under the lock only."""
+    """Remove what a killed build left. The caller holds the lock."""
     stop_all(OWNER)
-    for left in (paths.cache() / "bin").glob("*/.building-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for staging in (paths.cache() / "bin").glob("*/.building-*"):
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def module_directory(module: str) -> Path:
     """The sources of a module, downloaded if no build has done so yet."""
     runner = Runner(_QUESTION, _environment())
-    command = [_go(), "mod", "download", "-json", module]
+    command = [require_go(), "mod", "download", "-json", module]
     return Path(json.loads(runner.run(command, directory=MODULES / "cluster", timeout=600))["Dir"])
 
 
@@ -144,7 +146,7 @@ def _build(go: str, group: Group, target: Path) -> None:
 
 
 def _flags(module: str) -> list[str]:
-    # One set of flags for a whole module: packages compiled for one group serve the next.
+    # One set of flags for a whole module, so that packages compiled for one group are reused by the next.
     version = module_version(KUBERNETES_MODULE)
     major, minor = version.removeprefix("v").split(".")[:2]
     stamp = "-s -w"
@@ -164,14 +166,15 @@ def _sources() -> Iterator[Path]:
         yield from MODULES.glob(pattern)
 
 
-def _go() -> str:
+def require_go() -> str:
+    """The path of a Go that is new enough for our modules."""
     wanted = re.search(r"^go (\S+)$", (MODULES / "cluster" / "go.mod").read_text(), re.MULTILINE)
     version = wanted[1] if wanted else "?"
     go = shutil.which("go")
     if not go:
         raise RequirementMissing(
             f"Go {version} or newer is needed to build the cluster's programs, but no `go` is on PATH.\n"
-            f"Install it from go.dev/dl (Debian's own is too old) and put its bin directory on PATH."
+            f"Install it from go.dev/dl (Debian's package is too old) and put its bin directory on PATH."
         )
     have = Runner(_QUESTION).run([go, "env", "GOVERSION"]).strip().removeprefix("go")
     if _numbers(have) < _numbers(version):

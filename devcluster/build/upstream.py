@@ -1,4 +1,4 @@
-"""Files that upstream's modules carry beside their code, prepared for use next to the programs."""
+"""Manifests and names taken from the Go modules of the programs that we build."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def metrics_server_image() -> str:
 
 
 def kwok_stages(programs: Path) -> Path:
-    """How kwok plays nodes and pods: at once ready, kept alive by leases."""
+    """How kwok simulates nodes and pods: ready immediately, kept alive by leases."""
     target = programs / "share" / "kwok-stages.yaml"
     if not target.exists():
         stages = module_directory("sigs.k8s.io/kwok") / "kustomize" / "stage"
@@ -32,7 +32,7 @@ def kwok_stages(programs: Path) -> Path:
 
 
 def metrics_server(programs: Path) -> Path:
-    """metrics-server's own manifests with our image, small requests and kubelets that sign for themselves."""
+    """metrics-server's own manifests, with our image and small requests, for self-signed kubelets."""
     target = programs / "share" / "metrics-server.yaml"
     if not target.exists():
         base = module_directory("sigs.k8s.io/metrics-server") / "manifests" / "base"
@@ -62,12 +62,12 @@ def _metrics_kustomization() -> dict[str, object]:
 
 
 def kind_files() -> Path:
-    """What kind's own base image adds to Debian."""
+    """The files that kind's own base image adds to Debian."""
     return module_directory(_KIND) / "images" / "base" / "files"
 
 
 def kind_image_names() -> dict[str, str]:
-    """The images that kind's manifests name; they change with each release of kind."""
+    """The images that kind's manifests use; they change with each release of kind."""
     nodeimage = module_directory(_KIND) / "pkg" / "build" / "nodeimage"
     return {
         "kindnetd": _constant(nodeimage / "const_cni.go", "kindnetdImage"),
@@ -78,7 +78,7 @@ def kind_image_names() -> dict[str, str]:
 
 
 def published_node_image() -> str:
-    """The node image that this release of kind uses by itself."""
+    """The node image that this release of kind uses by default."""
     defaults = module_directory(_KIND) / "pkg" / "apis" / "config" / "defaults" / "image.go"
     return _constant(defaults, "Image")
 
@@ -86,7 +86,7 @@ def published_node_image() -> str:
 def _constant(file: Path, name: str) -> str:
     found = re.search(rf'\b{name}\s+=\s+"([^"]+)"', file.read_text())
     if not found:
-        raise LookupError(f"{file} no longer sets {name}; see what this release of kind calls it")
+        raise LookupError(f"{file} does not set {name} any more; see what this release of kind calls it")
     return found[1]
 
 

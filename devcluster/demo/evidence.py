@@ -1,4 +1,4 @@
-"""What the demo shows and insists on: answers next to bare OpenVINO's, and CPUs as the kernel sees them."""
+"""What the demo measures and checks: results against bare OpenVINO, and CPUs as the kernel reports them."""
 
 import json
 import statistics
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from devcluster.demo.installation import RELEASE, SYSTEM_NAMESPACE
 from devcluster.demo.orientation import LABELS, BareOpenVINO, picture, pixels
-from devcluster.kubectl import Kubernetes, selector, until
+from devcluster.errors import DevclusterError
+from devcluster.kubectl import Kubernetes, selector
 
 GRPC, REST = 8080, 8081
 OUTPUT = "save_infer_model/scale_0.tmp_1"
@@ -24,40 +25,40 @@ REPEATS = 5
 Call = Callable[[dict[int, int], str, bytes], NDArray[np.float32]]
 
 
-class NotProven(Exception):
-    """The demo ran, and what it set out to show does not hold."""
+class CheckFailed(DevclusterError):
+    """The demo ran, but a result is wrong or the CPUs are not exclusive."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One request's answer beside bare OpenVINO's; probabilities [1, 2], median milliseconds."""
+class Inference:
+    """The result of one request and that of bare OpenVINO; probabilities [1, 2], median milliseconds."""
 
-    how: str
+    request: str
     probabilities: NDArray[np.float32]
-    bare: NDArray[np.float32]
+    expected: NDArray[np.float32]
     milliseconds: float
 
     @property
     def difference(self) -> float:
-        """The largest difference of a probability."""
-        return float(np.abs(self.probabilities - self.bare).max())
+        """The largest difference between two probabilities."""
+        return float(np.abs(self.probabilities - self.expected).max())
 
 
 @dataclass(frozen=True)
 class CPUs:
-    """Cpus_allowed_list of the server's process and of one in the node's shared pool."""
+    """Cpus_allowed_list of the server's process and of a process in the node's shared pool."""
 
     server: str
     shared: str
 
     @property
-    def are_apart(self) -> bool:
-        """Whether the server's CPUs are not in the shared pool."""
+    def are_exclusive(self) -> bool:
+        """Whether none of the server's CPUs is in the shared pool."""
         return not (expand(self.server) & expand(self.shared))
 
 
 def expand(cpu_list: str) -> set[int]:
-    """Turn the kernel's list notation into numbers: `0-2,5` is {0, 1, 2, 5}."""
+    """Parse the kernel's notation for a list of CPUs: `0-2,5` is {0, 1, 2, 5}."""
     numbers: set[int] = set()
     for part in cpu_list.strip().split(","):
         first, _, last = part.partition("-")
@@ -65,24 +66,24 @@ def expand(cpu_list: str) -> set[int]:
     return numbers
 
 
-def ask(kubernetes: Kubernetes, name: str, model: Path) -> list[Answer]:
-    """Ask a served orientation model by gRPC (pixels) and REST (JPEG), both ways up."""
+def infer(kubernetes: Kubernetes, name: str, model: Path) -> list[Inference]:
+    """Send both pictures to a served orientation model, by gRPC as pixels and by REST as JPEG."""
     bare = BareOpenVINO(model, {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_NUM_THREADS": 1})
-    answers = []
+    inferences = []
     with kubernetes.port_forward(f"service/{name}", GRPC, REST) as ports:
         for upside_down in (False, True):
             jpeg = picture(upside_down=upside_down)
-            expected = bare.answer(pixels(jpeg))
+            expected = bare.infer(pixels(jpeg))
             for how, call in (("gRPC, pixels", _grpc), ("REST, JPEG", _rest)):
-                got = call(ports, name, jpeg)
-                spent = [_timed(call, ports, name, jpeg) for _ in range(REPEATS)]
-                how_asked = f"{how}, {LABELS[upside_down]}"
-                answers.append(Answer(how_asked, got, expected, statistics.median(spent)))
-    return answers
+                probabilities = call(ports, name, jpeg)
+                median = statistics.median(_timed(call, ports, name, jpeg) for _ in range(REPEATS))
+                request = f"{how}, {LABELS[upside_down]}"
+                inferences.append(Inference(request, probabilities, expected, median))
+    return inferences
 
 
 def _timed(call: Call, ports: dict[int, int], name: str, jpeg: bytes) -> float:
-    """Milliseconds of one more request, connecting included."""
+    """Milliseconds of one more request, including the connection."""
     start = time.perf_counter()
     call(ports, name, jpeg)
     return 1000 * (time.perf_counter() - start)
@@ -101,7 +102,7 @@ def _grpc(ports: dict[int, int], name: str, jpeg: bytes) -> NDArray[np.float32]:
 
 
 def _rest(ports: dict[int, int], name: str, jpeg: bytes) -> NDArray[np.float32]:
-    """Send the JPEG as one BYTES element of the binary extension; the answer is JSON."""
+    """Send the JPEG as one BYTES element of the binary extension; the response is JSON."""
     element = len(jpeg).to_bytes(4, "little") + jpeg
     parameters = {"binary_data_size": len(element)}
     header = json.dumps(
@@ -118,7 +119,7 @@ def _rest(ports: dict[int, int], name: str, jpeg: bytes) -> NDArray[np.float32]:
 
 
 def affinities(kubernetes: Kubernetes, name: str) -> CPUs:
-    """Read both affinities from the kernel, as they are now."""
+    """Read both CPU affinities from /proc in the pods."""
     pod = kubernetes.items("pods", selector(name))[0]["metadata"]["name"]
     system = Kubernetes(kubernetes.environment, SYSTEM_NAMESPACE)
     return CPUs(
@@ -127,19 +128,17 @@ def affinities(kubernetes: Kubernetes, name: str) -> CPUs:
     )
 
 
-def cpus(kubernetes: Kubernetes, name: str) -> CPUs:
-    """Read both, and again for a while: the kubelet moves older pods off within ten seconds."""
-    try:
-        apart: CPUs = until(
-            "CPUs apart", lambda: (seen := affinities(kubernetes, name)).are_apart and seen, timeout=30
-        )
-    except TimeoutError:
-        return affinities(kubernetes, name)
-    return apart
+def settled_affinities(kubernetes: Kubernetes, name: str) -> CPUs:
+    """Read both until they are exclusive: the kubelet takes up to ten seconds to move older pods."""
+    seen = affinities(kubernetes, name)
+    deadline = time.monotonic() + 30
+    while not seen.are_exclusive and time.monotonic() < deadline:
+        seen = affinities(kubernetes, name)
+    return seen
 
 
-def table(kubernetes: Kubernetes, name: str, answers: list[Answer], seen: CPUs) -> str:
-    """Render the demo's result."""
+def table(kubernetes: Kubernetes, name: str, inferences: list[Inference], cpus: CPUs) -> str:
+    """The demo's results as text."""
     status = kubernetes.get("modelserver", name)["status"]
     rows = [(f"condition {c['type']}", f"{c['status']}  {c.get('reason', '')}") for c in status["conditions"]]
     rows += [(f"tuning {key}", str(value)) for key, value in status.get("tuning", {}).items()]
@@ -151,26 +150,28 @@ def table(kubernetes: Kubernetes, name: str, answers: list[Answer], seen: CPUs) 
         for model in status.get("models", [])
         for version in model["versions"]
     ]
-    rows.append(("server's CPUs (kernel, Cpus_allowed_list)", seen.server))
-    rows.append(("node's shared pool (kernel, operator's pod)", seen.shared))
-    rows += [(answer.how, _line(answer)) for answer in answers]
+    rows.append(("server's CPUs (kernel, Cpus_allowed_list)", cpus.server))
+    rows.append(("node's shared pool (kernel, operator's pod)", cpus.shared))
+    rows += [(inference.request, _line(inference)) for inference in inferences]
     width = max(len(left) for left, _ in rows)
     ruler = "-" * (width + 60)
     return "\n".join([ruler, *(f"{left:<{width}}  {right}" for left, right in rows), ruler])
 
 
-def _line(answer: Answer) -> str:
-    values = answer.probabilities.ravel()
+def _line(inference: Inference) -> str:
+    values = inference.probabilities.ravel()
     return (
-        f"{LABELS[int(values.argmax())]} {values.max():.4f}, {answer.milliseconds:.1f} ms"
-        f" (bare OpenVINO differs by {answer.difference:.1e})"
+        f"{LABELS[int(values.argmax())]} {values.max():.4f}, {inference.milliseconds:.1f} ms"
+        f" (difference from bare OpenVINO: {inference.difference:.1e})"
     )
 
 
-def insist(answers: list[Answer], seen: CPUs) -> None:
-    """Raise NotProven when an answer is not bare OpenVINO's, or the CPUs are not exclusive."""
-    wrong = [answer.how for answer in answers if answer.difference > TOLERANCE]
+def check(inferences: list[Inference], cpus: CPUs) -> None:
+    """Raise CheckFailed if a result differs from bare OpenVINO's, or the CPUs are not exclusive."""
+    wrong = [inference.request for inference in inferences if inference.difference > TOLERANCE]
     if wrong:
-        raise NotProven(f"not bare OpenVINO's answer: {', '.join(wrong)}")
-    if not seen.are_apart:
-        raise NotProven(f"the server's CPUs {seen.server} are not its own: the shared pool is {seen.shared}")
+        raise CheckFailed(f"these results differ from bare OpenVINO's: {', '.join(wrong)}")
+    if not cpus.are_exclusive:
+        raise CheckFailed(
+            f"the server's CPUs ({cpus.server}) are not exclusive: the shared pool has {cpus.shared}"
+        )

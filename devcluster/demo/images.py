@@ -1,14 +1,12 @@
-"""Build the project's two images with the engine that is there: docker, podman, or buildah.
+"""Build the project's two images with docker, podman or buildah.
 
-An image's tag holds a hash of everything that goes into it: an image that is there is not built
-again, and a cluster never runs a stale one.
+An image's tag contains a hash of everything that goes into it, so an existing image is not built
+again and a cluster never runs a stale one.
 """
 
-import hashlib
 import os
 import shutil
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from devcluster.host.progress import Progress
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = {"server": "server/modelserver", "operator": "operator/modelserver_operator"}
 COMMON = ("pyproject.toml", "constraints.txt", ".dockerignore")
+OWNER = f"images of {os.getpid()}"
 PUBLIC_BASE = "python:3.11-slim-bookworm"  # the Dockerfiles' own default
 
 
@@ -36,25 +35,25 @@ class Image:
     size: int
 
 
-def build(part: str) -> Image:
-    """Build the image of `server` or `operator`, if it is not there as its sources are now.
+def build(part: str, progress: Progress | None = None) -> Image:
+    """Build the image of `server` or `operator`, unless there is one of exactly these sources.
 
     Raises:
         DevclusterError: no engine, or the build failed; the message names the log.
     """
-    engine = engines.ensure()
+    engine = engines.ensure().owned_by(OWNER)
+    progress = progress or Progress()
     name = f"modelserver-dev/{part}:{version()}-{fingerprint(part)}"
     if not engine.has(name):
-        print(f"    building {name}", flush=True)
-        start = time.monotonic()
-        options = ["--file", str(ROOT / f"Dockerfile.{part}"), *_base(engine), *_certificates()]
-        engine.build(ROOT, name, *options, log=paths.logs() / f"image-{part}.log")
-        print(f"    built {name} in {time.monotonic() - start:.0f} s", flush=True)
+        progress.expect(1)
+        with progress.step(f"image of the {part}: build"):
+            options = ["--file", str(ROOT / f"Dockerfile.{part}"), *_base(engine), *_certificates()]
+            engine.build(ROOT, name, *options, log=paths.logs() / f"image-{part}.log")
     return Image(name, int(engine.run("image", "inspect", "--format", "{{.Size}}", name)))
 
 
 def build_with_buildah(part: str) -> str:
-    """Build an image where buildah is the only builder; returns its name."""
+    """Build an image on a machine where buildah is the only builder; returns its name."""
     name = f"localhost/modelserver-dev/{part}:{version()}-{fingerprint(part)}"
     options = ["--build-arg", f"BASE_IMAGE={_buildah_base()}", *_certificates()]
     _buildah("build", "--tag", name, "--file", str(ROOT / f"Dockerfile.{part}"), *options, str(ROOT))
@@ -62,39 +61,35 @@ def build_with_buildah(part: str) -> str:
 
 
 def _buildah_base() -> str:
-    """Return the public base where a registry answers, and one made of packages elsewhere."""
+    """Return the public base image if a registry answers, otherwise one built from packages."""
     name = f"localhost/{base_image.IMAGE}"
     try:
         _buildah("pull", "--quiet", PUBLIC_BASE, timeout=60)
     except CommandFailed:
-        base_image.bootstrap(Progress(1))
+        base_image.bootstrap(Progress())
         recipe = f"FROM scratch\nADD {base_image.archive().name} /\n"
-        _buildah("build", "--tag", name, "--file", "-", str(base_image.archive().parent), text=recipe)
+        _buildah("build", "--tag", name, "--file", "-", str(base_image.archive().parent), stdin=recipe)
         return name
     return PUBLIC_BASE
 
 
-def _buildah(verb: str, *arguments: str, text: str | None = None, timeout: float = 1800) -> None:
-    """Run buildah; chroot isolation works within containers and on machines without all capabilities."""
+def _buildah(verb: str, *arguments: str, stdin: str | None = None, timeout: float = 1800) -> None:
+    """Run buildah with chroot isolation, which works in containers and without all capabilities."""
     environment = {"BUILDAH_ISOLATION": "chroot"}
     Runner("build", environment, paths.logs() / "buildah.log").run(
-        ["buildah", verb, *arguments], text=text, timeout=timeout
+        ["buildah", verb, *arguments], stdin=stdin, timeout=timeout
     )
 
 
 def version() -> str:
     """Return the project's version."""
-    found: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    return found
+    text: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    return text
 
 
 def fingerprint(part: str) -> str:
-    """Hash the names and contents of all that goes into an image."""
-    digest = hashlib.sha256()
-    for file in sorted(_sources(part)):
-        digest.update(f"{file.relative_to(ROOT)}\0{file.stat().st_size}\0".encode())
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
+    """Hash the names and contents of everything that goes into an image."""
+    return paths.fingerprint(_sources(part), root=ROOT)
 
 
 def _sources(part: str) -> Iterator[Path]:
@@ -104,14 +99,14 @@ def _sources(part: str) -> Iterator[Path]:
 
 
 def _base(engine: Engine) -> list[str]:
-    """Use the public base where it is there or a registry answers, and one made of packages elsewhere."""
+    """Use the public base image if the engine has it, otherwise one built from packages."""
     if engine.has(PUBLIC_BASE):
         return []
     return ["--build-arg", f"BASE_IMAGE={base_image.ensure(engine)}"]
 
 
 def _certificates() -> list[str]:
-    """Hand the machine's certificates to pip, where pip here is told to use others than its own."""
+    """Pass the certificates that pip uses on this machine to pip in the build."""
     bundle = os.environ.get("PIP_CERT") or os.environ.get("SSL_CERT_FILE")
     return ["--secret", f"id=ca,src={bundle}"] if bundle and Path(bundle).is_file() else []
 

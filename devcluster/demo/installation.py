@@ -1,11 +1,12 @@
-"""Put the operator and the examples' models on a cluster: what the demo and the end-to-end tests share."""
+"""Install the operator and the examples' models on a cluster, for the demo and the end-to-end tests."""
 
 import re
 import tarfile
 import tempfile
 from pathlib import Path
 
-from devcluster.kubectl import CommandError, Kubernetes
+from devcluster.errors import CommandFailed
+from devcluster.kubectl import Kubernetes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHART = ROOT / "charts" / "modelserver-operator"
@@ -26,20 +27,20 @@ def install_operator(kubernetes: Kubernetes, operator: str, server: str) -> None
     )  # fmt: skip
     try:
         kubernetes.helm(*command)
-    except CommandError as error:
-        raise CommandError(f"{error}\n{_what_the_operator_says(kubernetes)}") from None
+    except CommandFailed as error:
+        raise CommandFailed(f"{error}\n{_pods_and_logs(kubernetes)}") from None
 
 
-def _what_the_operator_says(kubernetes: Kubernetes) -> str:
+def _pods_and_logs(kubernetes: Kubernetes) -> str:
     system = Kubernetes(kubernetes.environment, SYSTEM_NAMESPACE)
     try:
         return system.kubectl("get", "pods") + system.kubectl("logs", f"deployment/{RELEASE}", "--tail=20")
-    except CommandError as error:
+    except CommandFailed as error:
         return str(error)
 
 
 def uninstall_operator(kubernetes: Kubernetes) -> None:
-    """Remove the release and its namespace; the CRD stays, as Helm leaves it."""
+    """Remove the release and its namespace; Helm leaves the CRD."""
     kubernetes.helm("uninstall", RELEASE, "--namespace", SYSTEM_NAMESPACE, "--ignore-not-found", "--wait")
     kubernetes.kubectl("delete", "namespace", SYSTEM_NAMESPACE, "--ignore-not-found")
 
@@ -55,7 +56,7 @@ def fill_models_volume(kubernetes: Kubernetes, server_image: str, *models: Path)
 
 
 def copy_into_volume(kubernetes: Kubernetes, source: Path, name: str) -> None:
-    """Copy a directory to /models/NAME of the loader's volume, whole or not at all."""
+    """Copy a directory to /models/NAME of the loader's volume, either completely or not at all."""
     with tempfile.NamedTemporaryFile(suffix=".tar") as archive:
         with tarfile.open(archive.name, "w") as tar:
             tar.add(source, arcname=f".incoming-{name}")

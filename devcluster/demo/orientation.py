@@ -1,6 +1,6 @@
-"""The first example's question and the answer bare OpenVINO gives to it.
+"""The input of the first example, and the result of bare OpenVINO for it.
 
-The question is a JPEG of a line of text, upright or upside down; the answer is two
+The input is a JPEG of a line of text, upright or upside down; the result is two
 probabilities: upright, upside down.
 """
 
@@ -33,20 +33,19 @@ def pixels(jpeg: bytes) -> NDArray[np.uint8]:
 
 
 class BareOpenVINO:
-    """The same model file in this process, with no server and no code of the project's around it."""
+    """The same model file in this process, without a server and without any code of the project."""
 
     def __init__(self, model: Path, properties: dict[str, Any]) -> None:
         """Compile `model` (an ONNX file) for the CPU with OpenVINO properties."""
-        import openvino as ov  # noqa: PLC0415 - half a second that the other commands need not pay
+        import openvino as ov  # noqa: PLC0415 - the other commands do not need this half second
 
         network = ov.Core().read_model(model)
         network.reshape([1, 3, HEIGHT, WIDTH])
         self._compiled = ov.Core().compile_model(network, "CPU", properties)
 
-    def answer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the two probabilities, [1, 2] FP32, normalising by hand as PP-OCR does."""
+    def infer(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the two probabilities, [1, 2] FP32, with the normalisation of PP-OCR."""
         normalised = (image.astype(np.float32) - 127.5) / 127.5
-        answer: NDArray[np.float32] = self._compiled(np.ascontiguousarray(normalised.transpose(0, 3, 1, 2)))[
-            0
-        ]
-        return answer
+        result = self._compiled(np.ascontiguousarray(normalised.transpose(0, 3, 1, 2)))
+        probabilities: NDArray[np.float32] = result[0]
+        return probabilities

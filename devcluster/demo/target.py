@@ -1,4 +1,4 @@
-"""Which cluster the make targets use: the one of KUBECONFIG_TARGET, or a kind cluster of our own."""
+"""Which cluster the make targets use: that of KUBECONFIG_TARGET, or a kind cluster of our own."""
 
 import os
 import shutil
@@ -6,34 +6,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import devcluster
+from devcluster import cluster as clusters
 from devcluster.errors import RequirementMissing
+from devcluster.host.progress import Progress, note
 from devcluster.kubectl import Kubernetes
-
-NAME = "modelserver"
+from devcluster.state import DEFAULT_NAME, Options
 
 
 @dataclass(frozen=True)
-class Place:
-    """A cluster, and how images get into it."""
+class Target:
+    """A running cluster, and how images get into it."""
 
     kubernetes: Kubernetes
     load: Callable[..., None]
+    is_given: bool = False
 
 
-def cluster(name: str = NAME) -> Place:
-    """Return the cluster that was given, or bring up the kind cluster `name`."""
-    found = given()
-    if found is not None:
-        return found
-    own = devcluster.up(name)
-    return Place(
-        Kubernetes({**os.environ, **own.environment()}), lambda *names: devcluster.load(name, *names)
-    )
+def own(progress: Progress) -> Target:
+    """Start our kind cluster, or find it running."""
+    cluster = clusters.start(DEFAULT_NAME, Options(), progress)
+    return Target(cluster.kubernetes(), lambda *images: clusters.load(cluster.name, *images))
 
 
-def given() -> Place | None:
-    """Return the cluster of KUBECONFIG_TARGET, or None when that is not set.
+def given() -> Target | None:
+    """Return the cluster of KUBECONFIG_TARGET, or None if that is not set.
 
     Raises:
         RequirementMissing: the file does not exist.
@@ -43,21 +39,18 @@ def given() -> Place | None:
         return None
     if not Path(path).is_file():
         raise RequirementMissing(
-            f"KUBECONFIG_TARGET={path}: no such file. Name the kubeconfig of the cluster to use."
+            f"KUBECONFIG_TARGET={path}: no such file. Set it to the kubeconfig of the cluster to use."
         )
     environment = {**os.environ, "KUBECONFIG": path}
     if not (shutil.which("kubectl") and shutil.which("helm")):
-        environment["PATH"] = f"{devcluster.binaries()}:{environment['PATH']}"
-    return Place(Kubernetes(environment), _load_into_given(environment))
+        environment["PATH"] = f"{clusters.binaries()}:{environment['PATH']}"
+    kubernetes = Kubernetes(environment)
+    return Target(kubernetes, _loader(kubernetes), is_given=True)
 
 
-def _load_into_given(environment: dict[str, str]) -> Callable[..., None]:
-    """Load by kind where the given cluster is one of kind's; elsewhere the images must be pullable."""
-    context = Kubernetes(environment).kubectl("config", "current-context").strip()
+def _loader(kubernetes: Kubernetes) -> Callable[..., None]:
+    """Load images with kind if the cluster is one of kind's; any other must be able to pull them."""
+    context = kubernetes.kubectl("config", "current-context").strip()
     if context.startswith("kind-"):
-        return lambda *names: devcluster.load(context.removeprefix("kind-"), *names)
-
-    def pullable(*names: str) -> None:
-        print(f"    not a kind cluster: it must be able to pull {' and '.join(names)} by itself")
-
-    return pullable
+        return lambda *images: clusters.load(context.removeprefix("kind-"), *images)
+    return lambda *images: note(f"Not a kind cluster, so it must be able to pull {' and '.join(images)}.")

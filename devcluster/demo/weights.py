@@ -1,4 +1,4 @@
-"""Model files for the examples and the tests, without a model hub.
+"""Model files for the examples and the tests, from a package index instead of a model hub.
 
 `text-orientation` is PP-OCR's orientation classifier with its real weights, taken out of the
 `rapidocr-onnxruntime` wheel. `resnet` is ResNet-50's topology with random weights, for speed only.
@@ -34,7 +34,7 @@ def resnet50(cache: Path) -> Path:
     """Return the model directory of ResNet-50's topology, random weights: [1,224,224,3] FP32 to [1,1000]."""
     root = cache / "models" / "resnet"
     if not (root / "1" / "model.xml").exists():
-        import openvino as ov  # noqa: PLC0415 - half a second that the other commands need not pay
+        import openvino as ov  # noqa: PLC0415 - the other commands do not need this half second
 
         (root / "1").mkdir(parents=True, exist_ok=True)
         ov.save_model(_resnet50_model(), root / "1" / "model.xml")

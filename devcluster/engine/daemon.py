@@ -1,4 +1,4 @@
-"""Debian's dockerd as our own process, where no service manager runs one; and settings of a running one."""
+"""Debian's dockerd as our own process, if no service manager runs it; and settings of a running dockerd."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from devcluster.errors import RequirementMissing
 from devcluster.host import paths, system
-from devcluster.host.process import Runner, end, owned_by, stop_all
+from devcluster.host.process import Runner, end, last_lines, owned_by, stop_all
 
 OWNER = "engine"
 _PID_FILE = Path("/var/run/docker.pid")
@@ -24,19 +24,19 @@ def is_ours() -> bool:
 
 
 def start(runtimes: dict[str, Path]) -> None:
-    """Start it with its usual socket and data; what it changes in the firewall is noted for `stop`."""
+    """Start it with its usual socket and data, and record the firewall policy that `stop` restores."""
     configuration = _directory() / "daemon.json"
-    configuration.write_text(json.dumps(_with_runtimes({}, runtimes)))
+    configuration.write_text(json.dumps(with_runtimes({}, runtimes)))
     if not is_ours():
         _before().write_text(_iptables("-S", "FORWARD").splitlines()[0])
     for file, program in ((_PID_FILE, "dockerd"), (_CONTAINERD_PID_FILE, "containerd")):
-        forget_stale(file, program)
+        remove_stale(file, program)
     program = system.find("dockerd") or "dockerd"
     Runner(OWNER).start([program, f"--config-file={configuration}", f"--pidfile={_PID_FILE}"], log())
 
 
-def forget_stale(pid_file: Path, program: str) -> None:
-    """Remove a pid file whose number belongs to another program by now: dockerd would believe it."""
+def remove_stale(pid_file: Path, program: str) -> None:
+    """Remove a pid file whose pid now belongs to another program: dockerd would refuse to start."""
     if not pid_file.exists():
         return
     try:
@@ -50,16 +50,16 @@ def forget_stale(pid_file: Path, program: str) -> None:
 def check_alive() -> None:
     names = {process.program for process in owned_by(OWNER)}
     if not names & {"dockerd", "setsid"}:
-        last = "\n".join(log().read_text(errors="replace").splitlines()[-5:])
-        raise RequirementMissing(f"The docker daemon ended by itself; its last words in {log()}:\n{last}")
+        last = last_lines(log().read_text(errors="replace"), 5)
+        raise RequirementMissing(f"The docker daemon exited unexpectedly. Last lines of {log()}:\n{last}")
 
 
 def stop() -> bool:
-    """End our daemon and take away its bridge and its firewall rules."""
+    """End our daemon and remove its bridge and its firewall rules."""
     if not owned_by(OWNER):
         return False
     for process in owned_by(OWNER):
-        if process.program == "dockerd":  # it ends the others in its own order
+        if process.program == "dockerd":  # it ends its own children in the right order
             end(process, OWNER, signal.SIGTERM, wait=30)
     stop_all(OWNER)
     _PID_FILE.unlink(missing_ok=True)
@@ -68,21 +68,21 @@ def stop() -> bool:
 
 
 def add_runtime(name: str, program: Path) -> None:
-    """Make a runtime known to a daemon that already runs; it reads its configuration again on SIGHUP."""
+    """Add a runtime to a running daemon, which rereads its configuration on SIGHUP."""
     system.require_root("Adding a runtime to the running docker daemon")
     configuration = _directory() / "daemon.json" if is_ours() else _SYSTEM_CONFIGURATION
     present = json.loads(configuration.read_text()) if configuration.exists() else {}
     configuration.parent.mkdir(parents=True, exist_ok=True)
-    configuration.write_text(json.dumps(_with_runtimes(present, {name: program}), indent=2))
+    configuration.write_text(json.dumps(with_runtimes(present, {name: program}), indent=2))
     if not _PID_FILE.exists():
         raise RequirementMissing(
-            f"The docker daemon must read {configuration} again, but its pid file {_PID_FILE} is not there."
-            f" Restart the daemon by hand."
+            f"The docker daemon must reload {configuration}, but its pid file {_PID_FILE} does not exist."
+            f" Restart the daemon yourself."
         )
     os.kill(int(_PID_FILE.read_text()), signal.SIGHUP)
 
 
-def _with_runtimes(configuration: dict[str, object], runtimes: dict[str, Path]) -> dict[str, object]:
+def with_runtimes(configuration: dict[str, object], runtimes: dict[str, Path]) -> dict[str, object]:
     known = configuration.get("runtimes")
     ours = {name: {"path": str(program)} for name, program in runtimes.items()}
     return {**configuration, "runtimes": {**(known if isinstance(known, dict) else {}), **ours}}
@@ -92,7 +92,7 @@ def _remove_network() -> None:
     kept = [line for line in _iptables_save().splitlines() if "DOCKER" not in line and "docker0" not in line]
     policy = _before().read_text().split()[-1] if _before().exists() else "ACCEPT"
     kept = [f":FORWARD {policy} [0:0]" if line.startswith(":FORWARD") else line for line in kept]
-    Runner(OWNER).run([system.find("iptables-restore") or "iptables-restore"], text="\n".join(kept) + "\n")
+    Runner(OWNER).run([system.find("iptables-restore") or "iptables-restore"], stdin="\n".join(kept) + "\n")
     Runner(OWNER).succeeds([system.find("ip") or "ip", "link", "delete", "docker0"])
     _before().unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
-"""The container engine: the one that is there, or on Debian one that we install and start."""
+"""The container engine: the one that is running, or on Debian one that we install and start."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -14,6 +15,7 @@ from devcluster.errors import CommandFailed, RequirementMissing
 from devcluster.host import paths, system
 from devcluster.host.lock import lock
 from devcluster.host.process import Runner
+from devcluster.host.progress import note
 
 _CLIENT = "engine-client"
 RUNTIME = "devcluster"
@@ -21,7 +23,7 @@ RUNTIME = "devcluster"
 
 @dataclass(frozen=True)
 class Engine:
-    """A client whose engine answers, and the variables that both of them need."""
+    """A client whose engine answers, and the variables that the client needs."""
 
     client: str
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -35,16 +37,16 @@ class Engine:
         return Runner(self.owner, self.environment, log).run([self.client, *arguments], timeout=timeout)
 
     def owned_by(self, owner: str) -> "Engine":
-        """The same engine, with its client's runs found again as this owner's."""
+        """The same engine; programs that it starts belong to this owner."""
         return replace(self, owner=owner)
 
     def has(self, image: str) -> bool:
         return Runner(self.owner, self.environment).succeeds([self.client, "image", "inspect", image])
 
-    def can_pull(self, image: str, *, patience: float = 60) -> bool:
-        """Pull an image if a registry answers; where none does, that is known within seconds."""
+    def can_pull(self, image: str, *, timeout: float = 60) -> bool:
+        """Pull an image and return whether that worked; it fails within seconds if no registry answers."""
         try:
-            self.run("pull", "--quiet", image, timeout=patience)
+            self.run("pull", "--quiet", image, timeout=timeout)
         except CommandFailed:
             return False
         return True
@@ -61,13 +63,17 @@ class Engine:
         return set(json.loads(self.run("info", "--format", "{{json .Runtimes}}")))
 
     def for_user(self) -> dict[str, str]:
-        """Variables with which programs started by hand find the same engine."""
+        """Variables with which the user's own programs find the same engine."""
         host = os.environ.get("DOCKER_HOST")
         provider = {"KIND_EXPERIMENTAL_PROVIDER": "podman"} if self.is_podman else {}
         return provider | ({"DOCKER_HOST": host} if host else {})
 
     def for_kind(self, cpus: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Variables that put our client before the engine's own, for kind; CPUs by node name."""
+        """Variables for kind, with a shim in front of the engine's client; CPUs by node name.
+
+        The shim (node/engine-client) comes first on PATH under the client's name. It adds options to a
+        node's container that kind has no settings for, and skips pulling images that are present.
+        """
         directory = paths.cache() / "engine" / "client"
         directory.mkdir(parents=True, exist_ok=True)
         name = Path(self.client).name
@@ -84,7 +90,7 @@ class Engine:
 
 
 def find() -> Engine | None:
-    """The engine that answers now."""
+    """The engine that answers, if there is one."""
     for client in _clients():
         environment = {} if Path(client).name == "podman" else {"DOCKER_BUILDKIT": "1"}
         if _answers(client):
@@ -93,7 +99,7 @@ def find() -> Engine | None:
 
 
 def ensure() -> Engine:
-    """The engine that is there, else Debian's docker.io, installed and started."""
+    """The engine that answers, or else Debian's docker.io, installed and started."""
     with lock("engine"):
         engine = find() or _start()
         if needs_runtime() and RUNTIME not in engine.runtimes() and not engine.is_podman:
@@ -103,12 +109,12 @@ def ensure() -> Engine:
 
 
 def stop() -> bool:
-    """Stop the engine if it is one that we started; say whether it was."""
+    """Stop the engine if we started it and no container runs; returns whether it was stopped."""
     with lock("engine"):
         engine = find()
         others = engine.run("ps", "--format", "{{.Names}}").split() if engine else []
         if others and daemon.is_ours():
-            print(f"The docker daemon keeps running, because of these containers: {', '.join(others)}.")
+            note(f"The docker daemon keeps running, because these containers use it: {', '.join(others)}.")
             return False
         return daemon.stop()
 
@@ -120,27 +126,27 @@ def needs_runtime() -> bool:
 def _start() -> Engine:
     if host := os.environ.get("DOCKER_HOST"):
         raise RequirementMissing(
-            f"No docker engine answers at DOCKER_HOST={host}. Start it, or unset DOCKER_HOST."
+            f"No docker engine answers at DOCKER_HOST={host}. Start one there, or unset DOCKER_HOST."
         )
     system.ensure("dockerd", "iptables", "ip", "runc")
-    # Installing it may have started it, where there is a service manager.
+    # Where there is a service manager, installing the package may have started it.
     if engine := find():
         return engine
     system.require_root("Starting the docker daemon")
     daemon.start({RUNTIME: _runtime()} if needs_runtime() else {})
     deadline = time.monotonic() + 60
-    # Until the best client has its answer: the next one may be asked a moment later, and get it.
+    # Only the preferred client will do: the next one may get its answer a moment before it.
     while not (engine := find()) or engine.client != next(_clients()):
         daemon.check_alive()
         if time.monotonic() > deadline:
-            raise RequirementMissing(f"The docker daemon did not answer within 60 s; see {daemon.log()}.")
+            raise RequirementMissing(f"The docker daemon did not answer within 60 s. See {daemon.log()}.")
         time.sleep(0.2)
-    print("Started the docker daemon; `python -m devcluster down --all` stops it.", flush=True)
+    note("Started the docker daemon. `python -m devcluster down --all` stops it.")
     return engine
 
 
 def _clients() -> Iterator[str]:
-    """Clients that can use BuildKit come first: images are built with its secrets and caches."""
+    """Clients that have BuildKit come first, because our images need its secrets and caches."""
     found = [shutil.which("docker"), "/usr/bin/docker"]
     docker = [client for client in dict.fromkeys(found) if client and Path(client).exists()]
     yield from sorted(docker, key=lambda client: not _has_buildkit(client))
@@ -149,14 +155,18 @@ def _clients() -> Iterator[str]:
 
 
 def _has_buildkit(client: str) -> bool:
-    """Until version 23 it is within the client; since then it is a plug-in, which may be absent."""
-    return _says(client, "--version").startswith("Docker version 2") and (
-        int(_says(client, "--version").split()[2].split(".")[0]) < 23
-        or bool(_says(client, "buildx", "version"))
-    )
+    version = docker_version(_output(client, "--version"))
+    # Before version 23 BuildKit is part of the client; since then it is a plug-in, which may be missing.
+    return version is not None and (version < 23 or bool(_output(client, "buildx", "version")))
 
 
-def _says(client: str, *words: str) -> str:
+def docker_version(text: str) -> int | None:
+    """The major version in what `docker --version` prints; None if it is another program's."""
+    found = re.match(r"Docker version (\d+)\.", text)
+    return int(found[1]) if found else None
+
+
+def _output(client: str, *words: str) -> str:
     try:
         result = subprocess.run([client, *words], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -165,9 +175,9 @@ def _says(client: str, *words: str) -> str:
 
 
 def _answers(client: str) -> bool:
-    # `info` of a docker client succeeds without an engine: the server's version must be there.
+    # `docker info` succeeds without an engine, so the server's version must be in its output.
     template = "{{.Version.Version}}" if Path(client).name == "podman" else "{{.ServerVersion}}"
-    return bool(_says(client, "info", "--format", template).strip())
+    return bool(_output(client, "info", "--format", template).strip())
 
 
 def _runtime() -> Path:
@@ -190,7 +200,7 @@ def _wait_for_runtime(engine: Engine) -> None:
         if time.monotonic() > deadline:
             raise RequirementMissing(
                 f"CAP_SYS_RESOURCE is missing here, so privileged containers need the runtime {_runtime()},"
-                f" but the docker daemon did not take it up. Add it to the daemon's configuration as"
+                f" but the docker daemon did not load it. Add it to the daemon's configuration as"
                 f' runtimes."{RUNTIME}".path and restart the daemon.'
             )
         time.sleep(0.2)

@@ -1,16 +1,16 @@
-"""A lock by name between processes on this machine; a killed holder frees it."""
+"""Named locks between processes on this machine; they are released when the holder is killed."""
 
 import fcntl
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from devcluster.host import paths
+from devcluster.host.progress import note
 
 
 def is_free(name: str) -> bool:
-    """Whether nobody holds the lock now."""
+    """Whether no process holds the lock now."""
     file = paths.locks() / f"{name}.lock"
     if not file.exists():
         return True
@@ -24,7 +24,7 @@ def is_free(name: str) -> bool:
 
 @contextmanager
 def lock(name: str, *, remove: bool = False) -> Iterator[None]:
-    """Hold the lock `name`; with `remove` its file goes away afterwards."""
+    """Hold the lock `name`; with `remove` its file is deleted afterwards."""
     paths.locks().mkdir(parents=True, exist_ok=True)
     file = paths.locks() / f"{name}.lock"
     while True:
@@ -32,9 +32,9 @@ def lock(name: str, *, remove: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"Waiting for another devcluster command ({name}) to end.", file=sys.stderr, flush=True)
+            note(f"Waiting for another devcluster command that uses {name}.")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # The holder before us may have removed the file: then we hold a lock nobody else will meet.
+        # The previous holder may have removed the file; then our lock is on a file that others do not see.
         if file.exists() and os.fstat(descriptor).st_ino == file.stat().st_ino:
             break
         os.close(descriptor)

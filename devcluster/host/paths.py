@@ -1,4 +1,4 @@
-"""Where the local cluster keeps its files: one cache, entries named by a hash of their sources."""
+"""Where the local cluster keeps its files: a cache, with entries named by a hash of their sources."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ SOURCES = Path(__file__).resolve().parent.parent
 
 
 def cache() -> Path:
-    """The root of everything kept between runs; MODELSERVER_CACHE moves it."""
+    """The directory for everything that is kept between runs; MODELSERVER_CACHE changes it."""
     if chosen := os.environ.get("MODELSERVER_CACHE"):
         return Path(chosen).resolve()
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -34,19 +34,19 @@ def logs() -> Path:
     return directory
 
 
-def forget_unused(directory: Path, in_use: Path, days: float = 7) -> None:
-    """Mark an entry of a directory as used now, and remove those that nothing used for a week."""
+def remove_unused(directory: Path, in_use: Path, days: float = 7) -> None:
+    """Mark an entry of a directory as used now, and remove entries that were not used for a week."""
     os.utime(in_use)
     for entry in directory.iterdir():
         if entry != in_use and time.time() - entry.stat().st_mtime > days * 86400:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def fingerprint(files: Iterable[Path], *texts: str) -> str:
-    """A short hash of the names and contents of files and of some texts, the same on every machine."""
+def fingerprint(files: Iterable[Path], *texts: str, root: Path = SOURCES) -> str:
+    """A short hash of files (names below `root`, and contents) and texts, the same on every machine."""
     digest = hashlib.sha256()
     for file in sorted(files):
-        name = str(file.relative_to(SOURCES)) if file.is_relative_to(SOURCES) else file.name
+        name = str(file.relative_to(root)) if file.is_relative_to(root) else file.name
         digest.update(f"{name}\0{file.stat().st_size}\0".encode())
         digest.update(file.read_bytes())
     for text in texts:
@@ -55,12 +55,12 @@ def fingerprint(files: Iterable[Path], *texts: str) -> str:
 
 
 def require_space(gigabytes: int, what: str) -> None:
-    """Fail before a long build instead of in the middle of it."""
+    """Fail before a long build rather than in the middle of it."""
     root = cache()
     root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(root).free / 1e9
     if free < gigabytes:
         raise RequirementMissing(
-            f"Building {what} needs about {gigabytes} GB of disk space, but {root} has {free:.1f} GB free.\n"
-            f"Free some space there, or point MODELSERVER_CACHE at a directory on a larger disk."
+            f"Building {what} needs about {gigabytes} GB of disk space, but {root} has only {free:.1f} GB.\n"
+            f"Free some space there, or set MODELSERVER_CACHE to a directory on a larger disk."
         )

@@ -5,7 +5,7 @@ import socket
 
 
 def free(count: int) -> list[int]:
-    """Different ports that are free now; the kernel does not hand them out again at once."""
+    """Different ports that are free now; the kernel does not assign them again immediately."""
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
         for listener in listeners:
@@ -15,7 +15,7 @@ def free(count: int) -> list[int]:
 
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As docker's proxy does: a connection that is winding down does not hold the port.
+        # As docker's proxy does, so that a closing connection does not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -25,6 +25,6 @@ def is_free(port: int) -> bool:
 
 
 def prefer(wanted: range) -> dict[int, int]:
-    """Each port of a range with the port on loopback that stands for it: itself where it is free."""
+    """Each port of a range, mapped to itself if that is free on loopback, otherwise to another free port."""
     taken = [port for port in wanted if not is_free(port)]
     return {port: port for port in wanted} | dict(zip(taken, free(len(taken)), strict=True))

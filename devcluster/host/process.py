@@ -1,7 +1,7 @@
-"""Programs we start, and how to find and end them again.
+"""Run programs, and find and end them again.
 
-Every program carries an owner in its environment. So whoever comes next finds what a killed `up` left
-behind, whatever the moment of its death, and no pid file can be stale or missing.
+Every program carries its owner in its environment. So the next command finds what a killed `up` left
+behind, whenever it was killed, and there are no pid files that could be stale or missing.
 """
 
 import os
@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from devcluster.errors import CommandFailed
 from devcluster.host import paths
@@ -33,33 +34,21 @@ class Runner:
         *,
         timeout: float = 120,
         directory: Path | None = None,
-        text: str | None = None,
+        stdin: str | None = None,
     ) -> str:
-        """Run to the end and return standard output (and the errors too when there is a log)."""
+        """Run to the end and return standard output (and standard error too if there is a log)."""
         words = [str(word) for word in command]
         try:
-            result = subprocess.run(
-                words,
-                env=self.variables(),
-                cwd=directory,
-                input=text,
-                stdin=subprocess.DEVNULL if text is None else None,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if self.log else subprocess.PIPE,
-                text=True,
-                errors="replace",
-                timeout=timeout,
-                check=False,
-            )
+            result = self._run(words, timeout, directory, stdin)
         except subprocess.TimeoutExpired as late:
-            raise CommandFailed(_shown(words), f"It did not end within {timeout:.0f} s.", self.log) from late
+            raise self._failure(words, f"It did not end within {timeout:.0f} s.") from late
         except FileNotFoundError as absent:
-            raise CommandFailed(_shown(words), f"{words[0]} is not installed.") from absent
+            raise self._failure(words, f"{words[0]} is not installed.") from absent
         if self.log:
             with self.log.open("a") as log:
                 log.write(f"$ {' '.join(words)}\n{result.stdout}")
         if result.returncode:
-            raise CommandFailed(_shown(words), _tail(result.stdout + (result.stderr or "")), self.log)
+            raise self._failure(words, last_lines(result.stdout + (result.stderr or "")))
         return result.stdout
 
     def succeeds(self, command: Sequence[str | Path], *, timeout: float = 60) -> bool:
@@ -70,7 +59,7 @@ class Runner:
         return True
 
     def start(self, command: Sequence[str | Path], log: Path) -> None:
-        """Start a program that outlives us; it is nobody's child, so that it never stays as a zombie."""
+        """Start a program that outlives us; it has no parent here, so it never becomes a zombie."""
         with log.open("ab") as output:
             subprocess.run(
                 ["setsid", "--fork", *map(str, command)],
@@ -84,6 +73,27 @@ class Runner:
     def variables(self) -> dict[str, str]:
         return {**os.environ, **self.environment, _VARIABLE: _value(self.owner)}
 
+    def _run(
+        self, words: list[str], timeout: float, directory: Path | None, stdin: str | None
+    ) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            words,
+            env=self.variables(),
+            cwd=directory,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if self.log else subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+
+    def _failure(self, words: list[str], output: str) -> CommandFailed:
+        where = f"\nThe complete output is in {self.log}." if self.log else ""
+        return CommandFailed(f"This command failed: {_shown(words)}\n{output}{where}", output)
+
 
 @dataclass(frozen=True)
 class Process:
@@ -92,7 +102,7 @@ class Process:
 
 
 def owned_by(owner: str) -> list[Process]:
-    """The living programs of an owner, found in the kernel's own list."""
+    """The running programs of an owner, read from /proc."""
     mark = f"{_VARIABLE}={_value(owner)}".encode()
     found = []
     for entry in Path("/proc").iterdir():
@@ -102,32 +112,34 @@ def owned_by(owner: str) -> list[Process]:
             if mark not in (entry / "environ").read_bytes().split(b"\0"):
                 continue
             program = (entry / "comm").read_text().strip()
-        except OSError:  # it ended meanwhile, or is another user's
+        except OSError:  # it has ended, or belongs to another user
             continue
         found.append(Process(int(entry.name), program))
     return found
 
 
-def stop_all(owner: str, *, patience: float = 0) -> list[Process]:
-    """End every program of an owner: politely for `patience` seconds, then at once."""
+def stop_all(owner: str, *, grace: float = 0) -> list[Process]:
+    """End every program of an owner: with SIGTERM for `grace` seconds, then with SIGKILL."""
     stopped: dict[int, Process] = {}
-    deadline = time.monotonic() + patience
-    while living := owned_by(owner):
-        for process in living:
+    deadline = time.monotonic() + grace
+    while running := owned_by(owner):
+        for process in running:
             stopped[process.pid] = process
-            polite = time.monotonic() < deadline
-            end(process, owner, signal.SIGTERM if polite else signal.SIGKILL, wait=patience if polite else 10)
+            if time.monotonic() < deadline:
+                end(process, owner, signal.SIGTERM, wait=grace)
+            else:
+                end(process, owner, signal.SIGKILL, wait=10)
     return list(stopped.values())
 
 
 def end(process: Process, owner: str, with_signal: signal.Signals, *, wait: float) -> None:
-    """Send one signal to a program, if it still is the owner's, and wait until it is gone."""
+    """Send a signal to a program if it still belongs to the owner, and wait until it is gone."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return
     try:
-        # Asked again under the descriptor: a number may have gone to another program meanwhile.
+        # Checked again with the descriptor open: the pid may belong to another program by now.
         if process in owned_by(owner):
             signal.pidfd_send_signal(descriptor, with_signal)
             select.select([descriptor], [], [], wait)
@@ -137,15 +149,25 @@ def end(process: Process, owner: str, with_signal: signal.Signals, *, wait: floa
         os.close(descriptor)
 
 
+def stop(child: "subprocess.Popen[Any]", grace: float = 15) -> int:
+    """End a child of ours with SIGTERM, and with SIGKILL if it is still there; returns its exit code."""
+    child.terminate()
+    try:
+        return child.wait(grace)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return child.wait()
+
+
+def last_lines(text: str, count: int = 15) -> str:
+    return "\n".join(text.strip().splitlines()[-count:])
+
+
 def _value(owner: str) -> str:
-    """Owners of different caches are different: each cache has its own locks."""
+    """The owner's name and the cache, because each cache has its own locks."""
     return f"{owner} of {paths.cache()}"
 
 
 def _shown(words: Sequence[str]) -> str:
     line = " ".join(words)
     return line if len(line) < 400 else f"{line[:400]}…"
-
-
-def _tail(output: str, lines: int = 15) -> str:
-    return "\n".join(output.strip().splitlines()[-lines:])

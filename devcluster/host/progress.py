@@ -1,4 +1,4 @@
-"""What is being done, for how long, and how many steps are left: one line per finished step."""
+"""What is being done, for how long, and how many steps are left: one line per finished step, on stderr."""
 
 import sys
 import threading
@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
+
+_CLEAR_LINE = "\r\033[K"
 
 
 def duration(seconds: float) -> str:
@@ -15,10 +17,16 @@ def duration(seconds: float) -> str:
     return f"{int(seconds // 60)}m{int(seconds % 60):02d}s"
 
 
-class Progress:
-    """Steps may run beside each other; a terminal also shows the ones that run now."""
+def note(text: str, stream: TextIO | None = None) -> None:
+    """Print a line that is not a step, such as a package that is installed."""
+    stream = stream or sys.stderr
+    print(f"{_CLEAR_LINE if stream.isatty() else ''}{text}", file=stream, flush=True)
 
-    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+
+class Progress:
+    """Steps may run in parallel; a terminal also shows the steps that are running."""
+
+    def __init__(self, total: int = 0, stream: TextIO | None = None) -> None:
         self._total = total
         self._done = 0
         self._started = time.monotonic()
@@ -31,6 +39,11 @@ class Progress:
         """Count steps that were not known at the start."""
         with self._lock:
             self._total += more
+
+    @property
+    def seconds(self) -> float:
+        """The time since the start."""
+        return time.monotonic() - self._started
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
@@ -58,20 +71,18 @@ class Progress:
                 running = ", ".join(
                     f"{name} {duration(now - since)}" for name, since in self._running.items()
                 )
-                self._stream.write(f"\r\033[K{running}")
+                self._stream.write(f"{_CLEAR_LINE}{running}")
                 self._stream.flush()
 
     def _finish(self, title: str, begun: float, *, failed: bool) -> None:
         with self._lock:
-            now = time.monotonic()
             self._running.pop(title, None)
             self._done += 0 if failed else 1
-            left = max(self._total - self._done, 0)
+            total = max(self._total, self._done)
             outcome = "failed after" if failed else "done in"
-            clear = "\r\033[K" if self._live else ""
-            count = f"[{self._done}/{max(self._total, self._done)}]"
             self._stream.write(
-                f"{clear}{count} {title}: {outcome} {duration(now - begun)}"
-                f" (elapsed {duration(now - self._started)}, {left} left)\n"
+                f"{_CLEAR_LINE if self._live else ''}[{self._done}/{total}] {title}:"
+                f" {outcome} {duration(time.monotonic() - begun)}"
+                f" (elapsed {duration(self.seconds)}, {total - self._done} left)\n"
             )
             self._stream.flush()

@@ -1,4 +1,4 @@
-"""A cluster of kind: created, filled with images, and removed to the last trace."""
+"""Create a cluster with kind, load images into it, and remove everything of it."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from devcluster.build.node_image import NodeImage
 from devcluster.engine import Engine
 from devcluster.errors import CommandFailed, PortTaken
 from devcluster.host.process import Runner
-from devcluster.kind import config as kind_config
+from devcluster.kind import config
 from devcluster.state import Cluster
 
 _LABEL = "io.x-k8s.kind.cluster"
@@ -23,18 +23,9 @@ _SETTLE_SECONDS = 4
 
 def create(cluster: Cluster, engine: Engine, image: NodeImage) -> None:
     processors = os.cpu_count() or 1
-    for name, text in kind_config.files(cluster.wish, processors).items():
-        file = cluster.directory / name
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(text)
-    wanted = kind_config.configuration(
-        cluster.name, cluster.wish, cluster.directory, cluster.node_ports, processors
-    )
-    configuration = cluster.directory / "kind.json"
-    configuration.write_text(json.dumps(wanted, indent=2))
-    cpus = (
-        {f"{cluster.name}-worker": kind_config.cpus_of_worker(processors)} if cluster.wish.nodes == 2 else {}
-    )
+    configuration = _write_configuration(cluster, processors)
+    worker = {f"{cluster.name}-worker": config.cpus_of_worker(processors)}
+    cpus = worker if cluster.options.nodes == 2 else {}
     runner = Runner(cluster.owner, engine.for_kind(cpus), cluster.directory / "kind.log")
     arguments: list[str | Path] = ["--name", cluster.name, "--image", image.name, "--config", configuration]
     arguments += ["--kubeconfig", cluster.kubeconfig, "--wait", "180s"]
@@ -42,15 +33,28 @@ def create(cluster: Cluster, engine: Engine, image: NodeImage) -> None:
         runner.run([cluster.binaries / "kind", "create", "cluster", *arguments], timeout=420)
     except CommandFailed as failure:
         if "address already in use" in failure.output or "port is already allocated" in failure.output:
-            taken = f"Another program took a port of cluster {cluster.name} while it started. Run `up` again:"
-            raise PortTaken(f"{taken} other ports are chosen then.\n{failure}") from failure
+            taken = f"Another program took a port of cluster {cluster.name} while it started."
+            raise PortTaken(f"{taken} Run `up` again; it will choose other ports.\n{failure}") from failure
         raise
 
 
+def _write_configuration(cluster: Cluster, processors: int) -> Path:
+    for name, text in config.files(cluster.options, processors).items():
+        file = cluster.directory / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    document = config.configuration(
+        cluster.name, cluster.options, cluster.directory, cluster.node_ports, processors
+    )
+    target = cluster.directory / "kind.json"
+    target.write_text(json.dumps(document, indent=2))
+    return target
+
+
 def add_services(cluster: Cluster, engine: Engine, image: NodeImage) -> None:
-    """What a cluster has beyond kind's own: metrics-server; it becomes ready by itself."""
-    if cluster.wish.nodes == 2:
-        # kind keeps pods off the first node of several; here both are to run them.
+    """Add what kind does not install: metrics-server. Nothing waits until it is ready."""
+    if cluster.options.nodes == 2:
+        # With several nodes kind keeps pods off the first one; here both run them.
         taint = "node-role.kubernetes.io/control-plane:NoSchedule-"
         cluster.kubectl("taint", "nodes", f"{cluster.name}-control-plane", taint)
     if not image.is_ours:
@@ -66,14 +70,14 @@ def load(cluster: Cluster, engine: Engine, images: tuple[str, ...]) -> None:
 
 
 def is_running(cluster: Cluster) -> bool:
-    """Whether the containers of all nodes run."""
+    """Whether the containers of all nodes are running."""
     engine = engines.ensure()
     running = engine.run("ps", "--quiet", "--filter", f"label={_LABEL}={cluster.name}").split()
-    return len(running) == cluster.wish.nodes
+    return len(running) == cluster.options.nodes
 
 
 def remove(name: str, *, was_killed: bool = False) -> None:
-    """Remove what an engine holds of a cluster; without an engine there is nothing that runs."""
+    """Remove the containers and the network of a cluster; without an engine there are none."""
     engine = engines.find()
     if engine is None:
         return
@@ -85,10 +89,10 @@ def remove(name: str, *, was_killed: bool = False) -> None:
 
 
 def _remove_nodes(engine: Engine, name: str, quiet: float) -> None:
-    """Remove the nodes, until none was there for so long.
+    """Remove the nodes, until there has been none for `quiet` seconds.
 
-    Docker goes on creating a container whose client was killed, and one that is removed meanwhile comes
-    back when that is done.
+    Docker finishes creating a container after its client was killed, and one that was removed
+    in the meantime comes back then.
     """
     gone_since = time.monotonic()
     while True:

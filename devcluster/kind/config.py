@@ -1,26 +1,26 @@
-"""What kind and kubeadm are told, as data. Pure: the same wish gives the same configuration."""
+"""The configuration of kind, kubeadm and the kubelets, as data; it depends on nothing but the arguments."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from devcluster.state import Wish
+from devcluster.state import Options
 
 Document = dict[str, object]
 
 NODE_PORTS = range(30080, 30090)
-# Under the static policy the shared pool gets this rounded up to whole CPUs, while the sum of
-# requests on the node is only less by this much: so on two CPUs a pod can own one, and the control
-# plane still fits beside it.
+# Under the static policy the shared pool gets this amount rounded up to whole CPUs, while the sum of
+# the requests on the node is reduced only by the amount itself. So on two CPUs one pod can own a CPU
+# and the control plane still fits.
 _RESERVED = {"cpu": "500m", "memory": "256Mi"}
 _RESERVED_OF_WORKER = {"cpu": "300m", "memory": "256Mi"}
 _CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
 
 
 def configuration(
-    name: str, wish: Wish, directory: Path, node_ports: Mapping[int, int], processors: int
+    name: str, options: Options, directory: Path, node_ports: Mapping[int, int], processors: int
 ) -> Document:
-    """Tell kind everything; `directory` holds what `files` names, node_ports maps NodePorts to loopback."""
+    """The configuration of kind; `directory` holds the `files`, node_ports maps NodePorts to loopback."""
     mappings = [
         {"containerPort": port, "hostPort": host, "listenAddress": "127.0.0.1"}
         for port, host in node_ports.items()
@@ -41,55 +41,55 @@ def configuration(
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "name": name,
-        "nodes": [control_plane] + [worker] * (wish.nodes - 1),
-        "kubeadmConfigPatches": [json.dumps(patch) for patch in _kubeadm_patches(wish, processors)],
+        "nodes": [control_plane] + [worker] * (options.nodes - 1),
+        "kubeadmConfigPatches": [json.dumps(patch) for patch in _kubeadm_patches(options, processors)],
     }
 
 
 def cpus_of_worker(processors: int) -> str:
-    """The CPUs that a second node is confined to: those that the first node never gives away."""
+    """The CPUs of a second node: those that the first node never assigns exclusively."""
     last = processors // 2 - 1
     return "0" if last <= 0 else f"0-{last}"
 
 
-def files(wish: Wish, processors: int) -> dict[str, str]:
-    """Files that are mounted into the nodes, by path below the cluster's directory."""
+def files(options: Options, processors: int) -> dict[str, str]:
+    """The files that are mounted into the nodes, by path below the cluster's directory."""
     written = {
         f"patches/{component}+strategic.json": json.dumps(_small_request(component))
         for component in _CONTROL_PLANE
     }
     written["patches/corednsdeployment+strategic.json"] = json.dumps(_one_small_coredns())
-    if wish.nodes == 2:
+    if options.nodes == 2:
         written["patches-worker/kubeletconfiguration+strategic.json"] = json.dumps(_worker_kubelet())
-        # The kubelet reads the machine's CPUs here, and would hand out some it may not use.
+        # The kubelet reads the machine's CPUs from this file, and would assign some that it may not use.
         written["cpus-online"] = f"{cpus_of_worker(processors)}\n"
     return written
 
 
-def _kubeadm_patches(wish: Wish, processors: int) -> list[Document]:
+def _kubeadm_patches(options: Options, processors: int) -> list[Document]:
     kubelet: Document = {
         "kind": "KubeletConfiguration",
         "failCgroupV1": False,
-        "kubeReserved": _reserved(wish, processors),
+        "kubeReserved": _reserved(options, processors),
     }
-    if wish.cpu_policy == "static":
+    if options.cpu_policy == "static":
         kubelet |= {"cpuManagerPolicy": "static", "topologyManagerPolicy": "single-numa-node"}
     patches = {"patches": {"directory": "/kind/patches"}}
     documents: list[Document] = [kubelet, {"kind": "InitConfiguration", **patches}]
-    if wish.nodes == 2:
+    if options.nodes == 2:
         documents.append({"kind": "JoinConfiguration", **patches})
     return documents
 
 
-def _reserved(wish: Wish, processors: int) -> dict[str, str]:
-    """With a second node the first must not give away its CPUs either."""
-    if wish.nodes == 1 or processors < 4:
+def _reserved(options: Options, processors: int) -> dict[str, str]:
+    """With a second node, the first must not assign the CPUs of the second."""
+    if options.nodes == 1 or processors < 4:
         return _RESERVED
     return {**_RESERVED, "cpu": f"{processors // 2 * 1000 - 500}m"}
 
 
 def _small_request(component: str) -> Document:
-    """By themselves the control plane's requests leave no room for a pod with a whole CPU."""
+    """A small request, because the control plane's own leave no room for a pod with a whole CPU."""
     return {"spec": {"containers": [{"name": component, "resources": {"requests": {"cpu": "10m"}}}]}}
 
 

@@ -1,6 +1,7 @@
 """What the command line says when something is missing: which thing, and what to do; never a traceback."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -55,7 +56,8 @@ def test_without_root_and_without_an_engine_it_is_said_before_anything_is_built(
 
 def test_an_engine_named_by_the_user_that_does_not_answer_is_not_replaced(tmp_path):
     nowhere = f"unix://{tmp_path}/none.sock"
-    result = devcluster("prepare", DOCKER_HOST=nowhere, MODELSERVER_CACHE=str(tmp_path), PATH="/usr/bin:/bin")
+    search = f"{Path(shutil.which('go')).parent}:/usr/bin:/bin"
+    result = devcluster("prepare", DOCKER_HOST=nowhere, MODELSERVER_CACHE=str(tmp_path), PATH=search)
     assert_explained(result, errors.RequirementMissing.exit_code, nowhere, "unset DOCKER_HOST")
 
 

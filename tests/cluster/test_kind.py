@@ -70,7 +70,7 @@ def service(node_port):
 
 def apply(cluster, namespace, *objects):
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
-    cluster.kubectl("apply", "-n", namespace, "-f", "-", text=text)
+    cluster.kubectl("apply", "-n", namespace, "-f", "-", stdin=text)
     names = [f"pod/{one['metadata']['name']}" for one in objects if one["kind"] == "Pod"]
     try:
         cluster.kubectl(

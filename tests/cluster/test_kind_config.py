@@ -1,35 +1,33 @@
-"""What kind is told, as data."""
+"""The configuration of kind and the kubelets, as data."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from devcluster import state
-from devcluster.errors import DevclusterError
 from devcluster.kind import config as kind_config
-from devcluster.state import Wish
+from devcluster.state import Options
 
 DIRECTORY = Path("/state/x")
 
 
-def patches_of(wish: Wish, processors: int = 2) -> dict[str, dict]:
-    wanted = kind_config.configuration("x", wish, DIRECTORY, {}, processors)
+def patches_of(options: Options, processors: int = 2) -> dict[str, dict]:
+    wanted = kind_config.configuration("x", options, DIRECTORY, {}, processors)
     return {patch["kind"]: patch for patch in map(json.loads, wanted["kubeadmConfigPatches"])}
 
 
 def test_one_node_has_the_static_policy_and_a_cpu_for_the_shared_pool():
-    kubelet = patches_of(Wish())["KubeletConfiguration"]
+    kubelet = patches_of(Options())["KubeletConfiguration"]
     assert kubelet["cpuManagerPolicy"] == "static"
     assert kubelet["kubeReserved"]["cpu"] == "500m"
 
 
 def test_a_node_without_the_policy_names_none():
-    assert "cpuManagerPolicy" not in patches_of(Wish(cpu_policy="none"))["KubeletConfiguration"]
+    assert "cpuManagerPolicy" not in patches_of(Options(cpu_policy="none"))["KubeletConfiguration"]
 
 
 def test_node_ports_are_mapped_on_loopback_only():
-    wanted = kind_config.configuration("x", Wish(), DIRECTORY, {30080: 41000}, 2)
+    wanted = kind_config.configuration("x", Options(), DIRECTORY, {30080: 41000}, 2)
     assert wanted["nodes"][0]["extraPortMappings"] == [
         {"containerPort": 30080, "hostPort": 41000, "listenAddress": "127.0.0.1"}
     ]
@@ -45,25 +43,14 @@ def test_node_ports_are_mapped_on_loopback_only():
 )
 def test_two_nodes_share_no_cpu_that_can_be_exclusive(processors, worker, reserved):
     assert kind_config.cpus_of_worker(processors) == worker
-    kubelet = patches_of(Wish(nodes=2), processors)["KubeletConfiguration"]
+    kubelet = patches_of(Options(nodes=2), processors)["KubeletConfiguration"]
     assert kubelet["kubeReserved"]["cpu"] == reserved
 
 
 def test_every_mounted_file_is_written():
-    wish = Wish(nodes=2)
-    wanted = kind_config.configuration("x", wish, DIRECTORY, {}, 2)
-    written = {DIRECTORY / name for name in kind_config.files(wish, 2)}
+    options = Options(nodes=2)
+    wanted = kind_config.configuration("x", options, DIRECTORY, {}, 2)
+    written = {DIRECTORY / name for name in kind_config.files(options, 2)}
     for mount in (mount for node in wanted["nodes"] for mount in node["extraMounts"]):
         source = Path(mount["hostPath"])
         assert any(file == source or file.is_relative_to(source) for file in written), source
-
-
-@pytest.mark.parametrize("name", ["", "Upper", "-a", "a-", "a/b", "../x", "a" * 41])
-def test_a_name_that_cannot_be_a_cluster_is_refused(name):
-    with pytest.raises(DevclusterError, match="cannot be the name of a cluster"):
-        state.check_name(name)
-
-
-@pytest.mark.parametrize("name", ["a", "dev", "a-1", "a" * 40])
-def test_a_usual_name_is_accepted(name):
-    assert state.check_name(name) == name

@@ -78,13 +78,13 @@ def test_up_twice_gives_the_same_cluster(api_cluster):
 
 def test_other_options_for_a_cluster_that_is_there_are_refused(api_cluster):
     with pytest.raises(
-        DevclusterError, match="started with other options: --no-node --with controller-manager"
+        DevclusterError, match="exists with other options: --no-node --with controller-manager"
     ):
         devcluster.up(api_cluster.name, no_node=True)
 
 
 def test_images_cannot_be_loaded_where_no_node_is(api_cluster):
-    with pytest.raises(DevclusterError, match="no node could hold an image"):
+    with pytest.raises(DevclusterError, match="no node to load an image into"):
         devcluster.load(api_cluster.name, "any:1")
 
 

@@ -44,7 +44,7 @@ def test_a_program_that_ignores_the_polite_request_is_killed(owner, tmp_path):
     Runner(owner).start([sys.executable, "-c", STUBBORN], log)
     wait_for(lambda: "on" in log.read_text())
     begun = time.monotonic()
-    stop_all(owner, patience=0.5)
+    stop_all(owner, grace=0.5)
     assert owned_by(owner) == []
     assert time.monotonic() - begun < 5
 

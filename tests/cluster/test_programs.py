@@ -45,7 +45,7 @@ def test_entries_unused_for_a_week_are_forgotten(tmp_path):
     for directory in (old, used):
         directory.mkdir()
         os.utime(directory, (0, 0))
-    paths.forget_unused(tmp_path, used)
+    paths.remove_unused(tmp_path, used)
     assert not old.exists()
     assert used.exists()
 

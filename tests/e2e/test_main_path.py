@@ -13,23 +13,23 @@ pytestmark = pytest.mark.kind
 def test_grpc_and_rest_answers_equal_bare_openvino(
     kubernetes: Kubernetes, example: str, text_orientation: Path
 ):
-    answers = evidence.ask(kubernetes, example, text_orientation / "1" / "model.onnx")
+    inferences = evidence.infer(kubernetes, example, text_orientation / "1" / "model.onnx")
 
-    assert [answer.how for answer in answers] == [
+    assert [inference.request for inference in inferences] == [
         "gRPC, pixels, upright",
         "REST, JPEG, upright",
         "gRPC, pixels, upside down",
         "REST, JPEG, upside down",
     ]
-    assert [answer.probabilities.argmax() for answer in answers] == [0, 0, 1, 1]
-    assert max(answer.difference for answer in answers) < 1e-4
+    assert [inference.probabilities.argmax() for inference in inferences] == [0, 0, 1, 1]
+    assert max(inference.difference for inference in inferences) < 1e-4
 
 
 def test_the_server_runs_on_exactly_its_own_cpu_as_the_kernel_sees_it(kubernetes: Kubernetes, example: str):
-    seen = evidence.cpus(kubernetes, example)
+    seen = evidence.settled_affinities(kubernetes, example)
 
     assert len(evidence.expand(seen.server)) == 1
-    assert seen.are_apart
+    assert seen.are_exclusive
     assert kubernetes.condition(example, "ExclusiveCPUs")["status"] == "True"
 
 
@@ -44,7 +44,7 @@ def test_every_thread_of_the_server_is_on_that_cpu(kubernetes: Kubernetes, examp
     threads = kubernetes.exec(f"pod/{pod}", evidence.PYTHON, "-c", script).split()
 
     assert len(threads) > 1
-    assert set(threads) == {evidence.cpus(kubernetes, example).server}
+    assert set(threads) == {evidence.settled_affinities(kubernetes, example).server}
 
 
 def test_the_status_shows_what_is_served(kubernetes: Kubernetes, example: str):

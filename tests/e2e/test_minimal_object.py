@@ -40,4 +40,4 @@ def test_it_is_ready_and_says_why_its_cpus_are_shared_where_there_is_no_policy(s
     assert (exclusive["status"], exclusive["reason"]) == ("False", "NodePolicyNone")
     assert "policy" in exclusive["message"]
     assert shared_cpus.get("modelserver", "minimal")["status"]["tuning"]["pinning"] is False
-    assert not evidence.affinities(shared_cpus, "minimal").are_apart
+    assert not evidence.affinities(shared_cpus, "minimal").are_exclusive

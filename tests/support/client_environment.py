@@ -12,7 +12,7 @@ import sys
 import venv
 from pathlib import Path
 
-from devcluster.host.paths import cache, forget_unused
+from devcluster.host.paths import cache, remove_unused
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -56,7 +56,7 @@ def python(kind: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "complete").exists():
             _build(home, kind)
-        forget_unused(root, home)
+        remove_unused(root, home)
     return home / "bin" / "python"
 
 

@@ -1,6 +1,5 @@
 """What the end-to-end tests do over and over."""
 
-import os
 from pathlib import Path
 
 from devcluster import Cluster, load
@@ -24,7 +23,7 @@ def minimal(name: str) -> str:
 
 def install(cluster: Cluster, operator: images.Image, server: images.Image, model: Path) -> Kubernetes:
     load(cluster.name, operator.name, server.name)
-    kubernetes = Kubernetes({**os.environ, **cluster.environment()})
+    kubernetes = cluster.kubernetes()
     installation.install_operator(kubernetes, operator.name, server.name)
     installation.fill_models_volume(kubernetes, server.name, model)
     return kubernetes
