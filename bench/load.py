@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from bench.payloads import Body
+from devcluster.host.process import stop
 from modelserver import proto
 
 PROTO = Path(proto.__file__).with_name("grpc_predict_v2.proto")
@@ -52,12 +53,7 @@ def running(command: Sequence[str], log: Path, **variables: str) -> Iterator[int
     try:
         yield process.pid
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process, 20)
 
 
 @dataclass(frozen=True)

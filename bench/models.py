@@ -6,8 +6,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-RESNET_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
-"""Width and number of bottlenecks of ResNet-50's stages."""
+from devcluster.demo.resnet import logits
 
 
 def save(model: ov.Model, directory: Path) -> Path:
@@ -57,38 +56,5 @@ def picture() -> ov.Model:
 
 def resnet() -> ov.Model:
     """ResNet-50's topology with random weights: its cost, not its knowledge."""
-    random = np.random.default_rng(50)
     image = _input([1, 3, 224, 224], np.float32, "data", "NCHW")
-    node = _convolution(random, image, 64, 7, 2)
-    node = ops.max_pool(node, [2, 2], [1, 1], [1, 1], [1, 1], [3, 3]).output(0)
-    for stage, (width, blocks) in enumerate(RESNET_STAGES):
-        for block in range(blocks):
-            node = _bottleneck(random, node, width, 2 if stage and not block else 1)
-    pooled = ops.reduce_mean(node, ops.constant(np.array([2, 3], np.int64)), keep_dims=False)
-    weights = ops.constant((random.standard_normal((2048, 1000)) * 0.01).astype(np.float32))
-    return _model(ops.matmul(pooled, weights, False, False), image, "resnet50-random", "prob")
-
-
-def _bottleneck(random: np.random.Generator, node: ov.Output, width: int, stride: int) -> ov.Output:
-    shortcut = node
-    if node.get_partial_shape()[1].get_length() != width * 4:
-        shortcut = _convolution(random, node, width * 4, 1, stride, active=False)
-    inner = _convolution(random, node, width, 1, 1)
-    inner = _convolution(random, inner, width, 3, stride)
-    inner = _convolution(random, inner, width * 4, 1, 1, active=False)
-    return ops.relu(ops.add(inner, shortcut)).output(0)
-
-
-def _convolution(  # noqa: PLR0913 - a convolution has these
-    random: np.random.Generator, node: ov.Output, width: int, kernel: int, stride: int, *, active: bool = True
-) -> ov.Output:
-    channels = (
-        node.output(0).get_partial_shape()[1] if isinstance(node, ov.Node) else node.get_partial_shape()[1]
-    )
-    fan_in = channels.get_length() * kernel * kernel
-    values = random.standard_normal((width, channels.get_length(), kernel, kernel)) * (2 / fan_in) ** 0.5
-    pads = [kernel // 2, kernel // 2]
-    weights = ops.constant(values.astype(np.float32))
-    made = ops.convolution(node, weights, [stride, stride], pads, pads, [1, 1])
-    biased = ops.add(made, ops.constant(np.zeros((1, width, 1, 1), np.float32)))
-    return (ops.relu(biased) if active else biased).output(0)
+    return _model(logits(image.output(0)).get_node(), image, "resnet50-random", "prob")

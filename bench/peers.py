@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import psutil
 
 from bench.load import Point, cpu_seconds, running
 from bench.tools import Tools
+from devcluster.host.ports import free
 
 START_SECONDS = 120
 SERVER_CORE, CLIENT_CORE = 0, 1
@@ -64,19 +64,12 @@ class Peer:
         return document
 
 
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextlib.contextmanager
 def ours(
     directory: Path, logs: Path, *options: str, core: int | None = None, config: Path | None = None
 ) -> Iterator[Peer]:
     """Our server with one model, given by the command line or by a config.json."""
-    ports = free_port(), free_port()
+    ports = free(2)
     name = directory.name
     model = ["--model_path", str(directory), "--model_name", name]
     command = [
@@ -91,7 +84,7 @@ def ours(
 @contextlib.contextmanager
 def kserve(tools: Tools, directory: Path, logs: Path) -> Iterator[Peer]:
     """KServe's SDK with one model."""
-    ports = free_port(), free_port()
+    ports = free(2)
     name = directory.name
     script = Path(__file__).with_name("kserve_server.py")
     model = directory / "1" / "model.xml"

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devcluster.demo import evidence, images, target
+from bench import models
+from devcluster.demo import evidence, images, resnet, target
 from devcluster.demo.evidence import CPUs, Inference
 from devcluster.demo.orientation import HEIGHT, WIDTH, picture, pixels
 from devcluster.errors import RequirementMissing
@@ -97,3 +98,15 @@ def test_without_go_the_demo_fails_before_it_builds_an_image(tmp_path):
     assert "no `go` is on PATH" in done.stderr
     assert "image" not in done.stderr
     assert not (tmp_path / "cache" / "logs").exists()
+
+
+def test_the_example_and_the_benchmark_are_the_same_resnet():
+    example, measured = resnet.model(), models.resnet()
+
+    assert example.input(0).shape == [1, 224, 224, 3]
+    assert example.output(0).shape == measured.output(0).shape == [1, 1000]
+    assert convolutions(example) == convolutions(measured) == 53
+
+
+def convolutions(model) -> int:
+    return sum(operation.get_type_name() == "Convolution" for operation in model.get_ops())

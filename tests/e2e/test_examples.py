@@ -9,12 +9,12 @@ import pytest
 import tritonclient.grpc as triton
 
 from devcluster.demo import installation, weights
+from devcluster.demo.resnet import INPUT, OUTPUT
 from devcluster.host.paths import cache
 from devcluster.kubectl import Kubernetes
 from tests.support.e2e import remove
 
 pytestmark = pytest.mark.kind
-INPUT, OUTPUT = "map/TensorArrayStack/TensorArrayGatherV3", "softmax_tensor"
 
 
 @pytest.fixture(scope="module")

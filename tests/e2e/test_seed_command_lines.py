@@ -15,6 +15,7 @@ import tritonclient.grpc as triton
 
 from devcluster import engine as engines
 from devcluster.demo import images, weights
+from devcluster.demo.resnet import INPUT, OUTPUT
 from devcluster.host.paths import cache
 from devcluster.kubectl import until
 
@@ -24,7 +25,6 @@ LINES = dict(
     re.findall(r"^([a-z-]+): (docker run .*?)(?=\n\n|\Z)", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 )
 PORT = 9001
-INPUT, OUTPUT = "map/TensorArrayStack/TensorArrayGatherV3", "softmax_tensor"
 
 
 @pytest.fixture(scope="module")
