@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## a kind cluster, the operator by Helm, an example, an inference, the proof of exclusive CPUs
 	@$(PYTHON) -m devcluster.demo run
 
-demo-down: $(STAMP) ## remove everything the demo made
+demo-down: $(STAMP) ## remove everything the demo created
 	@$(PYTHON) -m devcluster.demo down
 
 up: $(STAMP) ## the demo's cluster with the operator installed, left running
@@ -36,7 +36,7 @@ up: $(STAMP) ## the demo's cluster with the operator installed, left running
 
 down: demo-down ## remove the cluster of `make up`
 
-images: $(STAMP) ## build both images with docker, podman or buildah, and print their sizes
+images: $(STAMP) ## build both images with docker, podman or buildah, and print their names and sizes
 	@$(PYTHON) -m devcluster.demo.images
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter, generated files fresh

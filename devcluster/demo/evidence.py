@@ -162,7 +162,7 @@ def _line(inference: Inference) -> str:
     values = inference.probabilities.ravel()
     return (
         f"{LABELS[int(values.argmax())]} {values.max():.4f}, {inference.milliseconds:.1f} ms"
-        f" (difference from bare OpenVINO: {inference.difference:.1e})"
+        f" (bare OpenVINO differs by {inference.difference:.1e})"
     )
 
 

@@ -1,4 +1,4 @@
-"""The container engine: which client has one that answers, and the docker daemon that is started here."""
+"""The container engine: the client that is used, and the docker daemon if we start it."""
 
 from devcluster.engine.engine import RUNTIME, Engine, ensure, find, needs_runtime, stop
 

@@ -1,4 +1,4 @@
-"""Which client of an engine is used, chosen among programs that stand on PATH."""
+"""Which client of an engine is used, chosen among programs on PATH."""
 
 import os
 from pathlib import Path

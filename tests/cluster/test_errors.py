@@ -1,4 +1,4 @@
-"""What the command line says when something is missing: which thing, and what to do; never a traceback."""
+"""Errors of the command line name what is missing and what to do, without a traceback."""
 
 import os
 import shutil
@@ -44,7 +44,7 @@ def test_without_go_the_version_needed_is_named(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
-def test_without_root_and_without_an_engine_it_is_said_before_anything_is_built(tmp_path):
+def test_without_root_and_without_an_engine_the_error_comes_before_any_build(tmp_path):
     tmp_path.chmod(0o777)
     for parent in tmp_path.parents:
         if parent.is_relative_to("/tmp") and parent != Path("/tmp"):  # noqa: S108 (pytest's own directory)
@@ -54,24 +54,24 @@ def test_without_root_and_without_an_engine_it_is_said_before_anything_is_built(
     assert_explained(result, errors.RequirementMissing.exit_code, "needs root", "sudo")
 
 
-def test_an_engine_named_by_the_user_that_does_not_answer_is_not_replaced(tmp_path):
+def test_an_engine_chosen_by_the_user_that_does_not_answer_is_not_replaced(tmp_path):
     nowhere = f"unix://{tmp_path}/none.sock"
     search = f"{Path(shutil.which('go')).parent}:/usr/bin:/bin"
     result = devcluster("prepare", DOCKER_HOST=nowhere, MODELSERVER_CACHE=str(tmp_path), PATH=search)
     assert_explained(result, errors.RequirementMissing.exit_code, nowhere, "unset DOCKER_HOST")
 
 
-def test_too_little_disk_space_is_said_in_numbers():
+def test_too_little_disk_space_is_reported_with_numbers():
     with pytest.raises(RequirementMissing, match=r"(?s)needs about 1000000 GB.*MODELSERVER_CACHE"):
         paths.require_space(1_000_000, "a thing")
 
 
-def test_a_cluster_that_is_not_there_is_named_with_the_command_that_starts_it():
+def test_a_missing_cluster_is_reported_with_the_command_that_starts_it():
     result = devcluster("env", "--name", "absent")
     assert_explained(result, errors.UnknownCluster.exit_code, '"absent"', "up --name absent")
 
 
-def test_removing_what_is_not_there_is_no_error():
+def test_removing_a_cluster_that_does_not_exist_is_not_an_error():
     assert devcluster("down", "--name", "absent").returncode == 0
 
 

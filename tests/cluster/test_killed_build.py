@@ -1,4 +1,4 @@
-"""A build whose command was killed: the next `down` ends it and takes its files away."""
+"""A build whose command was killed: the next `down` ends it and removes its files."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A cache of its own, so that no build of anybody else is met."""
+    """A cache of its own, so that other builds are not affected."""
     monkeypatch.setenv("MODELSERVER_CACHE", str(tmp_path))
     yield tmp_path
     process.stop_all(programs.OWNER)

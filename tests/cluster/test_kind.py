@@ -1,4 +1,4 @@
-"""A cluster with a real kubelet: exclusive CPUs, storage, names, Services, images, and a clean end."""
+"""A cluster with a real kubelet: exclusive CPUs, storage, names, Services, images, and a complete removal."""
 
 import contextlib
 import json
@@ -87,7 +87,7 @@ def inside(cluster, namespace, name, code):
 
 
 def cpus(cluster, namespace, name):
-    """The CPUs a pod's processes may run on, as the kernel says in /proc."""
+    """The CPUs a pod's processes may run on, as the kernel reports them."""
     code = "import os; print(*sorted(os.sched_getaffinity(0)))"
     return set(inside(cluster, namespace, name, code).split())
 
@@ -113,7 +113,7 @@ def probes(kind_cluster: Cluster, image: str) -> Callable[[str, str], str]:
 def test_a_guaranteed_pod_owns_its_cpu(kind_cluster, probes):
     own = cpus(kind_cluster, "probe", "guaranteed")
     assert len(own) == 1
-    # Pods that were there before leave the CPU at the kubelet's next reconciliation.
+    # Pods that ran before leave the CPU at the kubelet's next reconciliation.
     alone = lambda: not own & cpus(kind_cluster, "probe", "shared")  # noqa: E731
     until("the other pod leaves the exclusive CPU", alone, timeout=30, pause=0.05)
 
@@ -147,7 +147,7 @@ def test_metrics_server_gives_the_nodes_figures(kind_cluster):
     until("figures of the nodes", lambda: "%" in figures(), timeout=120, pause=0.05)
 
 
-def test_an_image_that_is_not_there_is_named(kind_cluster):
+def test_a_missing_image_is_reported_by_name(kind_cluster):
     with pytest.raises(devcluster.errors.DevclusterError, match="no image absent:1"):
         devcluster.load(kind_cluster.name, "absent:1")
 
@@ -185,7 +185,7 @@ def test_a_node_that_the_engine_still_creates_when_up_is_killed_is_removed_too(r
     devcluster.down(name)
 
     assert traces.of(name) == {}
-    # The name is free: nothing of it is on its way in the engine any more.
+    # The name is free: the engine is not creating it any more.
     created = (
         engine.ensure().run("create", "--name", f"{name}-control-plane", base_image.IMAGE, "true").strip()
     )

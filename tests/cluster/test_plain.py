@@ -83,12 +83,12 @@ def test_other_options_for_a_cluster_that_is_there_are_refused(api_cluster):
         devcluster.up(api_cluster.name, no_node=True)
 
 
-def test_images_cannot_be_loaded_where_no_node_is(api_cluster):
+def test_images_cannot_be_loaded_without_a_node(api_cluster):
     with pytest.raises(DevclusterError, match="no node to load an image into"):
         devcluster.load(api_cluster.name, "any:1")
 
 
-def test_kwok_plays_nodes_and_pods_beside_another_cluster(api_cluster, name):
+def test_kwok_simulates_nodes_and_pods_next_to_another_cluster(api_cluster, name):
     cluster = devcluster.up(name, no_node=True, nodes=3, extras=("controller-manager", "scheduler", "kwok"))
     cluster.kubectl("create", "deployment", "many", "--image=none", "--replicas=5")
     cluster.kubectl("wait", "--for=condition=Available", "deployment/many", "--timeout=30s")
@@ -116,7 +116,7 @@ def test_what_a_killed_up_left_is_removed_by_down(name, after):
     assert traces.of(name) == {}
 
 
-def test_what_a_killed_up_left_does_not_hinder_the_next_up(name):
+def test_what_a_killed_up_left_does_not_disturb_the_next_up(name):
     up = start_up("--name", name, "--no-node")
     programs = lambda: {one.program for one in traces.process.owned_by(state.owner_of(name))}  # noqa: E731
     until("etcd of the new cluster", lambda: "etcd" in programs(), timeout=30, pause=0.05)

@@ -1,4 +1,4 @@
-"""Programs that are found and ended by the owner in their environment."""
+"""Programs are found and ended by the owner in their environment."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def test_a_started_program_is_found_and_ended_with_its_children(owner, tmp_path)
     assert owned_by(owner) == []
 
 
-def test_a_program_that_ignores_the_polite_request_is_killed(owner, tmp_path):
+def test_a_program_that_ignores_sigterm_is_killed(owner, tmp_path):
     log = tmp_path / "log"
     Runner(owner).start([sys.executable, "-c", STUBBORN], log)
     wait_for(lambda: "on" in log.read_text())
@@ -59,17 +59,17 @@ def test_programs_of_others_are_left_alone(owner):
         other.wait()
 
 
-def test_a_failure_shows_the_command_and_its_last_words():
+def test_a_failure_shows_the_command_and_the_end_of_its_output():
     with pytest.raises(CommandFailed, match=r"ls /nonexistent\n.*No such file"):
         Runner("test").run(["ls", "/nonexistent"])
 
 
-def test_a_program_that_is_not_there_is_named():
+def test_a_missing_program_is_reported_by_name():
     with pytest.raises(CommandFailed, match="no-such-program is not installed"):
         Runner("test").run(["no-such-program"])
 
 
-def test_a_program_that_hangs_is_given_up(owner):
+def test_a_program_that_hangs_is_ended(owner):
     with pytest.raises(CommandFailed, match="did not end within"):
         Runner(owner).run(["sleep", "60"], timeout=0.3)
     assert owned_by(owner) == []

@@ -1,10 +1,10 @@
-"""What is shown of long work."""
+"""How the steps of a long command are shown."""
 
 import io
 
 import pytest
 
-from devcluster.host.progress import Progress, duration
+from devcluster.host.progress import Progress, duration, note
 
 
 class Terminal(io.StringIO):
@@ -39,11 +39,23 @@ def test_each_step_is_one_line_that_says_how_many_are_left():
     assert second.startswith("[2/3] second: done in")
 
 
-def test_a_failed_step_is_said_to_have_failed():
+def test_a_failed_step_is_marked_as_failed():
     stream = io.StringIO()
     with pytest.raises(ValueError, match="broken"), Progress(1, stream).step("work"):
         raise ValueError("broken")
     assert "[0/1] work: failed after" in stream.getvalue()
+
+
+def test_a_note_is_a_line_without_a_count():
+    stream = io.StringIO()
+    note("Installing a package.", stream)
+    assert stream.getvalue() == "Installing a package.\n"
+
+
+def test_a_note_clears_the_line_of_a_terminal():
+    stream = Terminal()
+    note("Installing a package.", stream)
+    assert stream.getvalue() == "\r\033[KInstalling a package.\n"
 
 
 def test_on_a_terminal_the_line_of_running_steps_is_cleared():

@@ -1,4 +1,4 @@
-"""The real thing: a kind cluster with the operator installed by Helm and the examples' models on a volume."""
+"""A kind cluster with the operator installed by Helm and the examples' models on a volume."""
 
 from collections.abc import Iterator
 from pathlib import Path

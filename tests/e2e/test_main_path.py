@@ -116,7 +116,7 @@ spec:
         kubernetes.apply(manifest)
 
 
-def test_what_others_change_comes_back_within_seconds(kubernetes: Kubernetes, example: str):
+def test_changes_by_others_are_reverted_within_seconds(kubernetes: Kubernetes, example: str):
     pods = selector(example)
     deployment = kubernetes.items("deployments", pods)[0]["metadata"]["name"]
 

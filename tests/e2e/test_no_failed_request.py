@@ -81,9 +81,9 @@ def test_no_request_fails_while_tuning_changes_pods_are_replaced_and_one_goes(
         change(kubernetes, {"spec": {"pod": {"env": [{"name": "ROLLED", "value": "yes"}]}}})
         change(kubernetes, {"spec": {"replicas": 1}})
         assert load.poll() is None, "all changes must happen under load"
-        said, _ = load.communicate(timeout=SECONDS + 30)
+        output, _ = load.communicate(timeout=SECONDS + 30)
 
-    result = json.loads(said)
+    result = json.loads(output)
     assert result["errors"] == []
     assert result["answered"] > 100
     after = {pod["metadata"]["uid"] for pod in kubernetes.items("pods", selector(rolling))}

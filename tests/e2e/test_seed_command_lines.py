@@ -81,7 +81,7 @@ class Shell:
             until("it is gone", lambda: self.type(f"docker inspect {container}").returncode != 0, timeout=30)
 
     def answers(self, container: str) -> bool:
-        """Whether the server is ready; a container that ended shows its log at once."""
+        """Whether the server is ready; it fails immediately if the container ended."""
         assert self.type(f"docker inspect {container}").returncode == 0, "the container ended"
         try:
             with triton.InferenceServerClient(f"127.0.0.1:{PORT}") as client:
@@ -90,7 +90,7 @@ class Shell:
             return False
 
     def ended(self, line: str) -> tuple[int, str]:
-        """Type a line in the foreground and return its exit code and what it said."""
+        """Type a line in the foreground and return its exit code and its output."""
         done = self.type(line.replace(" -d ", " ", 1))
         return done.returncode, done.stdout + done.stderr
 
@@ -108,7 +108,7 @@ def ask(image: np.ndarray) -> np.ndarray:
 
 
 def fits_here(line: str) -> str:
-    """`--cpuset-cpus 0,1,2,3` as far as the machine has these CPUs: docker refuses the others itself."""
+    """`--cpuset-cpus 0,1,2,3` reduced to the CPUs of this machine, as docker refuses others."""
     have = sorted({0, 1, 2, 3} & os.sched_getaffinity(0))
     return line.replace("--cpuset-cpus 0,1,2,3", "--cpuset-cpus " + ",".join(map(str, have)))
 
@@ -139,11 +139,11 @@ def test_the_line_with_eight_workers_starts_on_eight_cores_and_names_the_core_co
         with shell.started(LINES["workers"]):
             np.testing.assert_allclose(ask(image), want, rtol=0.05, atol=1e-4)
         return
-    code, said = shell.ended(LINES["workers"])
+    code, output = shell.ended(LINES["workers"])
 
     assert code == 64
-    assert f"grpc_workers count should be from 1 to CPU core count : {cores}" in said
-    assert "Traceback" not in said
+    assert f"grpc_workers count should be from 1 to CPU core count : {cores}" in output
+    assert "Traceback" not in output
 
 
 def test_with_as_many_workers_as_cores_the_same_line_starts_and_answers(shell: Shell, expected):
@@ -170,8 +170,8 @@ def test_a_gpu_line_fails_closed_and_says_why(name: str, shell: Shell):
     assert as_written != 0
 
     without_device = re.sub(r"--device=/dev/dri --group-add=\$\(.*?\| head -n 1\) ", "", LINES[name])
-    code, said = shell.ended(without_device)
+    code, output = shell.ended(without_device)
     assert code == 1
-    assert "GPU" in said
-    assert re.search(r"available.*CPU", said, re.IGNORECASE)
-    assert "Traceback" not in said
+    assert "GPU" in output
+    assert re.search(r"available.*CPU", output, re.IGNORECASE)
+    assert "Traceback" not in output

@@ -1,4 +1,4 @@
-"""What the end-to-end tests do over and over."""
+"""What several end-to-end tests do."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a cluster could leave on this machine, read from the kernel and from the engine."""
+"""What a cluster may leave on this machine, read from /proc and from the engine."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def _command_lines() -> list[str]:
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             lines.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
-        except OSError:  # it ended meanwhile
+        except OSError:  # it has ended
             continue
     return lines
 
