@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from bench.apiserver import KINDS, SERVERS, TIME, ApiServer, Raw
-from bench.peers import free_port
 from bench.recording import Traced, traced, wait_for
 from bench.tracing import Walk, commonest, walk
+from devcluster.host.ports import free
 
 NAME, MODEL = "server", "m"
 REPEATS = 5
@@ -43,7 +43,7 @@ def _running(api: ApiServer, directory: Path) -> Iterator[Traced]:
     }  # fmt: skip
     file.write_text(yaml.safe_dump(document))
     # One worker: others would look at the queue in between.
-    options = ["run", "--liveness-port", str(free_port()), "--workers", "1", "--resync-seconds", "1"]
+    options = ["run", "--liveness-port", str(free(1)[0]), "--workers", "1", "--resync-seconds", "1"]
     with traced("modelserver_operator", options, directory / "operator.log", KUBECONFIG=str(file)) as program:
         yield program
 

@@ -69,28 +69,28 @@ def ours(
     directory: Path, logs: Path, *options: str, core: int | None = None, config: Path | None = None
 ) -> Iterator[Peer]:
     """Our server with one model, given by the command line or by a config.json."""
-    ports = free(2)
+    rest, grpc = free(2)
     name = directory.name
     model = ["--model_path", str(directory), "--model_name", name]
     command = [
         *(["taskset", "-c", str(core)] if core is not None else []),
         sys.executable, "-m", "modelserver", *(["--config_path", str(config)] if config else model),
-        "--rest_port", str(ports[0]), "--port", str(ports[1]), "--metrics_enable", *options,
+        "--rest_port", str(rest), "--port", str(grpc), "--metrics_enable", *options,
     ]  # fmt: skip
     with running(command, logs / f"ours-{name}.log") as pid:
-        yield Peer(pid, *ports, name).wait()
+        yield Peer(pid, rest, grpc, name).wait()
 
 
 @contextlib.contextmanager
 def kserve(tools: Tools, directory: Path, logs: Path) -> Iterator[Peer]:
     """KServe's SDK with one model."""
-    ports = free(2)
+    rest, grpc = free(2)
     name = directory.name
     script = Path(__file__).with_name("kserve_server.py")
     model = directory / "1" / "model.xml"
-    command = [str(tools.kserve_python), str(script), *map(str, ports), str(model), name]
+    command = [str(tools.kserve_python), str(script), str(rest), str(grpc), str(model), name]
     with running(command, logs / f"kserve-{name}.log") as pid:
-        yield Peer(pid, *ports, name).wait()
+        yield Peer(pid, rest, grpc, name).wait()
 
 
 def benchmark_app(tools: Tools, model: Path, seconds: int, settings: dict[str, int], core: int) -> Point:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from bench.tracing import Episode, Step, background
+from devcluster.host.process import stop
 
 IDLE_SECONDS = 3.0
 """Longer than anything of ours sleeps between two looks at something."""
@@ -74,16 +75,7 @@ def traced(package: str, arguments: list[str], log: Path, **variables: str) -> I
             error.add_note(f"{package} wrote: {log.read_text()[-3000:]}")
             raise
         finally:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(WAIT_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+            stop(process, WAIT_SECONDS)
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -16,9 +16,9 @@ import numpy as np
 
 from bench import models, payloads
 from bench.answers import METHOD
-from bench.peers import free_port
 from bench.recording import Traced, traced, wait_for
 from bench.tracing import Step, Walk, commonest, walk
+from devcluster.host.ports import free
 
 REPEATS = 5
 ARRAY = np.arange(10, dtype=np.float32).reshape(1, 10)
@@ -75,14 +75,14 @@ def walks(directory: Path) -> Iterator[Walk]:
 
 @contextlib.contextmanager
 def _running(directory: Path, *more: str) -> Iterator[Server]:
-    ports = free_port(), free_port(), free_port()
+    rest, grpc, status = free(3)
     options = [
-        "--config_path", str(directory / "config.json"), "--rest_port", str(ports[0]),
-        "--port", str(ports[1]), "--status_port", str(ports[2]), "--rest_bind_address", "127.0.0.1",
+        "--config_path", str(directory / "config.json"), "--rest_port", str(rest),
+        "--port", str(grpc), "--status_port", str(status), "--rest_bind_address", "127.0.0.1",
         "--grpc_bind_address", "127.0.0.1", "--file_system_poll_wait_seconds", "1",
     ]  # fmt: skip
     with traced("modelserver", options, directory / "server.log") as program:
-        server = Server(program, directory, *ports)
+        server = Server(program, directory, rest, grpc, status)
         server.configure(1, *more)
         wait_for(lambda: bool(server.status().get("ready")), "the server")
         yield server
