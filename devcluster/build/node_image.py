@@ -4,6 +4,7 @@ Ours is also kept as an archive, so that no build is needed when the engine has 
 """
 
 import contextlib
+import functools
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -28,11 +29,13 @@ class NodeImage:
     is_ours: bool = True
 
 
+@functools.cache
 def fingerprint() -> str:
+    """The hash of all that goes into our image, computed once: a checkout may change during a build."""
     sources = [file for file in (paths.SOURCES / "node").iterdir() if file.is_file()]
     sources += [Path(__file__).with_name(name) for name in _RECIPE]
     limits = "limits" if system.may_raise_limits() else "no limits"
-    return paths.fingerprint(sources, programs.directory().name, base_image.fingerprint(), limits)
+    return paths.fingerprint(sources, programs.fingerprint(), base_image.fingerprint(), limits)
 
 
 def name() -> str:

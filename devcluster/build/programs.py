@@ -1,5 +1,6 @@
 """The Go programs of the cluster, built once from pinned modules into the cache."""
 
+import functools
 import json
 import re
 import shutil
@@ -92,7 +93,13 @@ def module_version(module: str, name: str = "cluster") -> str:
 
 def directory() -> Path:
     """The directory for programs built from exactly these sources; some may still be missing."""
-    return paths.cache() / "bin" / paths.fingerprint(_sources(), " ".join(_flags("cluster")))
+    return paths.cache() / "bin" / fingerprint()
+
+
+@functools.cache
+def fingerprint() -> str:
+    """The hash of all sources, computed once: a checkout may change during a build."""
+    return paths.fingerprint(_sources(), " ".join(_flags("cluster")))
 
 
 def missing(groups: tuple[Group, ...]) -> list[Group]:
