@@ -1,6 +1,5 @@
 """Start and remove clusters, for the command line, the demo and the tests."""
 
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from devcluster.host.lock import is_free as lock_is_free
 from devcluster.host.lock import lock
 from devcluster.host.process import stop_all
 from devcluster.host.progress import Progress
+from devcluster.host.waiting import wait_until
 from devcluster.kind import cluster as kind_cluster
 from devcluster.kind import config as kind_config
 from devcluster.state import DEFAULT_NAME, Cluster, Options
@@ -121,12 +121,8 @@ def _answers_after_restart(cluster: Cluster, seconds: float = 60) -> bool:
     if cluster.options.no_node:
         return False
     engines.ensure()
-    deadline = time.monotonic() + seconds
-    while kind_cluster.is_running(cluster) and time.monotonic() < deadline:
-        if cluster.is_answering():
-            return True
-        time.sleep(0.5)
-    return False
+    wait_until(lambda: cluster.is_answering() or not kind_cluster.is_running(cluster), seconds)
+    return cluster.is_answering()
 
 
 def _ensure_base(engine: Engine, progress: Progress) -> None:
@@ -172,11 +168,8 @@ def _create_kind(cluster: Cluster, engine: Engine, image: NodeImage, progress: P
 
 
 def _wait_for_storage(cluster: Cluster) -> None:
-    deadline = time.monotonic() + 60
-    while "standard" not in cluster.kubectl("get", "storageclass", "--output=name"):
-        if time.monotonic() > deadline:
-            raise NotReady(f'Cluster "{cluster.name}" has no default StorageClass after 60 s.')
-        time.sleep(0.2)
+    if not wait_until(lambda: "standard" in cluster.kubectl("get", "storageclass", "--output=name"), 60):
+        raise NotReady(f'Cluster "{cluster.name}" has no default StorageClass after 60 s.')
 
 
 def _complete_or_remove(cluster: Cluster, start: Callable[[], None]) -> Cluster:

@@ -5,7 +5,6 @@ kwok simulates their nodes. RBAC is on; kubeadm makes the credentials, so they a
 """
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from devcluster.build import programs, upstream
 from devcluster.errors import NotReady
 from devcluster.host import ports
 from devcluster.host.process import Runner, last_lines, owned_by
+from devcluster.host.waiting import wait_until
 from devcluster.state import Cluster
 
 EXTRAS = ("controller-manager", "scheduler", "kwok")
@@ -222,16 +222,17 @@ def _as_client(plane: ControlPlane, component: str) -> list[str]:
 
 
 def _wait(plane: ControlPlane, program: str, condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        running = {process.program for process in owned_by(plane.cluster.owner)}
-        log = plane.cluster.directory / f"{program}.log"
+    def is_running() -> bool:
         # The kernel keeps 15 characters of a name; a program is called setsid until setsid has executed it.
-        if not running & {program[:15], "setsid"}:
-            raise NotReady(f"{program} exited unexpectedly. Last log lines:\n{_end_of(log)}")
-        if time.monotonic() > deadline:
-            raise NotReady(f"{program} was not ready within {seconds:.0f} s. Last log lines:\n{_end_of(log)}")
-        time.sleep(0.1)
+        names = {process.program for process in owned_by(plane.cluster.owner)}
+        return bool(names & {program[:15], "setsid"})
+
+    wait_until(lambda: condition() or not is_running(), seconds)
+    if condition():
+        return
+    what = f"was not ready within {seconds:.0f} s" if is_running() else "exited unexpectedly"
+    log = plane.cluster.directory / f"{program}.log"
+    raise NotReady(f"{program} {what}. Last log lines:\n{_end_of(log)}")
 
 
 def _end_of(log: Path) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from devcluster.demo.installation import RELEASE, SYSTEM_NAMESPACE
 from devcluster.demo.orientation import LABELS, BareOpenVINO, picture, pixels
 from devcluster.errors import DevclusterError
+from devcluster.host.waiting import wait_until
 from devcluster.kubectl import Kubernetes, selector
 
 GRPC, REST = 8080, 8081
@@ -130,11 +131,8 @@ def affinities(kubernetes: Kubernetes, name: str) -> CPUs:
 
 def settled_affinities(kubernetes: Kubernetes, name: str) -> CPUs:
     """Read both until they are exclusive: the kubelet takes up to ten seconds to move older pods."""
-    seen = affinities(kubernetes, name)
-    deadline = time.monotonic() + 30
-    while not seen.are_exclusive and time.monotonic() < deadline:
-        seen = affinities(kubernetes, name)
-    return seen
+    wait_until(lambda: affinities(kubernetes, name).are_exclusive, 30)
+    return affinities(kubernetes, name)
 
 
 def table(kubernetes: Kubernetes, name: str, inferences: list[Inference], cpus: CPUs) -> str:

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from devcluster.host import paths, system
 from devcluster.host.lock import lock
 from devcluster.host.process import Runner
 from devcluster.host.progress import note
+from devcluster.host.waiting import wait_until
 
 _CLIENT = "engine-client"
 RUNTIME = "devcluster"
@@ -134,15 +134,18 @@ def _start() -> Engine:
         return engine
     system.require_root("Starting the docker daemon")
     daemon.start({RUNTIME: _runtime()} if needs_runtime() else {})
-    deadline = time.monotonic() + 60
-    # Only the preferred client will do: the next one may get its answer a moment before it.
-    while not (engine := find()) or engine.client != next(_clients()):
-        daemon.check_alive()
-        if time.monotonic() > deadline:
-            raise RequirementMissing(f"The docker daemon did not answer within 60 s. See {daemon.log()}.")
-        time.sleep(0.2)
+    engine = wait_until(_started, 60)
+    if engine is None:
+        raise RequirementMissing(f"The docker daemon did not answer within 60 s. See {daemon.log()}.")
     note("Started the docker daemon. `python -m devcluster down --all` stops it.")
     return engine
+
+
+def _started() -> Engine | None:
+    """The engine of the preferred client; the next one may get its answer a moment before it."""
+    daemon.check_alive()
+    engine = find()
+    return engine if engine and engine.client == next(_clients()) else None
 
 
 def _clients() -> Iterator[str]:
@@ -195,12 +198,9 @@ def _install(source: Path, target: Path) -> None:
 
 
 def _wait_for_runtime(engine: Engine) -> None:
-    deadline = time.monotonic() + 15
-    while RUNTIME not in engine.runtimes():
-        if time.monotonic() > deadline:
-            raise RequirementMissing(
-                f"CAP_SYS_RESOURCE is missing here, so privileged containers need the runtime {_runtime()},"
-                f" but the docker daemon did not load it. Add it to the daemon's configuration as"
-                f' runtimes."{RUNTIME}".path and restart the daemon.'
-            )
-        time.sleep(0.2)
+    if not wait_until(lambda: RUNTIME in engine.runtimes(), 15):
+        raise RequirementMissing(
+            f"CAP_SYS_RESOURCE is missing here, so privileged containers need the runtime {_runtime()},"
+            f" but the docker daemon did not load it. Add it to the daemon's configuration as"
+            f' runtimes."{RUNTIME}".path and restart the daemon.'
+        )
