@@ -1,6 +1,7 @@
 """A real server in a process of its own, on free ports, ended by its own pid."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -10,18 +11,37 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
+FIRST_PORT, PORTS, WORKERS = 11_000, 1_800, 10
+"""Below NodePorts and the ports that the kernel chooses."""
+
+
+def _stretch() -> Iterator[int]:
+    """This worker's ports, from a place of this process's own on, again and again."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = FIRST_PORT + worker % WORKERS * PORTS
+    return itertools.cycle(first + (os.getpid() * 37 + number) % PORTS for number in range(PORTS))
+
+
+_ports = _stretch()
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that no other test, worker or outgoing connection is given before a server listens on it."""
+    return next(port for port in _ports if _is_free(port))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.bind(("", port))
+        return True
+    return False
 
 
 def command(*arguments: str) -> list[str]:
