@@ -10,7 +10,7 @@ import pytest
 
 from devcluster.build import base_image, programs
 from devcluster.host import paths, process
-from devcluster.kubectl import until
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,7 +28,7 @@ def kill_during(code, running):
     started = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    until("the build has begun", running, timeout=30, pause=0.05)
+    until("the build has begun", running, timeout=30)
     os.kill(started.pid, signal.SIGKILL)
     started.wait()
 

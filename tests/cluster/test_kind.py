@@ -16,8 +16,8 @@ import devcluster
 from devcluster import Cluster, engine
 from devcluster.build import base_image
 from devcluster.kind import config as kind_config
-from devcluster.kubectl import until
 from tests.support import traces
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = ["python3", "-u", "-m", "http.server", "8000"]
@@ -115,7 +115,7 @@ def test_a_guaranteed_pod_owns_its_cpu(kind_cluster, probes):
     assert len(own) == 1
     # Pods that ran before leave the CPU at the kubelet's next reconciliation.
     alone = lambda: not own & cpus(kind_cluster, "probe", "shared")  # noqa: E731
-    until("the other pod leaves the exclusive CPU", alone, timeout=30, pause=0.05)
+    until("the other pod leaves the exclusive CPU", alone, timeout=30)
 
 
 def test_a_claim_is_bound_and_keeps_a_file(kind_cluster, probes):
@@ -144,7 +144,7 @@ def test_metrics_server_gives_the_nodes_figures(kind_cluster):
         except devcluster.errors.CommandFailed:
             return ""
 
-    until("figures of the nodes", lambda: "%" in figures(), timeout=120, pause=0.05)
+    until("figures of the nodes", lambda: "%" in figures(), timeout=120)
 
 
 def test_a_missing_image_is_reported_by_name(kind_cluster):
@@ -176,9 +176,7 @@ def test_a_node_that_the_engine_still_creates_when_up_is_killed_is_removed_too(r
     command = [sys.executable, "-m", "devcluster", "up", "--name", name]
     up = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until(
-            "the engine's client", lambda: is_being_created(f"{name}-control-plane"), timeout=60, pause=0.05
-        )
+        until("the engine's client", lambda: is_being_created(f"{name}-control-plane"), timeout=60)
     finally:
         up.kill()
         up.wait()
@@ -209,7 +207,7 @@ def test_a_killed_up_is_cleaned_a_node_without_the_policy_shares_its_cpus_and_su
     command = [sys.executable, "-m", "devcluster", "up", "--name", name, "--cpu-policy", "none"]
     up = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until("the node's container", lambda: "containers" in traces.of(name), timeout=60, pause=0.05)
+        until("the node's container", lambda: "containers" in traces.of(name), timeout=60)
         os.kill(up.pid, signal.SIGKILL)
         up.wait()
         cluster = devcluster.up(name, cpu_policy="none")

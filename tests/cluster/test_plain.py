@@ -14,8 +14,8 @@ import pytest
 import devcluster
 from devcluster import state
 from devcluster.errors import DevclusterError
-from devcluster.kubectl import until
 from tests.support import traces
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.api
@@ -62,9 +62,9 @@ def test_the_controller_manager_makes_pods_and_collects_garbage(api_cluster):
     kubectl("create", "namespace", "garbage")
     kubectl("-n", "garbage", "create", "deployment", "one", "--image=none")
     pods = lambda: kubectl("-n", "garbage", "get", "pods", "--output=name")  # noqa: E731
-    until("a pod of the deployment", pods, timeout=30, pause=0.05)
+    until("a pod of the deployment", pods, timeout=30)
     kubectl("-n", "garbage", "delete", "deployment", "one")
-    until("no pod of the deleted deployment", lambda: not pods(), timeout=30, pause=0.05)
+    until("no pod of the deleted deployment", lambda: not pods(), timeout=30)
 
 
 def test_the_api_servers_request_metrics_can_be_read(api_cluster):
@@ -108,7 +108,7 @@ def test_down_leaves_nothing(name):
 def test_what_a_killed_up_left_is_removed_by_down(name, after):
     up = start_up("--name", name, "--no-node")
     programs = lambda: {one.program for one in traces.process.owned_by(state.owner_of(name))}  # noqa: E731
-    until(f"{after} of the new cluster", lambda: after in programs(), timeout=30, pause=0.05)
+    until(f"{after} of the new cluster", lambda: after in programs(), timeout=30)
     os.kill(up.pid, signal.SIGKILL)
     up.wait()
     assert traces.of(name)
@@ -119,7 +119,7 @@ def test_what_a_killed_up_left_is_removed_by_down(name, after):
 def test_what_a_killed_up_left_does_not_disturb_the_next_up(name):
     up = start_up("--name", name, "--no-node")
     programs = lambda: {one.program for one in traces.process.owned_by(state.owner_of(name))}  # noqa: E731
-    until("etcd of the new cluster", lambda: "etcd" in programs(), timeout=30, pause=0.05)
+    until("etcd of the new cluster", lambda: "etcd" in programs(), timeout=30)
     os.kill(up.pid, signal.SIGKILL)
     up.wait()
     cluster = devcluster.up(name, no_node=True)

@@ -9,6 +9,7 @@ import pytest
 
 from devcluster.errors import CommandFailed
 from devcluster.host.process import Runner, owned_by, stop_all
+from tests.support.waiting import until
 
 STUBBORN = """
 import signal, time
@@ -25,16 +26,9 @@ def owner():
     stop_all(name)
 
 
-def wait_for(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)
-
-
 def test_a_started_program_is_found_and_ended_with_its_children(owner, tmp_path):
     Runner(owner).start(["sh", "-c", "sleep 60 & sleep 61"], tmp_path / "log")
-    wait_for(lambda: [process.program for process in owned_by(owner)].count("sleep") == 2)
+    until("both sleeps", lambda: [process.program for process in owned_by(owner)].count("sleep") == 2)
     assert stop_all(owner)
     assert owned_by(owner) == []
 
@@ -42,7 +36,7 @@ def test_a_started_program_is_found_and_ended_with_its_children(owner, tmp_path)
 def test_a_program_that_ignores_sigterm_is_killed(owner, tmp_path):
     log = tmp_path / "log"
     Runner(owner).start([sys.executable, "-c", STUBBORN], log)
-    wait_for(lambda: "on" in log.read_text())
+    until("its first line", lambda: "on" in log.read_text())
     begun = time.monotonic()
     stop_all(owner, grace=0.5)
     assert owned_by(owner) == []

@@ -3,8 +3,9 @@
 import pytest
 
 from devcluster.demo.installation import RELEASE, SYSTEM_NAMESPACE
-from devcluster.kubectl import Kubernetes, selector, until
+from devcluster.kubectl import Kubernetes, selector
 from tests.support.e2e import minimal
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.kind
 KINDS = "deployments,replicasets,pods,services,configmaps,serviceaccounts,endpointslices"

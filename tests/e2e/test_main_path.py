@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from devcluster.demo import evidence
-from devcluster.kubectl import CommandError, Kubernetes, selector, until
+from devcluster.kubectl import CommandError, Kubernetes, selector
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.kind
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from devcluster.kubectl import Kubernetes, selector, until
+from devcluster.kubectl import Kubernetes, selector
 from tests.support.e2e import pod_of
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.kind
 CHANGE = {"spec": {"pod": {"env": [{"name": "ROLLED", "value": "yes"}]}}}
@@ -29,7 +30,7 @@ def test_where_there_is_no_room_for_a_surge_pod_the_old_one_is_replaced_and_the_
             [],
         )
 
-    until("the new pod serves", is_rolled, timeout=150, pause=0.5)
+    until("the new pod serves", is_rolled, timeout=150)
     assert any("no node can fit" in message for message in messages), messages
     deployment = kubernetes.items("deployments", selector(example))[0]
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}

@@ -17,7 +17,7 @@ from devcluster import engine as engines
 from devcluster.demo import images, weights
 from devcluster.demo.resnet import INPUT, OUTPUT
 from devcluster.host.paths import cache
-from devcluster.kubectl import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.docker
 PAGE = Path(__file__).parent.parent / "data" / "seed_command_lines.txt"

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from devcluster.kubectl import Kubernetes, until
+from devcluster.kubectl import Kubernetes
 from tests.support import models
 from tests.support.kubelet_part import RunningPod, Start, ports
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, install, kubeconfig
+from tests.support.waiting import until
 
 settings.register_profile("operator", deadline=None)  # the time of an example depends on the machine's load
 settings.load_profile("operator")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import devcluster
-from devcluster.kubectl import Kubernetes, until
+from devcluster.kubectl import Kubernetes
 from modelserver_operator.api import ModelServer, Status, parse
 from modelserver_operator.changes.in_place import replaces_in_place
 from modelserver_operator.changes.plan import Why, plan
@@ -22,6 +22,7 @@ from modelserver_operator.observed.pod import Pod, read_pod
 from tests.support.children import created, deployment, events, submit
 from tests.support.modelservers import model_server, with_model
 from tests.support.operator_process import OperatorProcess, install, kubeconfig
+from tests.support.waiting import until
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 INSUFFICIENT = "0/1 nodes are available: 1 Insufficient cpu. "

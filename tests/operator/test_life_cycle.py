@@ -9,10 +9,11 @@ import pytest
 
 import devcluster
 from devcluster.host.process import Runner, owned_by
-from devcluster.kubectl import Kubernetes, until
+from devcluster.kubectl import Kubernetes
 from tests.support.children import CHILDREN, KINDS, SOON, children, created, deployment, submit
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, install, kubeconfig
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
 

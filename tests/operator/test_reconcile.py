@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.kubectl import Kubernetes, until
+from devcluster.kubectl import Kubernetes
 from tests.support.children import (
     CHILDREN,
     KINDS,
@@ -22,6 +22,7 @@ from tests.support.children import (
 )
 from tests.support.modelservers import model_server
 from tests.support.operator_process import ROOT, OperatorProcess
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
 

@@ -5,10 +5,11 @@ import time
 
 import pytest
 
-from devcluster.kubectl import Kubernetes, until
+from devcluster.kubectl import Kubernetes
 from tests.support.kubelet_part import Start
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, template
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
 IDLE_SECONDS = 60

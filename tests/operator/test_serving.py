@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from devcluster.kubectl import Kubernetes, until
+from devcluster.kubectl import Kubernetes
 from tests.support.kubelet_part import Start
 from tests.support.operator_process import OperatorProcess
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
 SOON = 15
@@ -21,7 +22,7 @@ def wait_for(kubernetes: Kubernetes, condition: str, status: str, reason: str, t
 
     try:
         return until(f"{condition} {status} {reason}", holds, timeout=timeout)
-    except TimeoutError as error:
+    except AssertionError as error:
         status = kubernetes.get("modelserver", "server").get("status")
         raise AssertionError(f"{error}; it is {json.dumps(status, indent=1)}") from None
 

@@ -2,8 +2,9 @@
 
 import json
 
-from devcluster.kubectl import Kubernetes, until
+from devcluster.kubectl import Kubernetes
 from tests.support.modelservers import model_server
+from tests.support.waiting import until
 
 CHILDREN = [
     "ConfigMap/server-config",

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from devcluster import Cluster, load
 from devcluster.demo import images, installation
-from devcluster.kubectl import Kubernetes, selector, until
+from devcluster.kubectl import Kubernetes, selector
+from tests.support.waiting import until
 
 MINIMAL = """
 apiVersion: modelserver.dev/v1alpha1

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from devcluster.kubectl import Kubernetes, until
+from devcluster.kubectl import Kubernetes
 from tests.support.server_process import command, environment, fetch, free_port
+from tests.support.waiting import until
 
 
 def ports() -> dict[str, int]:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from devcluster.kubectl import Kubernetes, until
+from devcluster.kubectl import Kubernetes
 from tests.support.server_process import fetch, free_port
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "modelserver-operator"
@@ -79,7 +80,7 @@ class OperatorProcess:
 
     def start(self, *options: str) -> None:
         port = self._spawn(*options)
-        until("the operator lives", lambda: self._lives(port), timeout=30, pause=0.1)
+        until("the operator lives", lambda: self._lives(port), timeout=30)
 
     def run_to_end(self) -> int:
         """Start one that is expected to exit on its own."""
