@@ -156,3 +156,65 @@ def test_any_name_is_addressed_percent_encoded(repository, tmp_path, name):
 def test_a_slash_at_the_end_changes_nothing(server):
     for path in ("/v2/", "/v1/config/", "/v2/models/dummy/", "/v2/models/dummy/ready/", "/v2/health/live/"):
         assert server.get(path)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "want"),
+    [
+        ("GET", "/v2/models/none", 404),
+        ("GET", "/v2/models/dummy/versions/7", 404),
+        ("GET", "/v2/models/dummy/versions/99999999999999999999", 404),
+        ("GET", "/v2/models/dummy/versions/" + "9" * 5000, 404),
+        ("POST", "/v2/models/dummy/versions/" + "9" * 5000 + "/infer", 404),
+        ("GET", "/v2/models/dummy/versions/abc", 400),
+        ("POST", "/v2/models/none/infer", 404),
+        ("POST", "/v2/models/dummy/versions/abc/infer", 400),
+        ("GET", "/v2/models/dummy/infer", 405),
+        ("PUT", "/v2/models/dummy/infer", 405),
+        ("POST", "/v2/health/ready", 405),
+        ("POST", "/v2/models/dummy/ready", 405),
+        ("GET", "/nowhere", 404),
+        ("GET", "/v2/models", 404),
+        ("GET", "/v2/../etc/passwd", 404),
+    ],
+)
+def test_unknown_things_are_404_and_wrong_methods_405(server, method, path, want):
+    status, raw, headers = fetch(server.url(path), b"{}" if method != "GET" else None, method)
+    assert (status, list(json.loads(raw))) == (want, ["error"])
+    assert want != 405 or headers["Allow"]
+
+
+@pytest.mark.parametrize("version", ["0", "2", "9223372036854775807", "9223372036854775808", "9" * 400])
+def test_a_version_that_is_not_there_is_a_404(server, version):
+    for path, body in (
+        (f"/v2/models/dummy/versions/{version}", None),
+        (f"/v2/models/dummy/versions/{version}/infer", b"{}"),
+    ):
+        assert fetch(server.url(path), body)[0] == 404
+
+
+@pytest.mark.parametrize("version", ["-1", "1.0", "+1", "0x1", "%31%00", "a"])
+def test_a_version_that_is_no_number_is_a_400(server, version):
+    for path, body in (
+        (f"/v2/models/dummy/versions/{version}", None),
+        (f"/v2/models/dummy/versions/{version}/infer", b"{}"),
+    ):
+        assert fetch(server.url(path), body)[0] == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/models/dummy/infer/more",
+        "/v2/models/dummy/generate",
+        "/v2/models//infer",
+        "/v2/models/dummy/versions//infer",
+        "/v2/models/two/words/infer",
+        "/v3/models",
+        "//v2/models/dummy/infer",
+        "/v2/models/../models/dummy/infer",
+    ],
+)
+def test_an_unknown_path_is_a_404_for_post_too(server, path):
+    status, raw, _ = fetch(server.url(path), b"{}", "POST")
+    assert (status, list(json.loads(raw))) == (404, ["error"])

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 
+from tests.support.models import DTYPES
 from tests.support.rest import INFER, infer, one_input
 
 HEADER = "Inference-Header-Content-Length"
@@ -128,3 +129,132 @@ def test_byte_strings_pass_the_binary_extension_exactly(server):
     status, raw, answered = server.post(INFER.format("bytes"), body, **headers)
     assert status == 200, raw
     assert split(raw, answered)[1] == tail
+
+
+def refused(server, model, body, **headers):
+    status, answer = infer(server, model, body, **headers)
+    assert (status, list(answer)) == (400, ["error"]), answer
+    return answer["error"]
+
+
+def binary_request(*tensors, **more):
+    """Name, shape, datatype, raw bytes, and whether the size is told."""
+    head = {"inputs": [], **more}
+    for name, shape, datatype, raw, told in tensors:
+        parameters = {"parameters": {"binary_data_size": len(raw)}} if told else {}
+        head["inputs"].append({"name": name, "shape": shape, "datatype": datatype, **parameters})
+    text = json.dumps(head).encode()
+    return text + b"".join(tensor[3] for tensor in tensors), {HEADER: str(len(text))}
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize("datatype", sorted(set(DTYPES) - {"BYTES"}))
+def test_binary_inputs_of_every_datatype_pass_with_and_without_their_size(server, datatype, is_told):
+    width = 1 if datatype in ("BOOL", "INT8", "UINT8") else int(datatype.lstrip("BUFINTP")) // 8
+    raw = bytes(range(2)) * width if datatype != "BOOL" else b"\0\1"
+    body, headers = binary_request(
+        ("x", [2], datatype, raw, is_told), parameters={"binary_data_output": True}
+    )
+    status, answer, told = server.post(INFER.format(datatype.lower()), body, **headers)
+    assert (status, answer[int(told[HEADER]) :]) == (200, raw)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_binary_scalar_is_one_element(server, is_told):
+    body, headers = binary_request(("x", [], "FP32", struct.pack("<f", 2.5), is_told))
+    assert infer(server, "scalar", body, **headers)[1]["outputs"][0]["data"] == [2.5]
+
+
+def test_two_inputs_without_their_sizes_follow_each_other(server):
+    x, n = np.array([0.5, 0.25], "<f4").tobytes(), np.array([1, 2], "<i4").tobytes()
+    body, headers = binary_request(("x", [1, 2], "FP32", x, False), ("n", [1, 2], "INT32", n, False))
+    status, answer = infer(server, "two", body, **headers)
+    assert (status, [one["data"] for one in answer["outputs"]]) == (200, [[1.5, 2.25], [1, 2]])
+
+
+def test_two_byte_strings_need_their_size(server):
+    raw = b"\1\0\0\0a\1\0\0\0b"
+    body, headers = _two(raw, told=False)
+    assert "binary_data_size" in refused(server, "bytes", body, **headers)
+    body, headers = _two(raw, told=True)
+    assert infer(server, "bytes", body, **headers)[0] == 200
+
+
+def _two(raw, *, told):
+    return binary_request(("x", [2], "BYTES", raw, told))
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"\1\0", "length prefix"),
+        (b"\xff\xff\xff\xffa", "announced"),
+        (b"\1\0\0\0a\1\0\0\0b", "Expected: 1; Actual: more"),
+        (bytes(40_000_000), "Expected: 1; Actual: more"),
+        (b"", "Expected: 1"),
+    ],
+)
+def test_byte_strings_whose_lengths_do_not_fit_are_refused(server, raw, message):
+    body, headers = binary_request(("x", [1], "BYTES", raw, True))
+    assert message in refused(server, "bytes", body, **headers)
+
+
+def test_more_strings_than_four_million_are_refused_before_they_are_read(server):
+    many = 1 << 23
+    body, headers = binary_request(("x", [many], "BYTES", bytes(4 * many), True))
+    assert f"{many} strings" in refused(server, "bytes", body, **headers)
+    text = b'{"inputs":[{"name":"x","shape":[%d],"datatype":"BYTES","data":["a"]}]}' % many
+    assert f"{many} strings" in refused(server, "bytes", text)
+
+
+@pytest.mark.parametrize("size", [1.5, True, None, [4], 10**30, "4"])
+def test_a_size_that_is_no_number_of_bytes_is_refused_or_left_out(server, size):
+    head = {
+        "inputs": [
+            {"name": "b", "shape": [1, 1], "datatype": "FP32", "parameters": {"binary_data_size": size}}
+        ]
+    }
+    text = json.dumps(head).encode()
+    status, raw, _ = server.post(INFER.format("dynamic"), text + bytes(4), **{HEADER: str(len(text))})
+    assert status == (200 if size is None else 400), raw
+
+
+@pytest.mark.parametrize(
+    ("outputs", "default", "raw"),
+    [
+        pytest.param([("sum", None), ("copy", None)], True, ["sum", "copy"], id="default for all"),
+        pytest.param([("sum", False), ("copy", None)], True, ["copy"], id="one takes itself out"),
+        pytest.param([("copy", True), ("sum", True)], False, ["copy", "sum"], id="both by name"),
+        pytest.param([("copy", True), ("sum", False)], None, ["copy"], id="the first only"),
+        pytest.param([("sum", False), ("copy", True)], None, ["copy"], id="the second only"),
+        pytest.param([], True, ["sum", "copy"], id="no list"),
+    ],
+)
+def test_each_output_is_binary_or_json_as_asked(server, outputs, default, raw):
+    asked = {
+        "inputs": [
+            {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [0.5, 0.25]},
+            {"name": "n", "shape": [1, 2], "datatype": "INT32", "data": [1, 2]},
+        ],
+        "outputs": [
+            {"name": name} if flag is None else {"name": name, "parameters": {"binary_data": flag}}
+            for name, flag in outputs
+        ],
+        "parameters": {} if default is None else {"binary_data_output": default},
+    }
+    status, body, headers = server.post(INFER.format("two"), asked)
+    assert status == 200, body
+    length = int(headers[HEADER])
+    told = json.loads(body[:length])["outputs"]
+    assert [one["name"] for one in told if "data" not in one] == raw
+    assert [one["name"] for one in told] == ([name for name, _ in outputs] or ["sum", "copy"])
+    bits = {"sum": np.array([1.5, 2.25], "<f4").tobytes(), "copy": np.array([1, 2], "<i4").tobytes()}
+    assert body[length:] == b"".join(bits[name] for name in raw)
+
+
+def test_numbers_json_has_no_word_for_leave_as_strings_in_valid_json(server):
+    raw = np.array([np.nan, np.inf, -np.inf, -0.0, 1.5], "<f4").tobytes()
+    body, headers = binary_request(("x", [5], "FP32", raw, True))
+    text = server.post(INFER.format("fp32"), body, **headers)[1]
+    told = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert told["outputs"][0]["data"] == ["NaN", "Infinity", "-Infinity", -0.0, 1.5]

@@ -1,4 +1,4 @@
-"""OVMS's dashboards find what they query: the checklist's M rows that test_effects.py leaves open."""
+"""OVMS's dashboards find what they query: families, labels, buckets and counts."""
 
 import json
 import re

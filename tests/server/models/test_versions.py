@@ -1,4 +1,4 @@
-"""Versions, states and readiness on changing directories: the checklist's K and V rows left open."""
+"""Versions, states and readiness of models whose directories change."""
 
 import json
 import shutil

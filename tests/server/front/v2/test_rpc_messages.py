@@ -1,4 +1,4 @@
-"""KServe v2 over gRPC as a hostile client sees it: the checklist's K rows that test_rpc.py leaves open."""
+"""KServe v2 over gRPC with messages that no client library writes: wrong ones, and unusual but right ones."""
 
 import grpc
 import numpy as np

@@ -1,4 +1,4 @@
-"""Encoded images against a real server: the checklist's I rows that test_images.py leaves open."""
+"""Encoded images sent to a real server: sizes, colours, broken and hostile files."""
 
 import json
 import struct
