@@ -13,14 +13,18 @@ from devcluster.state import Options, names
 from tests.support import workers
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    workers.order(items)
+    items.sort(key=lambda item: workers.rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> workers.Scheduling:
+    return workers.Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    with workers.turn(item):
+    with workers.turn(item.nodeid):
         return (yield)
 
 

@@ -2,43 +2,52 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 TESTS = Path(__file__).resolve().parents[1]
-FIRST = ("kind", "api")
-"""What takes longest begins first."""
 ALONE = "alone"
+GROUPS = {
+    "kind": r"tests/(e2e/|cluster/test_(kind|engine)\.py)",
+    "api": r"tests/(operator/|cluster/test_plain\.py)",
+    ALONE: r"tests/server/overload/",
+}
+"""Tests that share a cluster, or that measure time and memory; all others are grouped by their file."""
 
 
-def group(item: pytest.Item) -> str:
-    """Tests of one group run on one worker, in turn: they share a cluster, or their file's fixtures."""
-    if item.get_closest_marker(ALONE):
-        return ALONE
-    markers = {"kind": ("kind", "docker"), "api": ("api",)}
-    for name, marked in markers.items():
-        if any(map(item.get_closest_marker, marked)):
-            return name
-    return str(item.path.relative_to(TESTS))
+def group(nodeid: str) -> str:
+    """Tests of one group run on one worker, in turn."""
+    shared = (name for name, paths in GROUPS.items() if re.match(paths, nodeid))
+    return next(shared, nodeid.partition("::")[0])
 
 
-def order(items: list[pytest.Item]) -> None:
-    """Name each item's group, and put the groups into the order in which workers take them."""
-    ranks = {name: rank for rank, name in enumerate(FIRST)} | {ALONE: len(FIRST) + 1}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
-    items.sort(key=lambda item: ranks.get(group(item), len(FIRST)))
+def rank(nodeid: str) -> int:
+    """What takes longest begins first, and what is alone comes last."""
+    return {"kind": 0, "api": 1, ALONE: 3}.get(group(nodeid), 2)
+
+
+class Scheduling(LoadScopeScheduling):
+    """Groups in the order of the collection. xdist's own `loadgroup` does nothing with pytest 9.2."""
+
+    def __init__(self, config: pytest.Config, log: object) -> None:
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
 
 
 @contextmanager
-def turn(item: pytest.Item) -> Iterator[None]:
-    """Hold the tests' lock: together with others, or, for a test marked `alone`, when no other test runs."""
+def turn(nodeid: str) -> Iterator[None]:
+    """Hold the tests' lock: together with other workers, or, for a test of the last group, alone."""
     descriptor = os.open(TESTS, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if item.get_closest_marker(ALONE) else fcntl.LOCK_SH)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if group(nodeid) == ALONE else fcntl.LOCK_SH)
         yield
     finally:
         os.close(descriptor)
