@@ -9,9 +9,12 @@ STAMP := $(VENV)/.installed
 TESTS ?=
 BASE ?=
 BENCH ?=
+# Tests mostly wait, so there are more workers than the two CPUs they are made for.
+WORKERS ?= 4
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo demo-down up down images test lint format generate constraints bench-quick bench-compare walks clean
+.PHONY: help setup demo demo-down up down images test test-long lint format generate constraints
+.PHONY: bench-quick bench-compare walks clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,7 +49,11 @@ lint: $(STAMP) ## ruff, mypy --strict, import-linter, generated files fresh
 
 test: $(STAMP) ## everything: lint, then all tests (TESTS="tests/server -k x" narrows)
 	@$(PYTHON) -m devcluster prepare & preparing=$$!; $(MAKE) --no-print-directory lint; wait $$preparing
-	@status=0; $(PYTHON) -m pytest $(TESTS) || status=$$?; $(PYTHON) -m devcluster release >/dev/null; exit $$status
+	@status=0; $(PYTHON) -m pytest -n $(WORKERS) $(TESTS) || status=$$?; $(PYTHON) -m devcluster release >/dev/null; exit $$status
+
+test-long: $(STAMP) ## what is too long for every run: the tests marked `long`, then the soak test
+	@$(PYTHON) -m pytest -m long $(TESTS)
+	@$(PYTHON) -m bench.soak
 
 format: $(STAMP) ## let ruff format and fix
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .

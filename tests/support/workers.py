@@ -15,7 +15,7 @@ ALONE = "alone"
 GROUPS = {
     "kind": r"tests/(e2e/|cluster/test_(kind|engine)\.py)",
     "api": r"tests/(operator/|cluster/test_plain\.py)",
-    ALONE: r"tests/server/overload/",
+    ALONE: r"tests/server/overload/test_(overload|endurance|refusing_early)\.py",
 }
 """Tests that share a cluster, or that measure time and memory; all others are grouped by their file."""
 

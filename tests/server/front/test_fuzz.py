@@ -125,15 +125,26 @@ BODIES = st.one_of(
 )
 
 
-@pytest.mark.parametrize("paths", [INFER, PREDICT], ids=["infer", "predict"])
-def test_no_body_and_no_header_breaks_an_inference_route(victim, paths):
-    @steady
+def search(victim, paths, how):
+    @how
     @given(st.sampled_from(paths), BODIES, LENGTHS)
     def law(path, body, length):
         headers = {} if length is None else {"Inference-Header-Content-Length": length.encode("latin-1")}
         assert_told(*post(victim, path, body, headers))
 
     law()
+
+
+@pytest.mark.parametrize("paths", [INFER, PREDICT], ids=["infer", "predict"])
+def test_no_body_and_no_header_breaks_an_inference_route(victim, paths):
+    search(victim, paths, steady)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("paths", [INFER, PREDICT], ids=["infer", "predict"])
+def test_no_body_and_no_header_breaks_an_inference_route_in_a_long_search(victim, paths):
+    search(victim, paths, settings(steady, max_examples=20_000, derandomize=False))
 
 
 def v2_request():
