@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bench import revision
 from bench.load import running
-from bench.peers import Peer, free_port
+from bench.peers import Peer
+from devcluster.host.ports import free
 
 BUILD = revision.ROOT / "build" / "compare"
 
@@ -41,16 +42,16 @@ class Checkout:
     @contextlib.contextmanager
     def serving(self, model: Path, logs: Path) -> Iterator[Peer]:
         """Its server with one model."""
-        ports = free_port(), free_port()
+        rest, rpc = free(2)
         command = [
             str(self.python), "-P", "-m", "modelserver",
-            "--model_path", str(model), "--model_name", model.name, "--rest_port", str(ports[0]),
-            "--port", str(ports[1]), "--metrics_enable",
+            "--model_path", str(model), "--model_name", model.name, "--rest_port", str(rest),
+            "--port", str(rpc), "--metrics_enable",
         ]  # fmt: skip
         log = logs / "servers.log"
         with running(command, log, **self.environment) as pid:
             try:
-                yield Peer(pid, *ports, model.name).wait()
+                yield Peer(pid, rest, rpc, model.name).wait()
             except Exception as error:
                 error.add_note(f"the servers wrote: {log.read_text()[-3000:]}")
                 raise
