@@ -10,7 +10,7 @@ from modelserver.models.model import Model, Version
 from modelserver.models.watcher import Watcher
 from modelserver.telemetry.metrics import Metrics, labels
 from modelserver.tuning.machine import Machine
-from modelserver.tuning.plan import is_virtual
+from modelserver.tuning.wish import is_virtual
 
 SCHEMA_VERSION = 1
 

@@ -18,7 +18,8 @@ from modelserver.engine.shaping import layouts, shape_model
 from modelserver.errors import LoadFailed
 from modelserver.settings.config_file import Shaping
 from modelserver.tensors import NUMPY, Spec
-from modelserver.tuning.plan import Plan, is_virtual
+from modelserver.tuning.plan import Plan
+from modelserver.tuning.wish import is_virtual
 
 INLINE_SECONDS = 100e-6
 """Below this an inference costs less than handing it to another thread and back."""

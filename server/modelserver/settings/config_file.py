@@ -13,7 +13,7 @@ from modelserver.settings import notation, unsupported
 from modelserver.settings.limits import parse_limits
 from modelserver.settings.monitoring import Monitoring, parse_monitoring
 from modelserver.settings.policy import Policy, parse_policy
-from modelserver.tuning.plan import Wish
+from modelserver.tuning.wish import Wish
 
 _TOP_KEYS = {"revision", "server", "model_config_list", "monitoring"}
 _SERVER_KEYS = ("file_system_poll_wait_seconds", "queue_size", "request_timeout_seconds", "max_request_bytes")

@@ -1,9 +1,10 @@
-"""Property names of old OpenVINO releases in today's words: documentation and files still carry them.
+"""Property names of old OpenVINO releases under their present names: files still carry the old ones.
 
 Only the part of the tuning that renames; OpenVINO itself refuses the old names.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from modelserver.errors import ConfigError
@@ -27,18 +28,33 @@ _BINDING: Mapping[str, Mapping[str, Any]] = {
 LEGACY_NAMES = frozenset({*_RENAMED, *_STREAM_VALUES, "CPU_BIND_THREAD"})
 
 
-def translate(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The same settings under today's names; two that say different things are refused."""
-    result: dict[str, Any] = {}
+@dataclass(frozen=True)
+class Translation:
+    """Settings under their present names."""
+
+    properties: Mapping[str, Any]
+    written: Mapping[str, str]
+    """Each present name's key as the user wrote it, e.g. CPU_THROUGHPUT_STREAMS for NUM_STREAMS."""
+
+
+def translation(config: Mapping[str, Any]) -> Translation:
+    """The same settings under present names; two that say different things are refused."""
+    properties: dict[str, Any] = {}
     written: dict[str, str] = {}
     for key, value in config.items():
-        for name, modern in _translate_one(key.removeprefix("KEY_"), value).items():
-            if name in result and result[name] != modern:
+        for name, present in _translate_one(key.removeprefix("KEY_"), value).items():
+            if name in properties and properties[name] != present:
                 raise ConfigError(
                     f"plugin_config: {written[name]} and {key} both set {name}, to different values: keep one"
                 )
-            result[name], written[name] = modern, key
-    return result
+            properties[name] = present
+            written.setdefault(name, key)
+    return Translation(properties, written)
+
+
+def translate(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The translated settings alone."""
+    return translation(config).properties
 
 
 def _translate_one(key: str, value: Any) -> Mapping[str, Any]:

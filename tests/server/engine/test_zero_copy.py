@@ -14,7 +14,8 @@ from modelserver.proto import tfs
 from modelserver.settings.config_file import Shaping
 from modelserver.tensors import Tensor
 from modelserver.tuning.machine import read_machine
-from modelserver.tuning.plan import Neighbours, Wish, plan
+from modelserver.tuning.plan import Neighbours, plan
+from modelserver.tuning.wish import Wish
 
 
 def opened(directory):

@@ -15,7 +15,8 @@ from modelserver.settings.config_file import ModelSettings, Shaping
 from modelserver.settings.limits import Limits
 from modelserver.telemetry.metrics import BUCKETS_US, Metrics
 from modelserver.tuning.machine import Machine
-from modelserver.tuning.plan import Neighbours, Wish, plan
+from modelserver.tuning.plan import Neighbours, plan
+from modelserver.tuning.wish import Wish
 from tests.support import models
 from tests.support.server_process import ServerProcess, free_port, run_to_end
 

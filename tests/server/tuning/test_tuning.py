@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from modelserver.errors import ConfigError
 from modelserver.tuning.legacy import LEGACY_NAMES, translate
 from modelserver.tuning.machine import Machine
-from modelserver.tuning.plan import HINTS, Neighbours, Wish, check, families, plan
+from modelserver.tuning.plan import Neighbours, check, plan
+from modelserver.tuning.wish import HINTS, Wish, families
 
 
 def machine(cores=4, online=8, quota=None, nodes=1):

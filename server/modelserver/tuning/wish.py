@@ -1,0 +1,87 @@
+"""What the user asks for, for one model, and the same under OpenVINO's present property names. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelserver.errors import ConfigError
+from modelserver.tuning.legacy import Translation, translation
+
+HINTS = ("LATENCY", "THROUGHPUT", "CUMULATIVE_THROUGHPUT")
+_VIRTUAL = ("AUTO", "HETERO", "MULTI", "BATCH")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for, for one model."""
+
+    device: str = "CPU"
+    hint: str | None = None
+    streams: int | str | None = None
+    expected_clients: int | None = None
+    nireq: int | None = None
+    plugin_config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A wish whose plugin_config is translated, without contradictions."""
+
+    wish: Wish
+    config: Mapping[str, Any]
+    """plugin_config under the present names."""
+
+    @property
+    def hint(self) -> str | None:
+        """The user's own, from either place."""
+        return self.wish.hint or self.config.get("PERFORMANCE_HINT")
+
+    @property
+    def streams(self) -> int | str | None:
+        """The user's own, from either place."""
+        return self.config.get("NUM_STREAMS") if self.wish.streams is None else self.wish.streams
+
+    @property
+    def has_own_threads(self) -> bool:
+        """Whether threads or streams were given explicitly, so that the model does not share."""
+        return self.streams is not None or "INFERENCE_NUM_THREADS" in self.config
+
+
+def read(wish: Wish) -> Wanted:
+    """Translate once; raises ConfigError naming what contradicts what, as it was written."""
+    translated = translation(wish.plugin_config)
+    wanted = Wanted(wish, translated.properties)
+    _refuse_hint_with_streams(wish, translated)
+    if wanted.hint is not None and wanted.hint not in HINTS:
+        raise ConfigError(f"unknown performance hint {wanted.hint!r}: use one of {', '.join(HINTS)}")
+    if str(wanted.config.get("ENABLE_CPU_RESERVATION", "NO")).upper() not in ("NO", "FALSE", "0"):
+        raise ConfigError(
+            "ENABLE_CPU_RESERVATION is not supported: it makes every later model fail to compile; remove it"
+        )
+    return wanted
+
+
+def _refuse_hint_with_streams(wish: Wish, translated: Translation) -> None:
+    given = (
+        "hint" if wish.hint else None,
+        translated.written.get("PERFORMANCE_HINT"),
+        "streams" if wish.streams is not None else None,
+        translated.written.get("NUM_STREAMS"),
+    )
+    names = [name for name in given if name]
+    if len(names) > 1:
+        raise ConfigError(f"{' and '.join(names)} must not be used together: keep one of them")
+
+
+def families(device: str) -> tuple[str, ...]:
+    """The device families that a device string names: AUTO:GPU.0,CPU gives GPU and CPU."""
+    head, _, rest = device.partition(":")
+    names = rest.split(",") if rest else ([] if head in _VIRTUAL else [head])
+    return tuple(
+        dict.fromkeys(name.strip().lstrip("-").partition(".")[0].partition("(")[0] for name in names)
+    )
+
+
+def is_virtual(device: str) -> bool:
+    """Whether the device only distributes work to others."""
+    return device.partition(":")[0] in _VIRTUAL
