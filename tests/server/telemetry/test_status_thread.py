@@ -32,7 +32,7 @@ from tests.support.waiting import until, until_async
 HANDICAPPED = """
 import pathlib, threading, time
 import uvicorn
-from modelserver import heart
+from modelserver.telemetry import heartbeat as heart
 
 heart.SILENT_SECONDS = 3
 here, tick = pathlib.Path(__file__).parent, uvicorn.Server.on_tick
