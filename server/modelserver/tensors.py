@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelserver.errors import InvalidRequest, NotFound
+from modelserver.telemetry.labels import API, Interface, Method
 
 NUMPY: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
@@ -150,17 +151,14 @@ class Call:
     Not frozen: that would triple what making one costs, for every request.
     """
 
-    interface: str
-    """REST or gRPC, as the metrics call them."""
+    interface: Interface
     model: str
     version: int | None
     deadline: float | None = None
     """On the loop's clock; None waits as long as the queue allows."""
     gone: Callable[[], Awaitable[None]] | None = None
     """Returns when the caller has hung up; asked only while the request has to wait."""
-    api: str = "KServe"
-    """KServe or TensorFlowServing, as the metrics call them."""
-    method: str = "ModelInfer"
-    """The call's name in the metrics: ModelInfer, ModelMetadata, ModelReady, Predict..."""
+    api: API = API.KSERVE
+    method: Method = Method.MODEL_INFER
     memo: Memo | None = None
     """For requests that come raw."""

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from modelserver.engine import Passage
 from modelserver.models.model import Version
-from modelserver.telemetry.metrics import PENDING, Counter, Histogram, Labels, Metrics
+from modelserver.telemetry import families
+from modelserver.telemetry.families import CounterFamily
+from modelserver.telemetry.labels import OPERATIONS, Interface, VersionLabels
+from modelserver.telemetry.metrics import PENDING, Counter, Histogram, Metrics
 from modelserver.tensors import Call
-
-INTERFACES = ("REST", "gRPC")
-INFERENCE = (("KServe", "ModelInfer"), ("TensorFlowServing", "Predict"))
-"""APIs and their methods that infer."""
 
 
 @dataclass(slots=True)
@@ -87,27 +86,26 @@ class Meters:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._meters: dict[tuple[str, int, str, str, str], Meter] = {}
         self._tallies: dict[tuple[str, int], Tally] = {}
 
     def of(self, version: Version, call: Call) -> Meter:
         """The meter for this call to this version."""
-        way = (call.api, call.interface, call.method)
-        meter = version.meters.get(way)
+        key = (version.model, version.number, call.api, call.interface, call.method)
+        meter = self._meters.get(key)
         if meter is None:
-            meter = version.meters[way] = self._make(version, way)
+            meter = self._meters[key] = self._make(version, call)
         return meter
 
     def statistics(self, version: Version) -> Statistics:
         """Since the process started, like the metrics; successful requests but for `fail`."""
-        told, tally = version.labels, self._tally(version)
-        success = sum(counter.value for counter in self._inference("ovms_requests_success", told))
-        fail = sum(counter.value for counter in self._inference("ovms_requests_fail", told))
-        whole = sum(
-            self._metrics.histogram("ovms_request_time_us", (("interface", interface), *told)).total
-            for interface in INTERFACES
-        )
-        waited = self._metrics.histogram("ovms_wait_for_infer_req_time_us", told).total
-        inferred = self._metrics.histogram("ovms_inference_time_us", told).total
+        labels, tally = version.labels, self._tally(version)
+        success = sum(counter.value for counter in self._inference(families.REQUESTS_SUCCESS, labels))
+        fail = sum(counter.value for counter in self._inference(families.REQUESTS_FAIL, labels))
+        histogram = self._metrics.histogram
+        whole = sum(histogram(families.REQUEST_TIME, labels.interface(one)).total for one in Interface)
+        waited = histogram(families.WAIT_TIME, labels.alone).total
+        inferred = histogram(families.INFERENCE_TIME, labels.alone).total
         decoded = tally.input_seconds * 1e6
         parts = {
             "success": whole,
@@ -124,26 +122,24 @@ class Meters:
         last = 0 if tally.last is None else int((time.time() - time.perf_counter() + tally.last) * 1e3)
         return Statistics(version.model, str(version.number), last, int(success), int(success), durations)
 
-    def _inference(self, name: str, told: Labels) -> Iterator[Counter]:
-        for api, method in INFERENCE:
-            for interface in INTERFACES:
-                labels = (("api", api), ("interface", interface), ("method", method), *told)
-                yield self._metrics.counter(name, labels)
+    def _inference(self, family: CounterFamily, labels: VersionLabels) -> Iterator[Counter]:
+        for one in OPERATIONS:
+            for interface in Interface if one.is_inference else ():
+                yield self._metrics.counter(family, labels.operation(one.api, interface, one.method))
 
     def _tally(self, version: Version) -> Tally:
         return self._tallies.setdefault((version.model, version.number), Tally())
 
-    def _make(self, version: Version, way: tuple[str, str, str]) -> Meter:
-        told = version.labels
-        api, interface, method = way
-        labels = (("api", api), ("interface", interface), ("method", method), *told)
+    def _make(self, version: Version, call: Call) -> Meter:
+        labels = version.labels
+        operation = labels.operation(call.api, call.interface, call.method)
         counter, histogram = self._metrics.counter, self._metrics.histogram
         return Meter(
-            success=counter("ovms_requests_success", labels),
-            fail=counter("ovms_requests_fail", labels),
-            shed=counter("modelserver_requests_shed", told),
-            request=histogram("ovms_request_time_us", (("interface", interface), *told)),
-            inference=histogram("ovms_inference_time_us", told),
-            wait=histogram("ovms_wait_for_infer_req_time_us", told),
+            success=counter(families.REQUESTS_SUCCESS, operation),
+            fail=counter(families.REQUESTS_FAIL, operation),
+            shed=counter(families.REQUESTS_SHED, labels.alone),
+            request=histogram(families.REQUEST_TIME, labels.interface(call.interface)),
+            inference=histogram(families.INFERENCE_TIME, labels.alone),
+            wait=histogram(families.WAIT_TIME, labels.alone),
             tally=self._tally(version),
         )

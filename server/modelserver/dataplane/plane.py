@@ -16,8 +16,9 @@ from modelserver.engine import LoadedModel, Passage
 from modelserver.errors import InvalidRequest, NotFound, NotReady, Overloaded, ServerError
 from modelserver.models.model import Version
 from modelserver.models.registry import Registry
-from modelserver.telemetry import request_log
-from modelserver.telemetry.metrics import Metrics, labels
+from modelserver.telemetry import families, request_log
+from modelserver.telemetry.labels import model_operation, of_interface
+from modelserver.telemetry.metrics import Metrics
 from modelserver.tensors import Call, Request, Response, Spec, Tensor
 
 T = TypeVar("T")
@@ -139,12 +140,12 @@ class DataPlane:
             raise
 
     def _count_unknown(self, call: Call) -> None:
-        told = labels(interface=call.interface)
-        self._metrics.counter("modelserver_requests_unknown_model", told).add()
+        self._metrics.counter(families.REQUESTS_UNKNOWN_MODEL, of_interface(call.interface)).add()
 
     def _count_ready(self, call: Call, *, failed: bool = False) -> None:
-        told = labels(api=call.api, interface=call.interface, method=call.method, name=call.model)
-        self._metrics.counter("ovms_requests_fail" if failed else "ovms_requests_success", told).add()
+        family = families.REQUESTS_FAIL if failed else families.REQUESTS_SUCCESS
+        labels = model_operation(call.api, call.interface, call.method, call.model)
+        self._metrics.counter(family, labels).add()
 
 
 def _paired(request: Request, loaded: LoadedModel) -> list[tuple[Tensor, Spec]]:

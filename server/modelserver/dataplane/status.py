@@ -8,7 +8,9 @@ from modelserver import __version__
 from modelserver.engine import LoadedModel
 from modelserver.models.model import Model, Version
 from modelserver.models.watcher import Watcher
-from modelserver.telemetry.metrics import Metrics, labels
+from modelserver.telemetry import families
+from modelserver.telemetry.labels import of_server
+from modelserver.telemetry.metrics import Metrics
 from modelserver.tuning.machine import Machine
 from modelserver.tuning.wish import is_virtual
 
@@ -111,11 +113,11 @@ class Health:
 
     def _register_gauges(self) -> None:
         gauge = self._metrics.gauge
-        gauge("modelserver_info", labels(version=__version__), lambda: 1)
-        gauge("modelserver_ready", (), lambda: float(self.is_ready()))
-        gauge("modelserver_affinity_cpus", (), lambda: len(self._machine.affinity))
-        gauge("modelserver_cpu_quota", (), lambda: self._machine.quota)
-        gauge("modelserver_threads", (), lambda: self._machine.threads)
+        gauge(families.INFO, of_server(__version__), lambda: 1)
+        gauge(families.READY, (), lambda: float(self.is_ready()))
+        gauge(families.AFFINITY_CPUS, (), lambda: len(self._machine.affinity))
+        gauge(families.CPU_QUOTA, (), lambda: self._machine.quota)
+        gauge(families.THREADS, (), lambda: self._machine.threads)
 
 
 def _pinning(serving: list[Version]) -> tuple[bool, str]:

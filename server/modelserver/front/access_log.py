@@ -3,6 +3,7 @@
 import logging
 import time
 
+from modelserver.telemetry.labels import Interface
 from modelserver.telemetry.request_log import Journey, new_id
 
 LOG = logging.getLogger("modelserver.access")
@@ -13,7 +14,7 @@ MAX_ID_LENGTH = 128
 class Line:
     """What one request's line tells."""
 
-    def __init__(self, interface: str, what: str, request_id: str | None) -> None:
+    def __init__(self, interface: Interface, what: str, request_id: str | None) -> None:
         self.journey = Journey(_tidy(request_id) or new_id())
         self.status = ""
         self.bytes_in = self.bytes_out = 0

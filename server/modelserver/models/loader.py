@@ -13,6 +13,7 @@ from modelserver.models.model import Version
 from modelserver.models.repository import VersionFiles
 from modelserver.settings.config_file import ModelSettings
 from modelserver.telemetry.metrics import Metrics
+from modelserver.telemetry.series import Figures, VersionSeries
 from modelserver.tuning.plan import Plan
 
 LOG = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class Loader:
         self, devices: Devices, metrics: Metrics, limits: LiveLimits, free: Callable[[], int | None]
     ) -> None:
         self._devices = devices
-        self._metrics = metrics
+        self._series = VersionSeries(metrics)
         self._limits = limits
         self._free = free
         self._seconds: dict[tuple[str, int], float] = {}
@@ -64,7 +65,7 @@ class Loader:
 
     def announce(self, version: Version) -> None:
         """The version serves from now on."""
-        effect, told = version.serving.effect, version.labels
+        effect = version.serving.effect
         LOG.info(
             "model %s version %d serves: devices %s, streams %s, nireq %d, threads %s, hint %s, pinned %s %s",
             version.model, version.number, ",".join(effect.execution_devices), effect.streams, effect.nireq,
@@ -72,46 +73,18 @@ class Loader:
         )  # fmt: skip
         for warning in version.plan.warnings if version.plan else ():
             LOG.warning("model %s: %s", version.model, warning)
-        self._start_counting(version)
-        gauge = self._metrics.gauge
-        gauge("ovms_streams", told, lambda: _now(version, lambda one: one.effect.streams))
-        gauge("ovms_infer_req_queue_size", told, lambda: _now(version, lambda one: one.effect.nireq))
-        gauge("ovms_infer_req_active", told, lambda: _now(version, lambda one: one.active))
-        gauge("ovms_current_requests", told, lambda: _now(version, lambda one: one.in_flight))
-        gauge("modelserver_queue_waiting", told, lambda: _now(version, lambda one: one.waiting))
-        gauge("modelserver_model_threads", told, lambda: _now(version, lambda one: one.effect.threads))
-        gauge("modelserver_model_available", told, lambda: float(version.loaded is not None))
-        seconds = self._seconds.get((version.model, version.number))
-        gauge("modelserver_model_load_seconds", told, lambda: seconds)
+        seconds = self._seconds[version.model, version.number]
+        figures = Figures(effect.streams, effect.nireq, effect.threads, seconds)
+        self._series.serves(version.labels, figures, version.serving)
 
-    def _start_counting(self, version: Version) -> None:
-        """Series exist from load on, so that a scrape before the first request shows zeros."""
-        told = version.labels
-        for name in ("ovms_inference_time_us", "ovms_wait_for_infer_req_time_us"):
-            self._metrics.histogram(name, told)
-        for interface in ("REST", "gRPC"):
-            self._metrics.histogram("ovms_request_time_us", (("interface", interface), *told))
-            for api, method, of in (
-                ("KServe", "ModelInfer", told),
-                ("KServe", "ModelMetadata", told),
-                ("KServe", "ModelReady", told[:1]),  # these two have no version
-                ("TensorFlowServing", "Predict", told),
-                ("TensorFlowServing", "GetModelMetadata", told),
-                ("TensorFlowServing", "GetModelStatus", told[:1]),
-            ):
-                labels = (("api", api), ("interface", interface), ("method", method), *of)
-                self._metrics.counter("ovms_requests_success", labels)
-                self._metrics.counter("ovms_requests_fail", labels)
+    def retire(self, version: Version) -> None:
+        """The version takes no new requests."""
+        self._series.retires(version.labels)
 
     def count_failure(self, version: Version) -> None:
         """An attempt that failed."""
-        self._metrics.counter("modelserver_model_load_failures", version.labels).add()
+        self._series.failed(version.labels)
 
     def forget(self, version: Version) -> None:
         """The version is gone."""
-        self._metrics.forget_gauges(name=version.model, version=str(version.number))
-
-
-def _now(version: Version, read: Callable[[LoadedModel], float | None]) -> float | None:
-    loaded = version.loaded  # once: the status port's thread asks while the main loop may retire it
-    return None if loaded is None else read(loaded)
+        self._series.ended(version.labels)

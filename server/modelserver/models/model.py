@@ -3,12 +3,12 @@
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
 from modelserver.engine import LoadedModel
 from modelserver.errors import NotReady
 from modelserver.models.repository import VersionFiles
 from modelserver.settings.config_file import ModelSettings
+from modelserver.telemetry.labels import VersionLabels
 from modelserver.tuning.plan import Plan
 
 UNLOADED = "it was unloaded by request; load it, or change its settings in config.json"
@@ -30,13 +30,11 @@ class Version:
     failed_key: object = None
     failures: int = 0
     retry_at: float = 0.0
-    meters: dict[tuple[str, str, str], Any] = field(default_factory=dict)
-    """What its requests are counted into, by API, interface and method: a cache of Meters."""
 
     @property
-    def labels(self) -> tuple[tuple[str, str], ...]:
-        """As its metrics call it."""
-        return (("name", self.model), ("version", str(self.number)))
+    def labels(self) -> VersionLabels:
+        """Of its metrics."""
+        return VersionLabels(self.model, self.number)
 
     @property
     def serving(self) -> LoadedModel:

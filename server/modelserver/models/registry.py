@@ -270,6 +270,7 @@ class Registry:
         old, version.loaded, version.key = version.serving, None, None
         version.state = "UNLOADING"
         self.changes += 1
+        self._loader.retire(version)
         self._let_go(old, version)
 
     def _let_go(self, old: LoadedModel, version: Version | None = None) -> None:

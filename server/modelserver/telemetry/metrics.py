@@ -11,16 +11,18 @@ from threading import Lock
 
 from prometheus_client import REGISTRY, generate_latest
 
+from modelserver.telemetry.families import (
+    FAMILIES,
+    CounterFamily,
+    Family,
+    GaugeFamily,
+    HistogramFamily,
+)
+from modelserver.telemetry.labels import Labels
+
 PENDING = 1000
 BUCKETS_US = tuple(int(10 * 1.8**power) for power in range(33))
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-Labels = tuple[tuple[str, str], ...]
-
-
-def labels(**values: str) -> Labels:
-    """Labels in the order of their names, as OVMS prints them."""
-    return tuple(sorted(values.items()))
 
 
 @dataclass(slots=True)
@@ -33,12 +35,12 @@ class Counter:
         """Count."""
         self.value += amount
 
-    def lines(self, name: str, told: Labels) -> Iterator[str]:
+    def lines(self, name: str, labels: Labels) -> Iterator[str]:
         """The series as text."""
         yield (
-            f"{name}{_braces(told)} {self.value:g}"
+            f"{name}{_braces(labels)} {self.value:g}"
             if self.value < 1e6
-            else f"{name}{_braces(told)} {self.value}"
+            else f"{name}{_braces(labels)} {self.value}"
         )
 
 
@@ -48,11 +50,11 @@ class Gauge:
 
     read: Callable[[], float | None]
 
-    def lines(self, name: str, told: Labels) -> Iterator[str]:
+    def lines(self, name: str, labels: Labels) -> Iterator[str]:
         """The series as text; nothing where there is no value."""
         value = self.read()
         if value is not None:
-            yield f"{name}{_braces(told)} {value}"
+            yield f"{name}{_braces(labels)} {value}"
 
 
 @dataclass(slots=True)
@@ -83,7 +85,7 @@ class Histogram:
         self.fold()
         return self._total
 
-    def lines(self, name: str, told: Labels) -> Iterator[str]:
+    def lines(self, name: str, labels: Labels) -> Iterator[str]:
         """The series as text, cumulated."""
         self.fold()
         with self._lock:  # count and sum of the same moment
@@ -91,19 +93,12 @@ class Histogram:
         seen = 0
         for bound, count in zip((*BUCKETS_US, "+Inf"), counts, strict=True):
             seen += count
-            yield f"{name}_bucket{_braces((*told, ('le', str(bound))))} {seen}"
-        yield f"{name}_count{_braces(told)} {seen}"
-        yield f"{name}_sum{_braces(told)} {total}"
+            yield f"{name}_bucket{_braces((*labels, ('le', str(bound))))} {seen}"
+        yield f"{name}_count{_braces(labels)} {seen}"
+        yield f"{name}_sum{_braces(labels)} {total}"
 
 
 Series = Counter | Gauge | Histogram
-
-
-@dataclass
-class _Family:
-    kind: str
-    help: str
-    series: dict[Labels, Series] = field(default_factory=dict)
 
 
 class Metrics:
@@ -111,93 +106,56 @@ class Metrics:
 
     def __init__(self, only: frozenset[str] | None = None) -> None:
         """`only` names OVMS's families to show; None shows all of them. Our own are always there."""
-        self._families = {name: _Family(kind, text) for name, kind, text in FAMILIES}
-        self._hidden = {
-            name
-            for name in self._families
-            if only is not None and name.startswith("ovms_") and name not in only
-        }
+        self._series: dict[Family, dict[Labels, Series]] = {family: {} for family in FAMILIES}
+        self._shown = [
+            family
+            for family in FAMILIES
+            if only is None or family.name in only or not family.name.startswith("ovms_")
+        ]
 
-    def counter(self, name: str, told: Labels) -> Counter:
-        """The counter of this name and these labels, made at its first use."""
-        series = self._families[name].series.setdefault(told, Counter())
+    def counter(self, family: CounterFamily, labels: Labels) -> Counter:
+        """The counter with these labels, made at its first use."""
+        series = self._series[family].setdefault(labels, Counter())
         assert isinstance(series, Counter)  # noqa: S101 - the family's kind says so
         return series
 
-    def histogram(self, name: str, told: Labels) -> Histogram:
-        """The histogram of this name and these labels, made at its first use."""
-        series = self._families[name].series.setdefault(told, Histogram())
+    def histogram(self, family: HistogramFamily, labels: Labels) -> Histogram:
+        """The histogram with these labels, made at its first use."""
+        series = self._series[family].setdefault(labels, Histogram())
         assert isinstance(series, Histogram)  # noqa: S101 - the family's kind says so
         return series
 
-    def gauge(self, name: str, told: Labels, read: Callable[[], float | None]) -> None:
-        """Show this value under these labels from now on."""
-        self._families[name].series[told] = Gauge(read)
+    def gauge(self, family: GaugeFamily, labels: Labels, read: Callable[[], float | None]) -> None:
+        """Show this value under these labels from now on.
 
-    def forget_gauges(self, **subset: str) -> None:
-        """Drop the gauges of something that is gone; what was counted stays."""
-        gone = set(subset.items())
-        for family in self._families.values():
-            if family.kind == "gauge":
-                family.series = {told: one for told, one in family.series.items() if not gone <= set(told)}
+        Any thread may call `read`: it looks at what never changes, or at one number.
+        """
+        self._series[family][labels] = Gauge(read)
+
+    def forget(self, family: GaugeFamily, labels: Labels) -> None:
+        """Show it no longer."""
+        self._series[family].pop(labels, None)
 
     def render(self) -> bytes:
         """The page that Prometheus reads."""
         return "\n".join([*self._lines(), ""]).encode() + generate_latest(REGISTRY)
 
     def _lines(self) -> Iterator[str]:
-        for name, family in self._families.items():
-            all_series = dict(family.series)  # new ones may come meanwhile
-            if not all_series or name in self._hidden:
+        for family in self._shown:
+            all_series = dict(self._series[family])  # new ones may come meanwhile
+            if not all_series:
                 continue
-            yield f"# HELP {name} {family.help}"
-            yield f"# TYPE {name} {family.kind}"
-            for told, series in all_series.items():
-                yield from series.lines(name, told)
+            yield f"# HELP {family.name} {family.help}"
+            yield f"# TYPE {family.name} {family.kind}"
+            for labels, series in all_series.items():
+                yield from series.lines(family.name, labels)
 
 
-def _braces(told: Labels) -> str:
-    if not told:
+def _braces(labels: Labels) -> str:
+    if not labels:
         return ""
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in told) + "}"
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels) + "}"
 
 
 def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-FAMILIES = (
-    ("ovms_requests_success", "counter", "Number of successful requests to a model or a DAG."),
-    ("ovms_requests_fail", "counter", "Number of failed requests to a model or a DAG."),
-    ("ovms_request_time_us", "histogram", "Processing time of requests to a model or a DAG."),
-    ("ovms_inference_time_us", "histogram", "Inference execution time in the OpenVINO backend."),
-    ("ovms_wait_for_infer_req_time_us", "histogram", "Request waiting time in the scheduling queue."),
-    ("ovms_streams", "gauge", "Number of OpenVINO execution streams."),
-    ("ovms_current_requests", "gauge", "Number of inference requests currently in process."),
-    ("ovms_infer_req_queue_size", "gauge", "Inference request queue size (nireq)."),
-    (
-        "ovms_infer_req_active",
-        "gauge",
-        "Number of currently consumed inference request from the processing queue.",
-    ),
-    ("modelserver_info", "gauge", "Version of the server; always 1."),
-    ("modelserver_ready", "gauge", "1 while the readiness probe succeeds."),
-    ("modelserver_affinity_cpus", "gauge", "CPUs the kernel lets this process run on."),
-    ("modelserver_cpu_quota", "gauge", "CPU quota of the cgroup in CPUs; absent without one."),
-    ("modelserver_threads", "gauge", "CPUs the server plans with."),
-    ("modelserver_model_threads", "gauge", "Inference threads of a version, read back from the device."),
-    ("modelserver_model_available", "gauge", "1 while a version answers requests."),
-    (
-        "modelserver_model_load_seconds",
-        "gauge",
-        "How long the version took to load, first inference included.",
-    ),
-    ("modelserver_model_load_failures", "counter", "Attempts to load a version that failed."),
-    ("modelserver_queue_waiting", "gauge", "Requests waiting for a free infer request."),
-    ("modelserver_requests_shed", "counter", "Requests refused because the queue was full."),
-    ("modelserver_requests_unknown_model", "counter", "Requests for a model or version that is not served."),
-    ("modelserver_responses", "counter", "Answers by interface and code; those of a stream one by one."),
-    ("modelserver_request_bytes", "counter", "Bytes of successful inferences' bodies or messages."),
-    ("modelserver_response_bytes", "counter", "Bytes of successful inferences' answers."),
-)
-"""Name, kind, help. The first nine are OVMS's."""

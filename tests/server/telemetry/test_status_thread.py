@@ -17,8 +17,10 @@ from modelserver.front.http.thread import HttpThread
 from modelserver.front.rest.status import StatusApp
 from modelserver.models.model import Model, Version
 from modelserver.settings.limits import Limits
+from modelserver.telemetry import families
 from modelserver.telemetry.heartbeat import SILENT_SECONDS, Heart
-from modelserver.telemetry.metrics import PENDING, Histogram, Metrics, labels
+from modelserver.telemetry.labels import VersionLabels
+from modelserver.telemetry.metrics import PENDING, Histogram, Metrics
 from modelserver.tuning.machine import Machine
 from tests.support.server_process import (
     ServerProcess,
@@ -260,11 +262,11 @@ def test_series_come_and_go_while_another_thread_reads_the_page():
     metrics = Metrics()
     with hammering(metrics.render):
         for number in range(3000):
-            told = labels(name="m", version=str(number))
-            metrics.counter("ovms_requests_success", told).add()
-            metrics.gauge("ovms_streams", told, lambda: 1)
+            labels = VersionLabels("m", number).alone
+            metrics.counter(families.REQUESTS_SUCCESS, labels).add()
+            metrics.gauge(families.STREAMS, labels, lambda: 1)
             if number % 100 == 99:
-                metrics.forget_gauges(name="m", version=str(number - 50))
+                metrics.forget(families.STREAMS, VersionLabels("m", number - 50).alone)
     page = metrics.render().decode()
     assert page.count("ovms_requests_success{") == 3000
     assert page.count("ovms_streams{") == 3000 - 30

@@ -7,7 +7,6 @@ from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
 from modelserver.models.model import Version
 from modelserver.tensors import Spec
 
-API = "TensorFlowServing"
 LABELS = "Version labels are not supported: name the version, /versions/N, or none for the newest"
 
 

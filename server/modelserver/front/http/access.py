@@ -4,6 +4,7 @@ from typing import Any
 
 from modelserver.front.access_log import HEADER, Line
 from modelserver.front.http.asgi import Receive, Scope, Send
+from modelserver.telemetry.labels import Interface
 from modelserver.telemetry.request_log import CURRENT
 
 _HEADER = HEADER.encode()
@@ -23,7 +24,7 @@ class AccessApp:
             await self._app(scope, receive, send)
             return
         what = f"{scope['method']} {scope['path']}"
-        line = Line("REST", what, None if given is None else given.decode("latin-1"))
+        line = Line(Interface.REST, what, None if given is None else given.decode("latin-1"))
         token = CURRENT.set(line.journey)
         try:
             await self._app(scope, _counting(receive, line), _telling(send, line))

@@ -10,6 +10,7 @@ from modelserver.front.rest.infer import InferApp
 from modelserver.front.rest.routes import build_cold_app
 from modelserver.front.rest.status import StatusApp
 from modelserver.front.traffic import Traffic
+from modelserver.telemetry.labels import Interface
 
 ROUTES = (v2.ROUTE, *tfs.ROUTES)
 
@@ -19,7 +20,7 @@ class RestApp:
 
     def __init__(self, backend: Backend, status: StatusApp) -> None:
         self._status = status
-        self._traffic = Traffic(backend.metrics, "REST")
+        self._traffic = Traffic(backend.metrics, Interface.REST)
         self._infer = InferApp(ROUTES, backend, self._traffic)
         self._cold = build_cold_app(backend)
 

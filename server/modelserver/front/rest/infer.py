@@ -29,6 +29,7 @@ from modelserver.front.http.asgi import (  # fmt: skip
 )
 from modelserver.front.http.offload import ON_LOOP_BYTES, Parser
 from modelserver.front.traffic import Traffic
+from modelserver.telemetry.labels import API, Interface, Method
 from modelserver.tensors import Call, Request, Response, Spec, parse_version
 
 LOG = logging.getLogger(__name__)
@@ -65,8 +66,8 @@ class Route:
 
     path: re.Pattern[bytes]
     """Matches the raw path without its query; the groups `name` and `version` are still percent-encoded."""
-    api: str
-    method: str
+    api: API
+    method: Method
     begin: Callable[[bytes, Mapping[bytes, bytes]], Exchange]
     """Body and headers of the request."""
 
@@ -136,4 +137,6 @@ class InferApp:
         deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
         number = parse_version(None if version is None else version.decode("latin-1"))
         gone = partial(disconnected, receive)
-        return Call("REST", unquote(name.decode("latin-1")), number, deadline, gone, route.api, route.method)
+        return Call(
+            Interface.REST, unquote(name.decode("latin-1")), number, deadline, gone, route.api, route.method
+        )

@@ -21,6 +21,7 @@ from modelserver.front.rest import openapi
 from modelserver.front.rest.reload import add_reload_routes
 from modelserver.front.rest.repository import add_repository_routes
 from modelserver.front.rest.tfs import add_tfs_routes
+from modelserver.telemetry.labels import Interface, Method
 from modelserver.tensors import Call, parse_version
 
 
@@ -90,8 +91,9 @@ def _answer_model(plane: DataPlane, request: HttpRequest) -> JSONResponse:
     if what == "config":
         return JSONResponse(configuration(plane.registry.find(name, number)))
     if what == "ready":
-        return JSONResponse(_ready(plane, Call("REST", name, number, method="ModelReady")))
-    return JSONResponse(metadata(*plane.metadata(Call("REST", name, number, method="ModelMetadata"))))
+        return JSONResponse(_ready(plane, Call(Interface.REST, name, number, method=Method.MODEL_READY)))
+    call = Call(Interface.REST, name, number, method=Method.MODEL_METADATA)
+    return JSONResponse(metadata(*plane.metadata(call)))
 
 
 def _ready(plane: DataPlane, call: Call) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from starlette.requests import Request as HttpRequest
 from modelserver.codec import tfs_json
 from modelserver.dataplane.plane import DataPlane
 from modelserver.errors import InvalidRequest, Unsupported
-from modelserver.front.documents.tfs import API, LABELS, signature, statuses
+from modelserver.front.documents.tfs import LABELS, signature, statuses
 from modelserver.front.http.asgi import JSON, matched
 from modelserver.front.http.methods import EVERY, require
 from modelserver.front.rest.infer import Answer, Exchange, Route
+from modelserver.telemetry.labels import API, Interface, Method
 from modelserver.tensors import Call, Request, Response, Spec, parse_version
 
 
@@ -54,12 +55,17 @@ _NAME = rb"/v1/models/(?P<name>[^/]+)"
 # Clients send version 0 for the default one.
 _VERSION = rb"(?:/versions/(?:0+|(?P<version>[^/]+)))?"
 ROUTES = (
-    Route(re.compile(_NAME + _VERSION + rb":predict"), API, "Predict", PredictExchange),
-    Route(re.compile(_NAME + rb"/labels/[^/]+(?P<version>):predict"), API, "Predict", _refuse_label),
+    Route(re.compile(_NAME + _VERSION + rb":predict"), API.TFS, Method.PREDICT, PredictExchange),
+    Route(
+        re.compile(_NAME + rb"/labels/[^/]+(?P<version>):predict"),
+        API.TFS,
+        Method.PREDICT,
+        _refuse_label,
+    ),
     Route(
         re.compile(_NAME + rb"(?:/(?:versions|labels)/[^/]+)?(?P<version>):(?:classify|regress)"),
-        API,
-        "Predict",
+        API.TFS,
+        Method.PREDICT,
         _refuse_method,
     ),
 )
@@ -83,8 +89,9 @@ def _answer_model(plane: DataPlane, request: HttpRequest) -> dict[str, Any]:
     require("GET", request.scope)
     if label:
         raise InvalidRequest(LABELS)
-    method = "GetModelMetadata" if metadata else "GetModelStatus"
-    call = Call("REST", unquote(name), parse_version(version) or None, api=API, method=method)
+    method = Method.GET_MODEL_METADATA if metadata else Method.GET_MODEL_STATUS
+    number = parse_version(version) or None
+    call = Call(Interface.REST, unquote(name), number, api=API.TFS, method=method)
     if metadata:
         return signature(plane.metadata(call)[0])
     return {"model_version_status": statuses(plane.states(call))}

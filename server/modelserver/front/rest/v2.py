@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from modelserver.codec import v2_json
 from modelserver.front.rest.infer import Answer, Route
+from modelserver.telemetry.labels import API, Method
 from modelserver.tensors import Request, Response, Spec
 
 
@@ -43,7 +44,7 @@ class V2Exchange:
 
 ROUTE = Route(
     re.compile(rb"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer/?"),
-    "KServe",
-    "ModelInfer",
+    API.KSERVE,
+    Method.MODEL_INFER,
     V2Exchange,
 )

@@ -7,6 +7,7 @@ import grpc
 
 from modelserver.front.access_log import HEADER, Line
 from modelserver.front.rpc.calls import Context
+from modelserver.telemetry.labels import Interface
 from modelserver.telemetry.request_log import CURRENT
 
 
@@ -22,7 +23,7 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             return None
         method = handler_call_details.method
         given = dict(handler_call_details.invocation_metadata or ()).get(HEADER)
-        line = Line("gRPC", method, given if isinstance(given, str) else None)
+        line = Line(Interface.GRPC, method, given if isinstance(given, str) else None)
         kinds = (handler.request_deserializer, handler.response_serializer)
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(_unary(handler.unary_unary, line), *kinds)

@@ -12,6 +12,7 @@ from modelserver.front.rpc.tfs import ModelService, PredictionService
 from modelserver.front.rpc.v2 import V2Service
 from modelserver.front.traffic import Traffic
 from modelserver.proto import tfs
+from modelserver.telemetry.labels import Interface
 
 MAX_MESSAGE_BYTES = (1 << 31) - 1
 """gRPC counts in 32 bits."""
@@ -23,7 +24,7 @@ class RpcServer:
     def __init__(self, backend: Backend, *, access_log: bool = False) -> None:
         self._backend = backend
         self._stopping = Stopping()
-        self._traffic = Traffic(backend.metrics, "gRPC")
+        self._traffic = Traffic(backend.metrics, Interface.GRPC)
         self._interceptors = [AccessInterceptor()] if access_log else []
         self._server: grpc.aio.Server | None = None
 

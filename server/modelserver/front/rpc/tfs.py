@@ -11,10 +11,11 @@ from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
 from modelserver.dataplane.backend import Backend
 from modelserver.dataplane.plane import DataPlane
 from modelserver.errors import InvalidRequest, Unsupported
-from modelserver.front.documents.tfs import API, statuses
+from modelserver.front.documents.tfs import statuses
 from modelserver.front.rpc.calls import Context, deadline, unary
 from modelserver.front.traffic import Traffic
 from modelserver.proto import tfs
+from modelserver.telemetry.labels import API, Interface, Method
 from modelserver.tensors import Call, Spec
 
 Reload = Callable[[], Awaitable[object]]
@@ -37,7 +38,7 @@ class PredictionService:
 
     async def _predict(self, message: bytes, context: Context) -> bytes:
         parsed = tfs_proto.parse(message)
-        call = _call(parsed.head, "Predict", deadline(context, self._limits.now.request_timeout_seconds))
+        call = _call(parsed.head, Method.PREDICT, deadline(context, self._limits.now.request_timeout_seconds))
         self._limits.hold(len(message))
         try:
             answer = await self._plane.infer(call, lambda _: tfs_proto.decode(parsed), tfs_proto.encode)
@@ -47,7 +48,7 @@ class PredictionService:
         return answer
 
     async def _metadata(self, request: Any, _context: Context) -> Any:
-        call = _call(request, "GetModelMetadata")
+        call = _call(request, Method.GET_MODEL_METADATA)
         if list(request.metadata_field) != ["signature_def"]:
             raise InvalidRequest('Invalid signature name: metadata_field must be exactly ["signature_def"]')
         version, _ = self._plane.metadata(call)
@@ -77,7 +78,7 @@ class ModelService:
         }
 
     async def _status(self, request: Any, _context: Context) -> Any:
-        told = statuses(self._plane.states(_call(request, "GetModelStatus")))
+        told = statuses(self._plane.states(_call(request, Method.GET_MODEL_STATUS)))
         return ParseDict({"model_version_status": told}, tfs.GetModelStatusResponse())
 
     async def _reload_config(self, _request: Any, _context: Context) -> Any:
@@ -94,7 +95,7 @@ async def _refuse(_message: bytes, _context: Context) -> bytes:
     )
 
 
-def _call(request: Any, method: str, until: float | None = None) -> Call:
+def _call(request: Any, method: Method, until: float | None = None) -> Call:
     """Whom a model_spec asks for; version 0 is the default one, which clients send."""
     if not request.HasField("model_spec"):
         raise InvalidRequest("model_spec missing in request")
@@ -105,7 +106,8 @@ def _call(request: Any, method: str, until: float | None = None) -> Call:
         raise InvalidRequest(f"invalid model version format in request: {spec.version.value}")
     if spec.signature_name not in ("", SIGNATURE):
         raise InvalidRequest(f"Invalid signature name: {spec.signature_name!r}; the only one is {SIGNATURE}")
-    return Call("gRPC", spec.name, spec.version.value or None, until, api=API, method=method)
+    number = spec.version.value or None
+    return Call(Interface.GRPC, spec.name, number, until, api=API.TFS, method=method)
 
 
 def _describe(target: Any, specs: tuple[Spec, ...]) -> None:

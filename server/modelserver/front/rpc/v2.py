@@ -14,6 +14,7 @@ from modelserver.front.rpc.calls import Context, deadline, unary
 from modelserver.front.rpc.health import Stopping
 from modelserver.front.rpc.v2_extensions import Extensions
 from modelserver.front.traffic import Traffic
+from modelserver.telemetry.labels import Interface, Method
 from modelserver.tensors import Call, Spec, parse_version
 
 
@@ -62,7 +63,7 @@ class V2Service:
     def _call(self, parsed: v2_proto.Parsed, context: Context) -> Call:
         head = parsed.head
         until = deadline(context, self._limits.now.request_timeout_seconds)
-        return Call("gRPC", head.model, head.version, until, memo=head.memo if parsed.raw else None)
+        return Call(Interface.GRPC, head.model, head.version, until, memo=head.memo if parsed.raw else None)
 
     async def _stream_infer(self, messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         """One answer per request, in their order; an error ends only its own request."""
@@ -87,11 +88,13 @@ class V2Service:
         )
 
     async def _model_ready(self, request: Any, _context: Context) -> Any:
-        call = Call("gRPC", request.name, parse_version(request.version), method="ModelReady")
+        call = Call(Interface.GRPC, request.name, parse_version(request.version), method=Method.MODEL_READY)
         return proto.ModelReadyResponse(ready=self._plane.is_model_ready(call))
 
     async def _model_metadata(self, request: Any, _context: Context) -> Any:
-        call = Call("gRPC", request.name, parse_version(request.version), method="ModelMetadata")
+        call = Call(
+            Interface.GRPC, request.name, parse_version(request.version), method=Method.MODEL_METADATA
+        )
         version, served = self._plane.metadata(call)
         answer = proto.ModelMetadataResponse(
             name=version.model, versions=[str(number) for number in served], platform="OpenVINO"
