@@ -6,7 +6,6 @@ import gc
 import logging
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import uvloop
@@ -18,7 +17,7 @@ from modelserver.codec import image
 from modelserver.dataplane.backend import Backend
 from modelserver.dataplane.control import Control
 from modelserver.dataplane.plane import DataPlane
-from modelserver.dataplane.status import Health
+from modelserver.dataplane.status import Health, Startup
 from modelserver.engine import Devices
 from modelserver.errors import ServerError
 from modelserver.front.http.access import AccessApp
@@ -28,12 +27,16 @@ from modelserver.front.http.thread import HttpThread
 from modelserver.front.rest.app import RestApp
 from modelserver.front.rest.status import StatusApp
 from modelserver.front.rpc.server import RpcServer
+from modelserver.models.catalogue import Catalogue
+from modelserver.models.converger import Converger
 from modelserver.models.loader import Loader
-from modelserver.models.registry import Registry
+from modelserver.models.planner import Planner
 from modelserver.models.repository import LocalStorage
+from modelserver.models.scanner import Scanner
 from modelserver.models.watcher import Watch, Watcher
 from modelserver.settings.config_file import Configuration
 from modelserver.settings.process import (
+    OnLoadFailure,
     ServerSettings,
     chosen_monitoring,
     first_configuration,
@@ -42,7 +45,9 @@ from modelserver.settings.process import (
 from modelserver.telemetry import logs
 from modelserver.telemetry.heartbeat import Heart
 from modelserver.telemetry.metrics import Metrics
+from modelserver.telemetry.series import VersionSeries
 from modelserver.tensors import Spec
+from modelserver.threads import Threads
 from modelserver.tuning import machine
 
 LOG = logging.getLogger(__name__)
@@ -121,26 +126,36 @@ class Server:
         self.failure: str | None = None
         self.failed = asyncio.Event()
         workers, warnings = workers_in_effect(settings, machine.read_machine().threads)
-        self._decoders = ThreadPoolExecutor(workers, "decode")
+        self._threads = Threads(workers)
         self._monitoring = chosen_monitoring(settings, configuration)
         metrics = Metrics(self._monitoring.only)
         self._limits = LiveLimits(settings.limits)
         self._limits.follow(configuration.limits)
-        devices = Devices(settings.cache_dir, settings.cpu_extension)
-        loader = Loader(devices, metrics, self._limits, machine.free_memory)
-        self._registry = Registry(LocalStorage(), loader, machine.read_machine, settings.exclusive_cpus)
+        self._catalogue = Catalogue()
+        converger = self._converger(metrics)
         watch = Watch(settings.config_path, settings.poll_seconds)
-        self._watcher = Watcher(self._registry, configuration, watch)
-        self._health = Health(self._watcher, metrics, machine.read_machine, workers)
-        self._health.warnings += warnings
-        plane = DataPlane(self._registry, metrics, self._decode_images)
-        control = Control(self._registry, self._watcher, settings.model_control_mode)
-        self._backend = Backend(plane, self._health, self._limits, control, metrics)
+        self._watcher = Watcher(self._catalogue, converger, self._limits, configuration, watch)
+        startup = Startup(workers, warnings)
+        self._health = Health(self._catalogue, self._watcher, metrics, machine.read_machine, startup)
+        plane = DataPlane(self._catalogue, metrics, self._decode_images)
+        control = Control(self._catalogue, converger, self._watcher, settings.model_control_mode)
+        self._backend = Backend(plane, self._health, self._limits, control, metrics, self._threads)
         self._rpc = RpcServer(self._backend, access_log=settings.access_log)
         self._fronts: list[HttpServer] = []
         self._heart = Heart(self._health.look_at_machine)
         self._status: HttpThread | None = None
         self._loading: asyncio.Task[None] | None = None
+
+    def _converger(self, metrics: Metrics) -> Converger:
+        settings, thread = self._settings, self._threads.load
+        devices = Devices(settings.cache_dir, settings.cpu_extension)
+        return Converger(
+            self._catalogue,
+            Scanner(LocalStorage(), thread),
+            Planner(machine.read_machine, settings.exclusive_cpus),
+            Loader(devices, self._limits, machine.free_memory, thread),
+            VersionSeries(metrics),
+        )
 
     async def start(self) -> None:
         """Listen first, so that liveness answers while models load."""
@@ -150,7 +165,7 @@ class Server:
             addresses = [f"{_bracketed(host)}:{settings.port}" for host in settings.grpc_hosts]
             await self._rpc.start(addresses, settings.channel_arguments)
         await self._start_http()
-        for warning in self._health.warnings:
+        for warning in self._health.now.warnings:
             LOG.warning("%s", warning)
         self._loading = asyncio.get_running_loop().create_task(self._load_and_watch())
         self._loading.add_done_callback(self._loading_ended)
@@ -179,7 +194,7 @@ class Server:
 
         True when everything in flight was finished in time.
         """
-        self._health.draining = True
+        self._health.begin_draining()
         if self._loading is not None:
             if not self.failed.is_set():
                 with contextlib.suppress(TimeoutError):
@@ -194,8 +209,7 @@ class Server:
         if self._status is not None:
             await self._status.stop(1)
         self._heart.end()
-        self._decoders.shutdown(wait=False, cancel_futures=True)
-        self._registry.close()
+        self._threads.end()
         return was_in_time
 
     async def _load_and_watch(self) -> None:
@@ -203,9 +217,9 @@ class Server:
         # What is here now stays: the collector need not walk through it again and again.
         gc.collect()
         gc.freeze()
-        for name, model in self._registry.models.items():
+        for name, model in self._catalogue.models.items():
             is_hopeless = model.is_unreadable or any(one.is_wanted for one in model.versions.values())
-            if self._settings.on_load_failure == "exit" and is_hopeless and not model.available:
+            if self._settings.on_load_failure is OnLoadFailure.EXIT and is_hopeless and not model.available:
                 self.failure = f"model {name}: {model.error}"
                 self.failed.set()
                 return
@@ -221,12 +235,14 @@ class Server:
         self._fail("serving the status port failed", error)
 
     def _fail(self, what: str, error: BaseException) -> None:
-        LOG.error("%s in a way nobody foresaw", what, exc_info=error)
+        LOG.error("unexpected error: %s", what, exc_info=error)
         self.failure = f"{what}: {error!r}"
         self.failed.set()
 
     async def _decode_images(self, images: NDArray[Any], spec: Spec) -> NDArray[Any]:
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, image.decode, images, spec)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads.decode, image.decode, images, spec
+        )
 
 
 def _bracketed(host: str) -> str:

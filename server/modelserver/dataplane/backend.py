@@ -7,6 +7,7 @@ from modelserver.dataplane.control import Control
 from modelserver.dataplane.plane import DataPlane
 from modelserver.dataplane.status import Health
 from modelserver.telemetry.metrics import Metrics
+from modelserver.threads import Threads
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 """Of the KServe v2 protocol, by the names it gives them."""
@@ -21,3 +22,4 @@ class Backend:
     limits: LiveLimits
     control: Control
     metrics: Metrics
+    threads: Threads

@@ -14,8 +14,8 @@ from modelserver.dataplane.meters import Meters, Statistics
 from modelserver.dataplane.shortcut import RawInput, Shortcut
 from modelserver.engine import LoadedModel, Passage
 from modelserver.errors import InvalidRequest, NotFound, NotReady, Overloaded, ServerError
+from modelserver.models.catalogue import Catalogue
 from modelserver.models.model import Version
-from modelserver.models.registry import Registry
 from modelserver.telemetry import families, request_log
 from modelserver.telemetry.labels import model_operation, of_interface
 from modelserver.telemetry.metrics import Metrics
@@ -30,15 +30,15 @@ DecodeImages = Callable[[NDArray[Any], Spec], Awaitable[NDArray[Any]]]
 class DataPlane:
     """Stands between fronts and engine; knows no protocol."""
 
-    def __init__(self, registry: Registry, metrics: Metrics, decode_images: DecodeImages) -> None:
-        self.registry = registry
+    def __init__(self, catalogue: Catalogue, metrics: Metrics, decode_images: DecodeImages) -> None:
+        self.catalogue = catalogue
         self.meters = Meters(metrics)
         self._metrics = metrics
         self._decode_images = decode_images
 
     async def infer(self, call: Call, decode: Decode, encode: Callable[[Response], T]) -> T:
         """One inference: `decode` gives the tensors, `encode` turns borrowed outputs into an answer."""
-        started, changes = time.perf_counter(), self.registry.changes
+        started, changes = time.perf_counter(), self.catalogue.changes
         version = self._find(call)
         meter = self.meters.of(version, call)
         passage = Passage(call.deadline, call.gone)
@@ -62,7 +62,7 @@ class DataPlane:
         if call.memo is not None and (inputs := _short_inputs(request, loaded)):
             # Made of what was found at the start: if anything has changed since, it is closed at once.
             asked = (call.model, call.version)
-            call.memo.shortcut = Shortcut(self.registry, changes, asked, loaded, meter, inputs, respond)
+            call.memo.shortcut = Shortcut(self.catalogue, changes, asked, loaded, meter, inputs, respond)
         return answer
 
     def require_place(self, call: Call) -> None:
@@ -94,12 +94,12 @@ class DataPlane:
         """The version asked for, and all numbers that are served."""
         version = self._find(call)
         self.meters.of(version, call).success.add()
-        return version, self.registry.served(call.model)
+        return version, self.catalogue.served(call.model)
 
     def is_model_ready(self, call: Call) -> bool:
         """Whether the model answers; raises NotFound when nobody knows it."""
         try:
-            self.registry.find(call.model, call.version)
+            self.catalogue.find(call.model, call.version)
         except NotReady:
             self._count_ready(call, failed=True)
             return False
@@ -112,16 +112,16 @@ class DataPlane:
     def statistics(self, name: str, number: int | None) -> list[Statistics]:
         """Of every served version; of one model or one version where they are named."""
         if name and number is not None:
-            return [self.meters.statistics(self.registry.find(name, number))]
+            return [self.meters.statistics(self.catalogue.find(name, number))]
         if name:
-            self.registry.find(name, None)
-        models = [self.registry.models[name]] if name else self.registry.models.values()
+            self.catalogue.find(name, None)
+        models = [self.catalogue.models[name]] if name else self.catalogue.models.values()
         return [self.meters.statistics(model.versions[one]) for model in models for one in model.available]
 
     def states(self, call: Call) -> list[Version]:
         """The version asked for, or all of them, in whatever state; raises NotFound."""
         try:
-            versions = self.registry.states(call.model, call.version)
+            versions = self.catalogue.states(call.model, call.version)
         except NotFound:
             self._count_unknown(call)
             raise
@@ -131,10 +131,10 @@ class DataPlane:
     def _find(self, call: Call) -> Version:
         request_log.note(call.model, call.version)
         try:
-            return self.registry.find(call.model, call.version)
+            return self.catalogue.find(call.model, call.version)
         except ServerError:
             self._count_unknown(call)
-            model = self.registry.models.get(call.model)
+            model = self.catalogue.models.get(call.model)
             if model is not None and call.version in model.versions:
                 self.meters.of(model.versions[call.version], call).fail.add()
             raise

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from modelserver.dataplane.meters import Meter
 from modelserver.engine import LoadedModel, Passage
-from modelserver.models.registry import Registry
+from modelserver.models.catalogue import Catalogue
 from modelserver.telemetry import request_log
 from modelserver.tensors import Response
 
@@ -43,9 +43,9 @@ class RawInput:
 class Shortcut:
     """Infers without a step that waits, so what holds at its start holds to its end."""
 
-    registry: Registry
+    catalogue: Catalogue
     changes: int
-    """The registry's when this was made: later the request may be another version's."""
+    """The catalogue's when this was made: later the request may be another version's."""
     asked: tuple[str, int | None]
     """Model and version as the request names them."""
     loaded: LoadedModel
@@ -55,7 +55,7 @@ class Shortcut:
 
     def infer(self, raw: list[memoryview], encode: Encode) -> bytes | None:
         """The answer; None where the way is closed, or where the data is not as long as it has to be."""
-        if self.changes != self.registry.changes or len(raw) != len(self.inputs):
+        if self.changes != self.catalogue.changes or len(raw) != len(self.inputs):
             return None
         started, arrays = time.perf_counter(), []
         for one in self.inputs:

@@ -1,12 +1,17 @@
-"""What the server says about itself: readiness, the status document, the gauges of the process."""
+"""What the server says about itself: readiness, the status document, the gauges of the process.
 
-from collections.abc import Callable
-from dataclasses import replace
+The main loop makes a snapshot whenever something changes, and at every beat; whoever asks, on whichever
+thread, reads the last one. It is frozen, so nothing needs to be copied or locked.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from modelserver import __version__
-from modelserver.engine import LoadedModel
-from modelserver.models.model import Model, Version
+from modelserver.engine import Effect
+from modelserver.models.catalogue import Catalogue
+from modelserver.models.model import Model, State, Version
 from modelserver.models.watcher import Watcher
 from modelserver.telemetry import families
 from modelserver.telemetry.labels import of_server
@@ -17,64 +22,147 @@ from modelserver.tuning.wish import is_virtual
 SCHEMA_VERSION = 1
 
 
-class Health:
-    """Reads the registry; owns only what nobody else knows: draining, and having been ready once.
+@dataclass(frozen=True)
+class VersionStatus:
+    """One version of a model."""
 
-    Asked by the main loop and by the status port's thread.
-    """
+    number: int
+    state: State
+    is_wanted: bool
+    error: str | None
+
+    def document(self) -> Mapping[str, Any]:
+        """Its part of GET /status."""
+        return {"version": self.number, "state": self.state, "wanted": self.is_wanted, "error": self.error}
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """One model."""
+
+    name: str
+    device: str
+    effect: Effect | None
+    """Of the version that answers by default."""
+    inline: bool | None
+    revision: str | None
+    error: str | None
+    versions: tuple[VersionStatus, ...]
+
+    def document(self) -> Mapping[str, Any]:
+        """Its part of GET /status."""
+        effect = self.effect
+        # Devices that hand work to others have no property for streams.
+        source = "OPTIMAL_NUMBER_OF_INFER_REQUESTS" if is_virtual(self.device) else "NUM_STREAMS"
+        return {
+            "name": self.name,
+            "device": self.device,
+            "executionDevices": list(effect.execution_devices) if effect else [],
+            "streams": effect.streams if effect else None,
+            "inline": self.inline,
+            "streamsSource": source if effect else None,
+            "nireq": effect.nireq if effect else None,
+            "hint": effect.hint if effect else None,
+            "threads": effect.threads if effect else None,
+            "revision": self.revision,
+            "error": self.error,
+            "versions": [version.document() for version in self.versions],
+        }
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """The whole server at one moment."""
+
+    revision: str | None
+    is_ready: bool
+    is_draining: bool
+    machine: Machine
+    pinning: bool
+    pinning_reason: str
+    workers: int
+    warnings: tuple[str, ...]
+    models: tuple[ModelStatus, ...]
+
+    def document(self) -> dict[str, Any]:
+        """GET /status, as tests/contract/status.schema.json describes it."""
+        machine = self.machine
+        return {
+            "schemaVersion": SCHEMA_VERSION,
+            "serverVersion": __version__,
+            "revision": self.revision,
+            "ready": self.is_ready,
+            "draining": self.is_draining,
+            "affinity": list(machine.affinity),
+            "cpusOnline": machine.online,
+            "quota": machine.quota,
+            "threads": machine.threads,
+            "pinning": self.pinning,
+            "pinningReason": self.pinning_reason,
+            "workers": self.workers,
+            "warnings": list(self.warnings),
+            "models": [model.document() for model in self.models],
+        }
+
+
+@dataclass(frozen=True)
+class Startup:
+    """What the start settled, for the status document."""
+
+    workers: int
+    warnings: tuple[str, ...] = ()
+
+
+class Health:
+    """Keeps the snapshot up to date, on the main loop; owns draining, and having been ready once."""
 
     def __init__(
-        self, watcher: Watcher, metrics: Metrics, machine: Callable[[], Machine], workers: int
+        self,
+        catalogue: Catalogue,
+        watcher: Watcher,
+        metrics: Metrics,
+        machine: Callable[[], Machine],
+        startup: Startup,
     ) -> None:
-        self.draining = False
-        self.warnings: list[str] = []
+        self._catalogue = catalogue
         self._watcher = watcher
-        self._registry = watcher.registry
         self._metrics = metrics
         self._read_machine = machine
         self._machine = machine()
-        self._workers = workers
+        self._startup = startup
         self._was_ready = False
+        self._is_draining = False
+        self.now = self._snapshot()
+        catalogue.listen(self.refresh)
         self._register_gauges()
 
-    def is_ready(self) -> bool:
-        """Before the first time: every model answers. Afterwards: any does. Never while draining.
+    @property
+    def draining(self) -> bool:
+        """Whether the server is about to stop."""
+        return self.now.is_draining
 
-        Models that were unloaded by request are not waited for, be it all of them.
-        """
-        if self.draining:
-            return False
-        models = list(self._registry.models.values())
-        answering = [bool(model.available) for model in models if not model.is_unloaded]
-        if answering and all(answering):
-            self._was_ready = True  # and never False again, so two threads may come here
-        return self._was_ready and (any(answering) or (bool(models) and not answering))
+    def is_ready(self) -> bool:
+        """Before the first time: every model answers. Afterwards: any does. Never while draining."""
+        return self.now.is_ready
 
     def metrics(self) -> bytes:
         """The page of GET /metrics."""
         return self._metrics.render()
 
     def status(self) -> dict[str, Any]:
-        """The document of GET /status, as tests/contract/status.schema.json describes it."""
-        machine, models = self._machine, self._models()
-        serving = [one.versions[number] for one in models.values() for number in one.available]
-        pinning, reason = _pinning(serving)
-        return {
-            "schemaVersion": SCHEMA_VERSION,
-            "serverVersion": __version__,
-            "revision": self._registry.revision,
-            "ready": self.is_ready(),
-            "draining": self.draining,
-            "affinity": list(machine.affinity),
-            "cpusOnline": machine.online,
-            "quota": machine.quota,
-            "threads": machine.threads,
-            "pinning": pinning,
-            "pinningReason": reason,
-            "workers": self._workers,
-            "warnings": self._all_warnings(serving, machine),
-            "models": [_model_status(name, model) for name, model in models.items()],
-        }
+        """The document of GET /status."""
+        return self.now.document()
+
+    def refresh(self) -> None:
+        """Something has changed."""
+        answering = self._answering()
+        self._was_ready |= bool(answering) and all(answering)
+        self.now = self._snapshot()
+
+    def begin_draining(self) -> None:
+        """Not ready from now on."""
+        self._is_draining = True
+        self.refresh()
 
     def look_at_machine(self) -> None:
         """To be called now and then on the main loop, between inferences.
@@ -83,41 +171,59 @@ class Health:
         machine; and the status port's would have to wait its turn after each of a dozen files.
         """
         self._machine = self._read_machine()
+        self.refresh()
 
-    def _models(self) -> dict[str, Model]:
-        """Copies, versions included: the main loop may change the originals while they are read."""
-        return {
-            name: replace(
-                model,
-                versions={number: replace(version) for number, version in dict(model.versions).items()},
-            )
-            for name, model in dict(self._registry.models).items()
-        }
+    def _answering(self) -> list[bool]:
+        """Models that were unloaded by request are not waited for, even if all of them were."""
+        models = self._catalogue.models.values()
+        return [bool(model.available) for model in models if not model.is_unloaded]
 
-    def _all_warnings(self, serving: list[Version], machine: Machine) -> list[str]:
-        found = list(self.warnings)
+    def _is_ready(self) -> bool:
+        if self._is_draining or not self._was_ready:
+            return False
+        answering = self._answering()
+        return any(answering) or (bool(self._catalogue.models) and not answering)
+
+    def _snapshot(self) -> ServerStatus:
+        models = self._catalogue.models
+        serving = [model.versions[number] for model in models.values() for number in model.available]
+        pinning, reason = _pinning(serving)
+        return ServerStatus(
+            revision=self._catalogue.revision,
+            is_ready=self._is_ready(),
+            is_draining=self._is_draining,
+            machine=self._machine,
+            pinning=pinning,
+            pinning_reason=reason,
+            workers=self._startup.workers,
+            warnings=self._warnings(serving),
+            models=tuple(_model_status(name, model) for name, model in models.items()),
+        )
+
+    def _warnings(self, serving: list[Version]) -> tuple[str, ...]:
+        found = list(self._startup.warnings)
         if (error := self._watcher.config_error) is not None:
             found.append(
-                f"the last change of the configuration was refused, the one before is in effect: {error}"
+                f"the last configuration change was rejected; the previous one is still in effect: {error}"
             )
         if (error := self._watcher.watch_error) is not None:
-            found.append(f"looking for changes fails, what is served is served on: {error}")
+            found.append(f"cannot check for changes (loaded models keep serving): {error}")
         for version in serving:
             found += [
                 f"model {version.model}: {text}" for text in (version.plan.warnings if version.plan else ())
             ]
-        threads = sum(version.serving.effect.threads or 0 for version in serving)
-        if len(serving) > 1 and threads > machine.threads:
-            found.append(f"the models' inference threads sum up to {threads} on {machine.threads} CPUs")
-        return list(dict.fromkeys(found))
+        threads, cpus = sum(version.serving.effect.threads or 0 for version in serving), self._machine.threads
+        if len(serving) > 1 and threads > cpus:
+            found.append(f"the models' inference threads sum up to {threads} on {cpus} CPUs")
+        return tuple(dict.fromkeys(found))
 
     def _register_gauges(self) -> None:
         gauge = self._metrics.gauge
         gauge(families.INFO, of_server(__version__), lambda: 1)
-        gauge(families.READY, (), lambda: float(self.is_ready()))
-        gauge(families.AFFINITY_CPUS, (), lambda: len(self._machine.affinity))
-        gauge(families.CPU_QUOTA, (), lambda: self._machine.quota)
-        gauge(families.THREADS, (), lambda: self._machine.threads)
+        gauge(families.READY, (), lambda: float(self.now.is_ready))
+        gauge(families.AFFINITY_CPUS, (), lambda: len(self.now.machine.affinity))
+        gauge(families.CPU_QUOTA, (), lambda: self.now.machine.quota)
+        gauge(families.THREADS, (), lambda: self.now.machine.threads)
 
 
 def _pinning(serving: list[Version]) -> tuple[bool, str]:
@@ -128,33 +234,17 @@ def _pinning(serving: list[Version]) -> tuple[bool, str]:
     return False, "no model is loaded"
 
 
-def _model_status(name: str, model: Model) -> dict[str, Any]:
-    loaded = _newest(model)
-    effect = loaded.effect if loaded is not None else None
-    return {
-        "name": name,
-        "device": model.settings.wish.device,
-        "executionDevices": list(effect.execution_devices) if effect else [],
-        "streams": effect.streams if effect else None,
-        "inline": loaded.inline if loaded is not None else None,
-        "streamsSource": _streams_source(model) if effect else None,
-        "nireq": effect.nireq if effect else None,
-        "hint": effect.hint if effect else None,
-        "threads": effect.threads if effect else None,
-        "revision": model.revision,
-        "error": model.error,
-        "versions": [
-            {"version": number, "state": version.state, "wanted": version.is_wanted, "error": version.error}
+def _model_status(name: str, model: Model) -> ModelStatus:
+    loaded = None if (newest := model.newest) is None else newest.loaded
+    return ModelStatus(
+        name=name,
+        device=model.settings.wish.device,
+        effect=None if loaded is None else loaded.effect,
+        inline=None if loaded is None else loaded.inline,
+        revision=model.revision,
+        error=model.error,
+        versions=tuple(
+            VersionStatus(number, version.state, version.is_wanted, version.error)
             for number, version in sorted(model.versions.items())
-        ],
-    }
-
-
-def _streams_source(model: Model) -> str:
-    """Devices that hand work to others have no property for streams."""
-    is_counted = is_virtual(model.settings.wish.device)
-    return "OPTIMAL_NUMBER_OF_INFER_REQUESTS" if is_counted else "NUM_STREAMS"
-
-
-def _newest(model: Model) -> LoadedModel | None:
-    return None if (newest := model.newest) is None else newest.loaded
+        ),
+    )

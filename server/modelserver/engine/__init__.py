@@ -4,8 +4,8 @@
 """
 
 from modelserver.engine.devices import Devices
-from modelserver.engine.loaded import LoadedModel
-from modelserver.engine.loading import load
+from modelserver.engine.loaded import Effect, LoadedModel
+from modelserver.engine.loading import Source, load
 from modelserver.engine.pool import Passage
 
-__all__ = ["Devices", "LoadedModel", "Passage", "load"]
+__all__ = ["Devices", "Effect", "LoadedModel", "Passage", "Source", "load"]

@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 import openvino as ov
 from numpy.typing import NDArray
 
+from modelserver.admission import LiveLimits
 from modelserver.engine import strings
 from modelserver.engine.elements import reason, share, view
 from modelserver.engine.pool import Lease, Passage, Pool, Slot
@@ -42,18 +43,30 @@ class Effect:
     pinning: bool
 
 
+@dataclass(frozen=True)
+class Description:
+    """What clients see of a model."""
+
+    inputs: tuple[Spec, ...]
+    outputs: tuple[Spec, ...]
+    info: Mapping[str, Any]
+    """What its file says about the model."""
+
+
 class LoadedModel:
     """One version of a model, ready to infer."""
 
     def __init__(
         self,
         compiled: ov.CompiledModel,
-        specs: tuple[tuple[Spec, ...], tuple[Spec, ...]],
+        description: Description,
         effect: Effect,
+        limits: LiveLimits,
         *,
         inline: bool = False,
     ) -> None:
-        self.inputs, self.outputs = specs
+        self._description = description
+        self.inputs, self.outputs, self.info = description.inputs, description.outputs, description.info
         for spec in (*self.inputs, *self.outputs):
             if spec.datatype == "BYTES":
                 strings.operations(len(spec.dims))  # compiled now, not with the first request
@@ -62,13 +75,11 @@ class LoadedModel:
         self._reads_plainly = {"BF16", "BYTES"}.isdisjoint(spec.datatype for spec in self.outputs)
         self.inline = inline
         """Runs on the loop, one request at a time: cheaper than leaving it."""
-        self.info: Mapping[str, Any] = {}
-        """What its file says about the model."""
         self.in_flight = 0
         self._compiled: ov.CompiledModel | None = compiled
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]
-        self._pool = Pool(self._slots)
-        self.limit_queue(None)
+        self._limits = limits
+        self._pool = Pool(self._slots, self._queue_limit)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch: asyncio.TimerHandle | None = None
 
@@ -82,9 +93,14 @@ class LoadedModel:
         """Requests in the queue."""
         return self._pool.waiting
 
-    def limit_queue(self, size: int | None) -> None:
-        """How many requests may wait; None: by the number of those that run."""
-        self._pool.queue_limit = max(64, 16 * self.effect.nireq) if size is None else size
+    def inlined(self, compiled: ov.CompiledModel) -> "LoadedModel":
+        """The same model, compiled for the event loop."""
+        return LoadedModel(compiled, self._description, self.effect, self._limits, inline=True)
+
+    def _queue_limit(self) -> int:
+        """How many requests may wait now; by the number of those that run where nobody set it."""
+        size = self._limits.now.queue_size
+        return max(64, 16 * self.effect.nireq) if size is None else size
 
     def require_place(self) -> None:
         """Raises Overloaded when a request could not even wait."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
+from modelserver.admission import LiveLimits
 from modelserver.engine.devices import Devices
 from modelserver.engine.elements import datatype_of, reason
 from modelserver.engine.info import model_info
-from modelserver.engine.loaded import Effect, LoadedModel
+from modelserver.engine.loaded import Description, Effect, LoadedModel
 from modelserver.engine.names import Names
 from modelserver.engine.shaping import layouts, shape_model
 from modelserver.errors import LoadFailed
@@ -31,26 +33,36 @@ TWICE_BYTES = 1 << 20
 """Weights that may be in memory twice for a moment."""
 
 
-def load(devices: Devices, model: Path, shaping: Shaping, plan: Plan, names: Names) -> LoadedModel:
+@dataclass(frozen=True)
+class Source:
+    """What a model is loaded from."""
+
+    model: Path
+    shaping: Shaping
+    plan: Plan
+    names: Names = field(default_factory=Names)
+
+
+def load(devices: Devices, source: Source, limits: LiveLimits) -> LoadedModel:
     """Runs in a thread of its own; raises LoadFailed with OpenVINO's reason."""
+    plan = source.plan
     devices.require(plan.device)
     try:
         devices.require_properties(plan.device, plan.properties)
-        shaping = names.translate(shaping)
-        network = _read(devices.core, model)
+        shaping = source.names.translate(source.shaping)
+        network = _read(devices.core, source.model)
         info = model_info(network)
         network = shape_model(network, shaping)
         compiled = devices.core.compile_model(network, plan.device, dict(plan.properties))
     except (RuntimeError, TypeError, ValueError) as error:
         told = reason(error)
         unsupported = "Plugin config contains unsupported keys: " if "Unsupported property" in told else ""
-        raise LoadFailed(f"{model.name}: {unsupported}{told}") from error
-    specs = names.rename(*_specs(compiled, network, shaping))
-    loaded = LoadedModel(compiled, specs, _effect(compiled, plan))
+        raise LoadFailed(f"{source.model.name}: {unsupported}{told}") from error
+    description = Description(*source.names.rename(*_specs(compiled, network, shaping)), info)
+    loaded = LoadedModel(compiled, description, _effect(compiled, plan), limits)
     seconds = _warm_up(loaded)
     if _may_run_inline(network, plan, loaded, seconds):
         loaded = _inline(devices.core, network, plan, loaded)
-    loaded.info = info
     return loaded
 
 
@@ -80,7 +92,7 @@ def _inline(core: ov.Core, network: ov.Model, plan: Plan, loaded: LoadedModel) -
         properties = {**plan.properties, "NUM_STREAMS": 0, "EXCLUSIVE_ASYNC_REQUESTS": exclusive}
         try:
             compiled = core.compile_model(network, plan.device, properties)
-            bare = LoadedModel(compiled, (loaded.inputs, loaded.outputs), loaded.effect, inline=True)
+            bare = loaded.inlined(compiled)
             seconds = _warm_up(bare, times=20)
         except (RuntimeError, LoadFailed):
             continue

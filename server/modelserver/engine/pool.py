@@ -92,10 +92,10 @@ class Lease:
 class Pool:
     """Lends slots, first come, first served."""
 
-    def __init__(self, slots: Sequence[Slot]) -> None:
+    def __init__(self, slots: Sequence[Slot], queue_limit: Callable[[], int]) -> None:
+        """`queue_limit` gives how many requests may wait now."""
         self.lent: set[Lease] = set()
-        self.queue_limit = 0
-        """How many requests may wait."""
+        self._queue_limit = queue_limit
         self._free = deque(slots)
         self._queue: deque[asyncio.Future[Lease]] = deque()
 
@@ -106,7 +106,7 @@ class Pool:
 
     def require_place(self) -> None:
         """Raises Overloaded when a request could not even wait: nothing needs to be made ready for it."""
-        if not self._free and len(self._queue) >= self.queue_limit:
+        if not self._free and len(self._queue) >= self._queue_limit():
             raise Overloaded(
                 f"{len(self._queue)} requests are waiting for this model already; try again later"
             )

@@ -1,58 +1,62 @@
-"""Loads one version: room first, then the engine; and tells log and metrics about it."""
+"""Loads one version, in the loading thread: room first, then the engine."""
 
-import logging
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
 
 from modelserver.admission import LiveLimits
-from modelserver.engine import Devices, LoadedModel, load
+from modelserver.engine import Devices, LoadedModel, Source, load
 from modelserver.engine.names import read_names
 from modelserver.errors import NoMemoryForSwap
-from modelserver.models.model import Version
+from modelserver.models.model import Recipe
 from modelserver.models.repository import VersionFiles
-from modelserver.settings.config_file import ModelSettings
-from modelserver.telemetry.metrics import Metrics
-from modelserver.telemetry.series import Figures, VersionSeries
-from modelserver.tuning.plan import Plan
 
-LOG = logging.getLogger(__name__)
 GROWTH = 2.4
 """Peak of loading over the files' size: OpenVINO holds the weights as read and as it packs them.
 Measured 2.2 for FP32 and 2.4 for FP16 weights, memory-mapped or not."""
 FIXED_BYTES = 48 << 20
 
 
+@dataclass(frozen=True)
+class Loading:
+    """A model that was loaded, and how long that took."""
+
+    model: LoadedModel
+    seconds: float
+
+
 class Loader:
-    """What the registry needs to turn files into a served model."""
+    """Turns files into a model that answers."""
 
     def __init__(
-        self, devices: Devices, metrics: Metrics, limits: LiveLimits, free: Callable[[], int | None]
+        self, devices: Devices, limits: LiveLimits, free: Callable[[], int | None], thread: Executor
     ) -> None:
+        """`free` gives the bytes of memory that the process may still take; None is no limit."""
         self._devices = devices
-        self._series = VersionSeries(metrics)
         self._limits = limits
         self._free = free
-        self._seconds: dict[tuple[str, int], float] = {}
+        self._thread = thread
 
-    def load(
-        self, files: VersionFiles, settings: ModelSettings, plan: Plan, *, beside_others: bool
-    ) -> LoadedModel:
-        """Runs in the loading thread."""
+    async def load(self, recipe: Recipe, *, beside_others: bool) -> Loading:
+        """A model that has answered once; raises LoadFailed. `beside_others`: what is served must stay."""
+        work = partial(self._load, recipe, beside_others=beside_others)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def close(self, model: LoadedModel) -> None:
+        """Give its memory back."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, model.close)
+
+    def _load(self, recipe: Recipe, *, beside_others: bool) -> Loading:
+        files = recipe.files
         if beside_others:
             self._require_room(files)
         started = time.perf_counter()
-        names = read_names(files.mapping)
-        loaded = load(self._devices, files.model, settings.shaping, plan, names)
-        loaded.limit_queue(self._limits.now.queue_size)
-        self._seconds[settings.name, files.number] = time.perf_counter() - started
-        return loaded
-
-    def follow(self, changes: Mapping[str, Any], served: Iterable[LoadedModel]) -> None:
-        """Limits as config.json has them from now on, for what is served already too."""
-        self._limits.follow(changes)
-        for loaded in served:
-            loaded.limit_queue(self._limits.now.queue_size)
+        source = Source(files.model, recipe.shaping, recipe.plan, read_names(files.mapping))
+        loaded = load(self._devices, source, self._limits)
+        return Loading(loaded, time.perf_counter() - started)
 
     def _require_room(self, files: VersionFiles) -> None:
         """Rather keep what is served than be killed half-way to the new."""
@@ -62,29 +66,3 @@ class Loader:
                 f"NoMemoryForSwap: loading needs about {need >> 20} MiB next to what is served"
                 f" and the memory limit leaves {free >> 20} MiB; raise the limit or replace the process"
             )
-
-    def announce(self, version: Version) -> None:
-        """The version serves from now on."""
-        effect = version.serving.effect
-        LOG.info(
-            "model %s version %d serves: devices %s, streams %s, nireq %d, threads %s, hint %s, pinned %s %s",
-            version.model, version.number, ",".join(effect.execution_devices), effect.streams, effect.nireq,
-            effect.threads, effect.hint, effect.pinning, "inline" if version.serving.inline else "",
-        )  # fmt: skip
-        for warning in version.plan.warnings if version.plan else ():
-            LOG.warning("model %s: %s", version.model, warning)
-        seconds = self._seconds[version.model, version.number]
-        figures = Figures(effect.streams, effect.nireq, effect.threads, seconds)
-        self._series.serves(version.labels, figures, version.serving)
-
-    def retire(self, version: Version) -> None:
-        """The version takes no new requests."""
-        self._series.retires(version.labels)
-
-    def count_failure(self, version: Version) -> None:
-        """An attempt that failed."""
-        self._series.failed(version.labels)
-
-    def forget(self, version: Version) -> None:
-        """The version is gone."""
-        self._series.ended(version.labels)

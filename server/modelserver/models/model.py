@@ -1,17 +1,44 @@
-"""Models and their versions as they are wanted and as they are served: the registry's nouns."""
+"""Models and their versions, as they are wanted and as they are served."""
 
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from modelserver.engine import LoadedModel
 from modelserver.errors import NotReady
 from modelserver.models.repository import VersionFiles
-from modelserver.settings.config_file import ModelSettings
+from modelserver.settings.config_file import ModelSettings, Shaping
 from modelserver.telemetry.labels import VersionLabels
 from modelserver.tuning.plan import Plan
 
 UNLOADED = "it was unloaded by request; load it, or change its settings in config.json"
+
+
+class State(StrEnum):
+    """Of a version, by TensorFlow Serving's names."""
+
+    START = "START"
+    LOADING = "LOADING"
+    AVAILABLE = "AVAILABLE"
+    UNLOADING = "UNLOADING"
+    END = "END"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a version is loaded from: with an equal one, loading again would change nothing."""
+
+    files: VersionFiles
+    shaping: Shaping
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why settings cannot even be planned."""
+
+    reason: str
 
 
 @dataclass(eq=False)
@@ -20,14 +47,16 @@ class Version:
 
     model: str
     number: int
-    state: str = "START"
+    state: State = State.START
     is_wanted: bool = False
     error: str | None = None
     loaded: LoadedModel | None = None
-    key: object = None
-    """What `loaded` was made of; differs from what is wanted when there is work to do."""
+    recipe: Recipe | None = None
+    """What `loaded` was made from; differs from what is wanted when there is work to do."""
     plan: Plan | None = None
-    failed_key: object = None
+    """That of `loaded`, with the reasons and warnings of the last pass."""
+    failed: Recipe | Refusal | None = None
+    """The last attempt that failed."""
     failures: int = 0
     retry_at: float = 0.0
 
@@ -42,6 +71,10 @@ class Version:
         if self.loaded is None:
             raise NotReady("Model with requested version is not loaded yet")
         return self.loaded
+
+    def is_backing_off(self, attempt: Recipe | Refusal) -> bool:
+        """Whether just this was tried and failed, and its time to be tried again has not come."""
+        return self.failed == attempt and time.monotonic() < self.retry_at
 
 
 @dataclass(eq=False)
@@ -61,8 +94,7 @@ class Model:
     @property
     def available(self) -> list[int]:
         """Versions that answer, ascending."""
-        versions = list(self.versions.items())  # in one step: the status port's thread asks, too
-        return sorted(number for number, version in versions if version.loaded is not None)
+        return sorted(number for number, version in self.versions.items() if version.loaded is not None)
 
     @property
     def newest(self) -> Version | None:
@@ -100,8 +132,3 @@ class Model:
             base = self.settings.base_path
             errors.append(f"version {min(missing)} of model_version_policy is not in {base}")
         return self.scan_error or next(filter(None, errors), None)
-
-
-def is_backing_off(version: Version, key: object) -> bool:
-    """Whether just this was tried and failed, and its time to be tried again has not come."""
-    return version.failed_key == key and time.monotonic() < version.retry_at

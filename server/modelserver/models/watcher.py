@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from modelserver.admission import LiveLimits
 from modelserver.errors import ConfigError, LoadFailed, NotReady
-from modelserver.models.registry import Registry
+from modelserver.models.catalogue import Catalogue
+from modelserver.models.converger import Converger
 from modelserver.settings.config_file import Configuration, read_configuration
 
 T = TypeVar("T")
@@ -35,14 +37,23 @@ class Watch:
 
 
 class Watcher:
-    """Keeps the registry going where the files say."""
+    """Follows config.json and the model directories."""
 
-    def __init__(self, registry: Registry, configuration: Configuration, watch: Watch) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        converger: Converger,
+        limits: LiveLimits,
+        configuration: Configuration,
+        watch: Watch,
+    ) -> None:
         self.config_error: str | None = None
-        """Why the last change of config.json was refused; None when it was followed."""
+        """Why the last change of config.json was rejected; None when it was followed."""
         self.watch_error: str | None = None
         """What keeps the watcher from looking; None while it can."""
-        self.registry = registry
+        self._catalogue = catalogue
+        self._converger = converger
+        self._limits = limits
         self._configuration = configuration
         self._watch = watch
         self._signature: Signature = _NEVER_SEEN
@@ -50,14 +61,14 @@ class Watcher:
         self._begun = asyncio.Event()
         self._turn = asyncio.Lock()
         self._asked: set[asyncio.Task[object]] = set()
-        self._told = 0
-        """The changes that somebody who asked was told of."""
+        self._reported = 0
+        """The changes that a caller of `reload` was told about."""
 
     @property
     def poll_seconds(self) -> float:
         """How often model directories are looked at; 0 is never."""
-        told = self._configuration.poll_seconds
-        return self._watch.poll_seconds if told is None else told
+        configured = self._configuration.poll_seconds
+        return self._watch.poll_seconds if configured is None else configured
 
     @property
     def _is_file_watched(self) -> bool:
@@ -67,8 +78,8 @@ class Watcher:
     async def load_first(self) -> None:
         """The first pass."""
         async with self._turn:
-            await self.registry.apply(self._configuration)
-        self._told = self.registry.changes
+            await self._apply(self._configuration)
+        self._reported = self._catalogue.changes
         self._begun.set()
 
     async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -102,22 +113,22 @@ class Watcher:
 
         Raises ConfigError for the file, LoadFailed for models; everything else serves on or anew.
         """
-        asked = self.registry.changes
+        asked = self._catalogue.changes
         return await self.in_turn(lambda: self._reload(asked))
 
     async def _reload(self, asked: int) -> bool:
         """`asked` counts the changes when the caller came: a pass he waited for was made for him, too."""
         signature = self._look_at_config()
-        for model in self.registry.models.values():
+        for model in self._catalogue.models.values():
             model.forgive()
         is_new = await self._follow_config()
         self._signature = signature
         if not is_new:
-            await self.registry.converge(self._configuration.revision)
-        if failures := self.registry.failures():
+            await self._converger.converge(self._configuration.revision)
+        if failures := self._catalogue.failures():
             raise LoadFailed(f"Reloading models versions failed: {'; '.join(failures)}")
-        has_changed = is_new or self.registry.changes > max(asked, self._told)
-        self._told = self.registry.changes
+        has_changed = is_new or self._catalogue.changes > max(asked, self._reported)
+        self._reported = self._catalogue.changes
         return has_changed
 
     async def run(self) -> None:
@@ -127,11 +138,17 @@ class Watcher:
             try:
                 async with self._turn:
                     await self._tick()
-                self.watch_error = None
             except Exception as error:
-                # Whatever it was, the models that serve go on serving and the next tick tries again.
-                LOG.exception("looking for changes failed in a way nobody foresaw")
-                self.watch_error = repr(error)
+                # The loaded models keep serving, and the next tick tries again.
+                LOG.exception("unexpected error while checking for changes")
+                self._note_watch_error(repr(error))
+            else:
+                self._note_watch_error(None)
+
+    def _note_watch_error(self, error: str | None) -> None:
+        if error != self.watch_error:
+            self.watch_error = error
+            self._catalogue.notify()
 
     async def _tick(self) -> None:
         signature = self._look_at_config()
@@ -139,13 +156,13 @@ class Watcher:
             try:
                 await self._follow_config()
             except ConfigError as error:
-                LOG.error("%s; what was served is served on", error)  # noqa: TRY400 - the message is all
+                LOG.error("%s; keeping the previous configuration", error)  # noqa: TRY400 - the message is all
             self._signature = signature
         is_due = self.poll_seconds and time.monotonic() - self._polled >= self.poll_seconds
-        if is_due or self.registry.is_retry_due():
+        if is_due or self._converger.is_retry_due():
             self._polled = time.monotonic()
             # Without polling, what failed is tried again, but nothing new is looked for.
-            await self.registry.converge(self._configuration.revision, scan=self.poll_seconds > 0)
+            await self._converger.converge(self._configuration.revision, scan=self.poll_seconds > 0)
 
     def _look_at_config(self) -> Signature:
         """Follows symbolic links: a mounted ConfigMap changes by swapping one."""
@@ -164,13 +181,22 @@ class Watcher:
         try:
             configuration = read_configuration(self._watch.config_path)
         except ConfigError as error:
-            self.config_error = str(error)
+            self._note_config_error(str(error))
             raise
-        self.config_error = None
+        self._note_config_error(None)
         if configuration == self._configuration:
             return False
         names = ", ".join(model.name for model in configuration.models)
         LOG.info("the configuration changed (revision %s); models: %s", configuration.revision, names)
-        await self.registry.apply(configuration)
+        await self._apply(configuration)
         self._configuration = configuration
         return True
+
+    async def _apply(self, configuration: Configuration) -> None:
+        self._limits.follow(configuration.limits)
+        await self._converger.apply(configuration.models, configuration.revision)
+
+    def _note_config_error(self, error: str | None) -> None:
+        if error != self.config_error:
+            self.config_error = error
+            self._catalogue.notify()

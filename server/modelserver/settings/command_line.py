@@ -14,7 +14,7 @@ from modelserver.settings.config_file import ModelSettings, parse_model
 from modelserver.settings.limits import Cors, Limits
 from modelserver.settings.monitoring import Monitoring, checked_names
 from modelserver.settings.options import LOG_LEVELS, MODEL_OPTIONS, build_parser, option_names
-from modelserver.settings.process import ServerSettings
+from modelserver.settings.process import ControlMode, OnLoadFailure, ServerSettings
 from modelserver.tuning.plan import check
 
 _HOST = re.compile(r"[A-Za-z0-9._\-]+|\[?[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*\]?")
@@ -136,10 +136,10 @@ def _settings(given: argparse.Namespace, warnings: tuple[str, ...]) -> ServerSet
         channel_arguments=_channel_arguments(given.grpc_channel_arguments),
         limits=_limits(given),
         cors=_cors(given),
-        model_control_mode=given.model_control_mode,
+        model_control_mode=ControlMode(given.model_control_mode),
         poll_seconds=given.file_system_poll_wait_seconds,
         drain_seconds=given.drain_seconds,
-        on_load_failure=given.on_load_failure or ("exit" if is_single else "wait"),
+        on_load_failure=_on_load_failure(given.on_load_failure, is_single=is_single),
         exclusive_cpus=given.exclusive_cpus,
         cache_dir=given.cache_dir or _default_cache(),
         cpu_extension=Path(given.cpu_extension) if given.cpu_extension else None,
@@ -153,6 +153,12 @@ def _settings(given: argparse.Namespace, warnings: tuple[str, ...]) -> ServerSet
         dry_run=given.dry_run,
         warnings=(*warnings, *_ineffective(given)),
     )
+
+
+def _on_load_failure(given: str | None, *, is_single: bool) -> OnLoadFailure:
+    if given is not None:
+        return OnLoadFailure(given)
+    return OnLoadFailure.EXIT if is_single else OnLoadFailure.WAIT
 
 
 def _limits(given: argparse.Namespace) -> Limits:

@@ -2,11 +2,13 @@
 
 import argparse
 import math
+from enum import StrEnum
 from typing import Any, NoReturn
 
 from modelserver import __version__
 from modelserver.errors import UsageError
 from modelserver.settings.limits import Cors, Limits
+from modelserver.settings.process import ControlMode, OnLoadFailure
 
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 MODEL_OPTIONS = (
@@ -51,6 +53,11 @@ def _add_flag(group: Any, name: str, words: str) -> None:
     group.add_argument(name, type=_flag, nargs="?", const=True, default=False, metavar="BOOL", help=words)
 
 
+def _values(choices: type[StrEnum]) -> tuple[str, ...]:
+    """Argparse shows members by their `repr`."""
+    return tuple(choice.value for choice in choices)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Every option, in the groups that --help shows."""
     parser = _Parser(
@@ -88,7 +95,7 @@ def _add_network(group: Any) -> None:
     group.add_argument(
         "--grpc_max_threads", type=_at_least(1, int), help="accepted for compatibility; has no effect"
     )
-    group.add_argument("--model_control_mode", default="explicit", choices=("explicit", "none"),
+    group.add_argument("--model_control_mode", default="explicit", choices=_values(ControlMode),
                        help="none: the repository API may not load or unload models")  # fmt: skip
 
 
@@ -123,7 +130,7 @@ def _add_cors(group: Any) -> None:
 def _add_life_cycle(group: Any) -> None:
     group.add_argument("--drain_seconds", type=_at_least(0, float), default=0.0,
                        help="keep listening so long after SIGTERM")  # fmt: skip
-    group.add_argument("--on_load_failure", choices=("exit", "wait"),
+    group.add_argument("--on_load_failure", choices=_values(OnLoadFailure),
                        help="when a model cannot be loaded at the start: exit (default for --model_path) or"
                             " wait for it to be repaired (default for --config_path)")  # fmt: skip
     group.add_argument(

@@ -4,6 +4,7 @@ And what they and config.json say together when the process starts.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from modelserver.errors import ConfigError
@@ -11,6 +12,20 @@ from modelserver.settings.config_file import Configuration, ModelSettings, read_
 from modelserver.settings.limits import Cors, Limits
 from modelserver.settings.monitoring import Monitoring
 from modelserver.tuning.plan import check
+
+
+class ControlMode(StrEnum):
+    """model_control_mode: whether the repository API may load and unload models."""
+
+    EXPLICIT = "explicit"
+    NONE = "none"
+
+
+class OnLoadFailure(StrEnum):
+    """on_load_failure: what becomes of the process when a model cannot be loaded at the start."""
+
+    EXIT = "exit"
+    WAIT = "wait"
 
 
 @dataclass(frozen=True)
@@ -27,12 +42,10 @@ class ServerSettings:
     limits: Limits
     """As given; config.json may change some while the process runs."""
     cors: Cors
-    model_control_mode: str
-    """explicit, or none: the repository API changes nothing."""
+    model_control_mode: ControlMode
     poll_seconds: float
     drain_seconds: float
-    on_load_failure: str
-    """exit or wait."""
+    on_load_failure: OnLoadFailure
     exclusive_cpus: int | None
     cache_dir: str | None
     cpu_extension: Path | None

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from itertools import pairwise
 
@@ -123,10 +124,15 @@ class Caller:
         return len(self._parts)
 
 
+async def read_body(headers, receive, held):
+    with ThreadPoolExecutor(1, "unpack") as thread:
+        return await asgi.read_body(headers, receive, held, thread)
+
+
 async def read(form, caller, limits, **headers):
     told = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
     with limits.holding() as held:
-        body = await asgi.read_body({b"content-encoding": coding(form).encode(), **told}, caller, held)
+        body = await read_body({b"content-encoding": coding(form).encode(), **told}, caller, held)
         return body, limits.held
 
 
@@ -192,7 +198,7 @@ async def test_room_is_held_for_what_has_come_and_a_step_of_what_was_announced()
         return await caller()
 
     with limits.holding() as held:
-        await asgi.read_body({b"content-length": b"1000000"}, receive, held)
+        await read_body({b"content-length": b"1000000"}, receive, held)
         assert limits.held == 1_000_000
     assert seen == [asgi.STEP_BYTES + size for size in range(0, 900_000, 100_000)] + [
         min(900_000 + asgi.STEP_BYTES, 1_000_000)
@@ -210,7 +216,7 @@ async def test_a_body_whose_room_ends_half_way_is_refused_for_now_and_gives_back
         return await caller()
 
     with pytest.raises(Overloaded), limits.holding() as held:
-        await asgi.read_body({b"content-length": b"1000000"}, receive, held)
+        await read_body({b"content-length": b"1000000"}, receive, held)
     assert (limits.held, caller.left) == (300_000, 3)
 
 
@@ -218,7 +224,7 @@ async def test_an_announced_body_that_has_no_room_now_is_not_even_read():
     limits, caller = LiveLimits(Limits(memory_quota=1_000_000)), Caller(b"")
     limits.hold(300_000)
     with pytest.raises(Overloaded), limits.holding() as held:
-        await asgi.read_body({b"content-length": b"800000"}, caller, held)
+        await read_body({b"content-length": b"800000"}, caller, held)
     assert (limits.held, caller.left) == (300_000, 1)
 
 

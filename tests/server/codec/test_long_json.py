@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -100,22 +101,28 @@ def test_what_the_short_way_refuses_is_refused_with_the_same_words(text, monkeyp
     assert str(sliced.value) == str(whole.value)
 
 
-async def test_the_loop_goes_on_while_a_long_text_is_parsed():
+@pytest.fixture
+def parser():
+    with ThreadPoolExecutor(1) as thread:
+        yield Parser(thread)
+
+
+async def test_the_loop_goes_on_while_a_long_text_is_parsed(parser):
     released = threading.Event()
 
     def decode(_inputs):
         assert released.wait(30), "the loop was not free to release this"
         return Request([])
 
-    parsing = asyncio.ensure_future(Parser().decode(decode, None, ()))
+    parsing = asyncio.ensure_future(parser.decode(decode, None, ()))
     await asyncio.sleep(0)
     released.set()
 
     assert (await parsing).inputs == []
 
 
-async def test_a_request_whose_turn_to_be_parsed_comes_too_late_is_told_so():
-    parser, released = Parser(), threading.Event()
+async def test_a_request_whose_turn_to_be_parsed_comes_too_late_is_told_so(parser):
+    released = threading.Event()
 
     def decode(_inputs):
         released.wait(30)

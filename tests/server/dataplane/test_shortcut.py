@@ -9,19 +9,13 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from modelserver import proto
-from modelserver.admission import LiveLimits
 from modelserver.codec import v2_proto
 from modelserver.dataplane.plane import DataPlane
-from modelserver.engine import Devices
-from modelserver.models.loader import Loader
-from modelserver.models.registry import Registry
-from modelserver.models.repository import LocalStorage
-from modelserver.settings.config_file import Configuration, ModelSettings
-from modelserver.settings.limits import Limits
-from modelserver.telemetry.metrics import Metrics
+from modelserver.settings.config_file import ModelSettings
+from modelserver.telemetry.labels import Interface
 from modelserver.tensors import Call
-from modelserver.tuning.machine import read_machine
 from tests.support import models
+from tests.support.parts import Parts
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import until, until_async
 
@@ -171,21 +165,20 @@ def message(data, name="dummy", version=""):
 
 
 class Plane:
-    """The data plane with a registry of its own, asked as the gRPC front asks it."""
+    """The data plane with a catalogue of its own, asked as the gRPC front asks it."""
 
     def __init__(self, base, decode_images=None):
-        metrics = Metrics()
-        loader = Loader(Devices(None), metrics, LiveLimits(Limits()), lambda: None)
-        self.registry = Registry(LocalStorage(), loader, read_machine, None)
-        self._plane = DataPlane(self.registry, metrics, decode_images)
+        self._parts = parts = Parts()
+        self.catalogue, self.converger = parts.catalogue, parts.converger
+        self._plane = DataPlane(parts.catalogue, parts.metrics, decode_images)
         self._base = base
 
     async def __aenter__(self):
-        await self.registry.apply(Configuration((ModelSettings("dummy", str(self._base / "dummy")),)))
+        await self.converger.apply([ModelSettings("dummy", str(self._base / "dummy"))], None)
         return self
 
     async def __aexit__(self, *_):
-        self.registry.close()
+        self._parts.threads.end()
 
     async def long(self, data):
         """By the long way; gives what was remembered, too."""
@@ -194,7 +187,7 @@ class Plane:
     async def ask(self, sent):
         """The same for a message of any kind."""
         parsed = v2_proto.parse(sent)
-        call = Call("gRPC", parsed.head.model, parsed.head.version, memo=parsed.head.memo)
+        call = Call(Interface.GRPC, parsed.head.model, parsed.head.version, memo=parsed.head.memo)
         outputs = await self._plane.infer(call, lambda _: v2_proto.decode(parsed), values)
         return outputs, parsed.head.memo.shortcut
 
@@ -213,7 +206,7 @@ async def test_a_small_model_on_the_loop_offers_the_short_way_until_something_is
         assert shortcut.infer(raw * 2, values) is None
         assert shortcut.infer([], values) is None
         models.save(models.dummy(2), base / "dummy" / "2")
-        await plane.registry.converge(None)
+        await plane.converger.converge(None)
         assert shortcut.infer(raw, values) is None
         (answer,), shortcut = await plane.long(ZEROS)
         assert np.array_equal(answer, ZEROS + 2)
@@ -224,7 +217,7 @@ async def test_what_is_remembered_of_a_retired_model_keeps_nothing_of_openvino(b
     async with Plane(base) as plane:
         _, shortcut = await plane.long(ZEROS)
         assert shortcut.loaded._slots
-        await plane.registry.unload("dummy")
+        await plane.converger.unload("dummy")
         await until_async("the closing thread", lambda: not shortcut.loaded._slots, timeout=30)
         assert shortcut.infer([memoryview(ZEROS.tobytes())], values) is None
 
@@ -245,14 +238,14 @@ async def test_a_model_that_goes_while_an_image_is_decoded_for_it_answers_all_th
     pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(1, 8, 6, 3)
 
     async def decode(_images, _spec):
-        await plane.registry.unload("dummy")
+        await plane.converger.unload("dummy")
         return pixels
 
     models.save(models.picture(), base / "dummy" / "1")
     request = proto.ModelInferRequest(model_name="dummy", raw_input_contents=[b"\x01\x00\x00\x00x"])
     request.inputs.add(name="image", datatype="BYTES", shape=[1])
     async with Plane(base, decode) as plane:
-        assert plane.registry.find("dummy", None).serving.inline
+        assert plane.catalogue.find("dummy", None).serving.inline
         (answer,), shortcut = await plane.ask(request.SerializeToString())
         assert np.array_equal(answer, pixels)
         assert shortcut is None

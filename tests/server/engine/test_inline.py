@@ -4,10 +4,11 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from modelserver.engine import Passage, loading
+from modelserver.admission import LiveLimits
+from modelserver.engine import Passage, Source, loading
 from modelserver.engine.devices import Devices
-from modelserver.engine.names import Names
 from modelserver.settings.config_file import Shaping
+from modelserver.settings.limits import Limits
 from modelserver.tuning.plan import Plan
 from tests.support import models
 
@@ -21,7 +22,7 @@ def plan(**properties):
 def load(tmp_path, network, **properties):
     path = tmp_path / "model.xml"
     ov.save_model(network, path, compress_to_fp16=False)
-    return loading.load(Devices(None), path, Shaping(), plan(**properties), Names())
+    return loading.load(Devices(None), Source(path, Shaping(), plan(**properties)), LiveLimits(Limits()))
 
 
 def dense(size):

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from modelserver import proto
+from modelserver.admission import LiveLimits
 from modelserver.codec import image, tfs_proto, v2_json, v2_proto
-from modelserver.engine import Devices, load
-from modelserver.engine.names import Names
+from modelserver.engine import Devices, Source, load
 from modelserver.proto import tfs
 from modelserver.settings.config_file import Shaping
+from modelserver.settings.limits import Limits
 from modelserver.tensors import Tensor
 from modelserver.tuning.machine import read_machine
 from modelserver.tuning.plan import Neighbours, plan
@@ -20,7 +21,8 @@ from modelserver.tuning.wish import Wish
 
 def opened(directory):
     chosen = plan(Wish(), read_machine(), Neighbours())
-    return load(Devices(None), directory / "1" / "model.xml", Shaping(), chosen, Names())
+    source = Source(directory / "1" / "model.xml", Shaping(), chosen)
+    return load(Devices(None), source, LiveLimits(Limits()))
 
 
 @pytest.fixture(scope="module")

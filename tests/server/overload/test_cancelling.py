@@ -16,11 +16,12 @@ import pytest
 from openvino import opset13 as ops
 
 from modelserver import proto
-from modelserver.engine import LoadedModel, Passage, loading
+from modelserver.admission import LiveLimits
+from modelserver.engine import LoadedModel, Passage, Source, loading
 from modelserver.engine.devices import Devices
-from modelserver.engine.names import Names
 from modelserver.errors import DeadlineExceeded, InferenceFailed
 from modelserver.settings.config_file import Shaping
+from modelserver.settings.limits import Limits
 from modelserver.tuning.plan import Plan
 from tests.support import models
 from tests.support.server_process import ServerProcess
@@ -52,7 +53,7 @@ def load(directory, network) -> LoadedModel:
         pinning=False,
         pinning_reason="",
     )
-    return loading.load(Devices(None), path, Shaping(), plan, Names())
+    return loading.load(Devices(None), Source(path, Shaping(), plan), LiveLimits(Limits()))
 
 
 @pytest.fixture

@@ -11,17 +11,20 @@ from types import SimpleNamespace
 import pytest
 
 from modelserver.admission import LiveLimits
-from modelserver.dataplane.status import Health
+from modelserver.dataplane.status import Health, Startup
 from modelserver.front.http.server import HttpServer, bind
 from modelserver.front.http.thread import HttpThread
 from modelserver.front.rest.status import StatusApp
-from modelserver.models.model import Model, Version
+from modelserver.models.catalogue import Catalogue
+from modelserver.models.model import Model, State, Version
+from modelserver.settings.config_file import ModelSettings
 from modelserver.settings.limits import Limits
 from modelserver.telemetry import families
 from modelserver.telemetry.heartbeat import SILENT_SECONDS, Heart
 from modelserver.telemetry.labels import VersionLabels
 from modelserver.telemetry.metrics import PENDING, Histogram, Metrics
 from modelserver.tuning.machine import Machine
+from tests.support.parts import Parts
 from tests.support.server_process import (
     ServerProcess,
     environment,
@@ -272,8 +275,18 @@ def test_series_come_and_go_while_another_thread_reads_the_page():
     assert page.count("ovms_streams{") == 3000 - 30
 
 
-def health_of(registry, machine):
-    return Health(SimpleNamespace(registry=registry), Metrics(), machine, 1)
+class Quiet:
+    """A watcher without errors."""
+
+    config_error = watch_error = None
+
+
+def one_cpu():
+    return Machine((0,), 1, None)
+
+
+def health_of(catalogue, machine=one_cpu, metrics=None):
+    return Health(catalogue, Quiet(), metrics or Metrics(), machine, Startup(1))
 
 
 async def test_the_machine_is_looked_at_on_the_main_loop_whoever_asks():
@@ -283,7 +296,7 @@ async def test_the_machine_is_looked_at_on_the_main_loop_whoever_asks():
         threads.append(threading.get_ident())
         return Machine((0,), 1, float(len(threads)))
 
-    health = health_of(SimpleNamespace(models={}), machine)
+    health = health_of(Catalogue(), machine)
     heart = Heart(health.look_at_machine)
     heart.begin()
     heart.end()
@@ -291,28 +304,96 @@ async def test_the_machine_is_looked_at_on_the_main_loop_whoever_asks():
     assert threads == [threading.get_ident()] * 2
 
 
+EFFECT = SimpleNamespace(execution_devices=("CPU",), streams=1, nireq=1, hint=None, threads=1, pinning=False)
+LOADED = SimpleNamespace(effect=EFFECT, inline=False)
+PLAN = SimpleNamespace(warnings=("w",), pinning_reason="none")
+
+
+def version(catalogue, name, number=1, loaded=LOADED):
+    """Adds a version to the catalogue."""
+    model = catalogue.models.setdefault(name, Model(ModelSettings(name, "/nowhere")))
+    model.versions[number] = Version(name, number, plan=PLAN, loaded=loaded)
+    return model.versions[number]
+
+
 def test_models_and_versions_come_and_go_while_another_thread_asks():
-    settings = SimpleNamespace(wish=SimpleNamespace(device="CPU"))
-    effect = SimpleNamespace(
-        execution_devices=("CPU",), streams=1, nireq=1, hint=None, threads=1, pinning=False
-    )
-    loaded = SimpleNamespace(effect=effect, inline=False)
-    plan = SimpleNamespace(warnings=("w",), pinning_reason="none")
-    registry = SimpleNamespace(models={}, revision="1")
-    health = health_of(registry, lambda: Machine((0,), 1, None))
+    catalogue = Catalogue()
+    health = health_of(catalogue)
 
     def ask():
         health.is_ready()
-        health.status()
+        document = health.status()
+        numbers = [len(model["versions"]) for model in document["models"]]
+        assert document["models"] == [] or 0 < max(numbers) <= 20
 
     with hammering(ask):
         for number in range(2000):
-            model = registry.models.setdefault(f"m{number % 7}", Model(settings))
-            version = model.versions[number] = Version("m", number, plan=plan, loaded=loaded)
-            if number % 3:
-                version.loaded = None
-            if len(model.versions) > 20:
-                model.versions.pop(min(model.versions))
+            name = f"m{number % 7}"
+            version(catalogue, name, number, LOADED if number % 3 == 0 else None)
+            versions = catalogue.models[name].versions
+            if len(versions) > 20:
+                versions.pop(min(versions))
             if number % 5 == 4:
-                registry.models.pop(f"m{number % 7}")
-    assert {model["name"] for model in health.status()["models"]} == registry.models.keys()
+                catalogue.models.pop(name)
+            catalogue.notify()
+    assert {model["name"] for model in health.status()["models"]} == catalogue.models.keys()
+
+
+def test_what_is_read_is_of_one_moment_whatever_changes_meanwhile():
+    catalogue = Catalogue()
+    health = health_of(catalogue)
+    version(catalogue, "m")
+    catalogue.notify()
+    before = health.now
+    version(catalogue, "n", loaded=None)
+    assert [model.name for model in before.models] == ["m"]
+    assert health.now is before  # nothing has been announced
+    catalogue.notify()
+    assert [model.name for model in health.now.models] == ["m", "n"]
+
+
+def test_asking_changes_nothing_only_what_happens_does():
+    catalogue = Catalogue()
+    health, late = health_of(catalogue), version(catalogue, "m", loaded=None)
+    late.loaded = LOADED
+    assert not health.is_ready()
+    catalogue.notify()
+    assert health.is_ready()
+
+
+def test_it_is_ready_at_the_first_moment_when_all_models_answer_and_then_while_any_does():
+    catalogue = Catalogue()
+    health, seen = health_of(catalogue), []
+    versions = [version(catalogue, name, loaded=None) for name in ("m", "n")]
+    for one, loaded in [(0, LOADED), (1, LOADED), (0, None), (1, None), (0, LOADED)]:
+        versions[one].loaded = loaded
+        catalogue.notify()
+        seen.append(health.is_ready())
+    assert seen == [False, True, True, False, True]
+
+
+def test_draining_is_not_ready_from_that_very_moment():
+    catalogue = Catalogue()
+    health = health_of(catalogue)
+    version(catalogue, "m")
+    catalogue.notify()
+    assert (health.is_ready(), health.draining) == (True, False)
+    health.begin_draining()
+    assert (health.is_ready(), health.draining) == (False, True)
+    assert (health.status()["ready"], health.status()["draining"]) == (False, True)
+
+
+async def test_a_model_is_ready_or_not_in_the_step_in_which_it_is_loaded_or_retired(repository):
+    seen = []
+    with Parts() as parts:
+        health = health_of(parts.catalogue, metrics=parts.metrics)
+        parts.catalogue.listen(lambda: seen.append((health.is_ready(), b"_ready 1.0" in health.metrics())))
+        await parts.converger.apply([ModelSettings("m", str(repository / "dummy"))], "r1")
+        assert health.is_ready()
+        await parts.converger.unload("m")
+        (model,) = health.now.models
+        assert model.versions[0].state in (State.UNLOADING, State.END)
+        assert model.error is not None
+        assert health.now.revision == "r1"
+        await until_async("the end", lambda: health.now.models[0].versions[0].state is State.END)
+    assert all(ready == on_page for ready, on_page in seen)

@@ -1,6 +1,7 @@
 """What a server does with a wish, read back from the device; and what it counts."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import openvino as ov
@@ -10,10 +11,11 @@ from modelserver.admission import LiveLimits
 from modelserver.engine import Devices
 from modelserver.errors import NoMemoryForSwap
 from modelserver.models.loader import Loader
+from modelserver.models.model import Recipe
 from modelserver.models.repository import LocalStorage
-from modelserver.settings.config_file import ModelSettings, Shaping
+from modelserver.settings.config_file import Shaping
 from modelserver.settings.limits import Limits
-from modelserver.telemetry.metrics import BUCKETS_US, Metrics
+from modelserver.telemetry.metrics import BUCKETS_US
 from modelserver.tuning.machine import Machine
 from modelserver.tuning.plan import Neighbours, plan
 from modelserver.tuning.wish import Wish
@@ -121,14 +123,15 @@ def test_a_batch_size_changes_the_served_shape(repository):
         assert server.post("/v2/models/m/infer", body)[0] == 400
 
 
-def test_a_swap_without_room_keeps_the_old_and_says_so(repository):
+async def test_a_swap_without_room_keeps_the_old_and_says_so(repository):
     (files,) = LocalStorage().scan(str(repository / "slow")).values()
-    settings = ModelSettings("slow", str(repository / "slow"), shaping=Shaping())
     chosen = plan(Wish(), Machine((0,), 2, None), Neighbours())
-    loader = Loader(Devices(None), Metrics(), LiveLimits(Limits()), lambda: files.size // 2)
-    loader.load(files, settings, chosen, beside_others=False).close()
-    with pytest.raises(NoMemoryForSwap, match=r"NoMemoryForSwap: loading needs about \d+ MiB"):
-        loader.load(files, settings, chosen, beside_others=True)
+    recipe = Recipe(files, Shaping(), chosen)
+    with ThreadPoolExecutor(1) as thread:
+        loader = Loader(Devices(None), LiveLimits(Limits()), lambda: files.size // 2, thread)
+        await loader.close((await loader.load(recipe, beside_others=False)).model)
+        with pytest.raises(NoMemoryForSwap, match=r"NoMemoryForSwap: loading needs about \d+ MiB"):
+            await loader.load(recipe, beside_others=True)
 
 
 def lines(server):

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
@@ -12,7 +13,7 @@ import orjson
 from modelserver.admission import Held
 from modelserver.codec.compressed import Unpacker
 from modelserver.errors import InvalidRequest, NotFound
-from modelserver.front.http.offload import ON_LOOP_BYTES, UNPACKING
+from modelserver.front.http.offload import ON_LOOP_BYTES
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -76,11 +77,11 @@ def is_long(headers: dict[bytes, bytes]) -> bool:
     return announced is None or len(announced) > 5 or b"content-encoding" in headers
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Receive, held: Held) -> bytes:
+async def read_body(headers: dict[bytes, bytes], receive: Receive, held: Held, unpacking: Executor) -> bytes:
     """The whole body, unpacked and joined once; refused before it is read when it announces too much."""
     coding = headers.get(b"content-encoding")
     if coding is not None and coding.lower() != b"identity":
-        receive = _Unpacked(coding, receive, held)
+        receive = _Unpacked(coding, receive, held, unpacking)
     length = headers.get(b"content-length", b"0")
     announced = int(length) if length.isdigit() else 0
     held.announce(announced)
@@ -103,10 +104,11 @@ class _Unpacked:
     Whoever reads looks at the limits after each of them: never is more than one piece beyond them in memory.
     """
 
-    def __init__(self, coding: bytes, receive: Receive, held: Held) -> None:
+    def __init__(self, coding: bytes, receive: Receive, held: Held, thread: Executor) -> None:
         self._unpacker = Unpacker(coding.decode("latin-1"))
         self._receive = receive
         self._held = held
+        self._thread = thread
         self._is_all = False
         self._packed = self._unpacked = 0
 
@@ -131,7 +133,7 @@ class _Unpacked:
 
     async def _take(self) -> bytes:
         if max(self._packed, self._unpacked) > ON_LOOP_BYTES:
-            piece = await asyncio.get_running_loop().run_in_executor(UNPACKING, self._unpacker.take)
+            piece = await asyncio.get_running_loop().run_in_executor(self._thread, self._unpacker.take)
         else:
             piece = self._unpacker.take()
         self._unpacked += len(piece)

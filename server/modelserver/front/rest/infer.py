@@ -80,7 +80,8 @@ class InferApp:
         self._plane = backend.plane
         self._health = backend.health
         self._limits = backend.limits
-        self._parser = Parser()
+        self._parser = Parser(backend.threads.parse)
+        self._unpacking = backend.threads.unpack
         self._traffic = traffic
 
     def find(self, path: bytes) -> tuple[Route, re.Match[bytes]] | None:
@@ -121,7 +122,7 @@ class InferApp:
         if is_long(headers):
             self._plane.require_place(call)
         with self._limits.holding() as held:
-            body = await read_body(headers, receive, held)
+            body = await read_body(headers, receive, held, self._unpacking)
             exchange = route.begin(body, headers)
             decode: Decode = exchange.decode
             if exchange.text_bytes > ON_LOOP_BYTES:

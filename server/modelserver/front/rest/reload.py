@@ -17,8 +17,8 @@ def add_reload_routes(app: FastAPI, plane: DataPlane, control: Control) -> None:
     def told(status: int) -> Response:
         """The state of everything, laid out as OVMS does."""
         parts = []
-        for name in plane.registry.models:
-            states = {"model_version_status": statuses(plane.registry.states(name, None))}
+        for name in plane.catalogue.models:
+            states = {"model_version_status": statuses(plane.catalogue.states(name, None))}
             parts.append(f"{json.dumps(name)} : \n{json.dumps(states, indent=1)}")
         body = "{\n" + ",\n".join(parts) + "\n}" if parts else "{}"
         return Response(body, status, media_type=JSON)

@@ -9,8 +9,7 @@ import orjson
 from fastapi import FastAPI
 from starlette.requests import Request as HttpRequest
 
-from modelserver.admission import LiveLimits
-from modelserver.dataplane.control import Control
+from modelserver.dataplane.backend import Backend
 from modelserver.errors import InvalidRequest
 from modelserver.front.documents.triton import refuse_overrides
 from modelserver.front.http.asgi import matched, read_body
@@ -19,13 +18,16 @@ from modelserver.front.http.methods import EVERY, require
 _MODEL = re.compile(r"/v2/repository/models/([^/]+)/(load|unload)/?")
 
 
-def add_repository_routes(app: FastAPI, control: Control, limits: LiveLimits) -> None:
+def add_repository_routes(app: FastAPI, backend: Backend) -> None:
     """Index, load and unload."""
+    control = backend.control
 
     async def body(request: HttpRequest) -> dict[str, Any]:
-        with limits.holding() as held:
+        with backend.limits.holding() as held:
             receive: Any = request.receive
-            return _object(await read_body(dict(request.scope["headers"]), receive, held))
+            return _object(
+                await read_body(dict(request.scope["headers"]), receive, held, backend.threads.unpack)
+            )
 
     @app.post("/v2/repository/index")
     @app.post("/v2/repository/index/", include_in_schema=False)

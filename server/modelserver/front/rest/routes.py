@@ -51,7 +51,7 @@ def build_cold_app(backend: Backend) -> FastAPI:
         return _answer_model(plane, request)
 
     add_reload_routes(app, plane, backend.control)
-    add_repository_routes(app, backend.control, backend.limits)
+    add_repository_routes(app, backend)
     add_tfs_routes(app, plane)
     return app
 
@@ -89,7 +89,7 @@ def _answer_model(plane: DataPlane, request: HttpRequest) -> JSONResponse:
     if what == "stats":
         return JSONResponse(statistics(plane.statistics(name, number)))
     if what == "config":
-        return JSONResponse(configuration(plane.registry.find(name, number)))
+        return JSONResponse(configuration(plane.catalogue.find(name, number)))
     if what == "ready":
         return JSONResponse(_ready(plane, Call(Interface.REST, name, number, method=Method.MODEL_READY)))
     call = Call(Interface.REST, name, number, method=Method.MODEL_METADATA)

@@ -91,7 +91,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         states = health_pb2.HealthCheckResponse
         if service in ("", *_APIS):
             return int(states.SERVING if self._health.is_ready() else states.NOT_SERVING)
-        model = self._plane.registry.models.get(service)
+        model = self._plane.catalogue.models.get(service)
         if model is None:
             return int(states.SERVICE_UNKNOWN)
         return int(states.SERVING if model.available else states.NOT_SERVING)
