@@ -18,6 +18,7 @@ from modelserver.errors import ConfigError, LoadFailed, NotReady
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.converger import Converger
 from modelserver.settings.config_file import Configuration, read_configuration
+from modelserver.telemetry.recurring import RecurringErrors
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Watcher:
         self._asked: set[asyncio.Task[object]] = set()
         self._reported = 0
         """The changes that a caller of `reload` was told about."""
+        self._errors = RecurringErrors(LOG, "checking for changes")
 
     @property
     def poll_seconds(self) -> float:
@@ -138,11 +140,11 @@ class Watcher:
             try:
                 async with self._turn:
                     await self._tick()
-            except Exception as error:
-                # The loaded models keep serving, and the next tick tries again.
-                LOG.exception("unexpected error while checking for changes")
+            except Exception as error:  # noqa: BLE001 - the loaded models keep serving, the next tick tries again
+                self._errors.failed(error)
                 self._note_watch_error(repr(error))
             else:
+                self._errors.succeeded()
                 self._note_watch_error(None)
 
     def _note_watch_error(self, error: str | None) -> None:

@@ -1,6 +1,7 @@
 """The watcher with real parts, where a test must choose the moment of a change."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -44,3 +45,41 @@ async def test_what_a_pass_changed_while_a_reload_waited_for_it_is_told_once(tmp
     await passing
     assert told == [True, False, False]
     assert parts.catalogue.served("dummy") == [2]
+
+
+class Broken:
+    """Storage that fails as nobody expects, until it is repaired."""
+
+    def __init__(self):
+        self.error = None
+        self.scans = 0
+
+    def scan(self, _base):
+        self.scans += 1
+        if self.error is not None:
+            raise RuntimeError(self.error)
+        return {}
+
+
+async def test_an_error_that_lasts_is_logged_with_its_traceback_once(caplog):
+    caplog.set_level(logging.INFO)
+    storage = Broken()
+    with Parts(storage=storage) as parts:
+        watcher = parts.watcher(Configuration((ModelSettings("m", "/nowhere"),)), poll_seconds=0.01)
+        await watcher.load_first()
+        heard = []
+        parts.catalogue.listen(lambda: heard.append(watcher.watch_error))
+        watching = asyncio.ensure_future(watcher.run())
+        try:
+            for error in ("one", "two"):
+                storage.error, before = error, storage.scans
+                await until_async("twenty failures", lambda: storage.scans >= before + 20)  # noqa: B023
+            storage.error = None
+            await until_async("the end of it", lambda: watcher.watch_error is None)
+        finally:
+            watching.cancel()
+    logged = [record for record in caplog.records if record.exc_info]
+    assert [str(record.exc_info[1]) for record in logged] == ["one", "two"]
+    assert {record.getMessage() for record in logged} == {"unexpected error while checking for changes"}
+    assert "checking for changes works again" in caplog.text
+    assert list(dict.fromkeys(filter(None, heard))) == ["RuntimeError('one')", "RuntimeError('two')"]
