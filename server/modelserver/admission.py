@@ -1,11 +1,14 @@
 """What a request needs before its body is read: room for it, within the limits in effect."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from modelserver.errors import Overloaded, TooLarge
+from modelserver.errors import Overloaded, ServerError, TooLarge
 from modelserver.settings.limits import Limits
+
+SMALL_BYTES = 1 << 14
+"""A body that comes with its headers, or right behind them."""
 
 
 class LiveLimits:
@@ -17,60 +20,64 @@ class LiveLimits:
         self.held = 0
         """Bytes of request bodies in memory, both fronts together."""
 
-    def holding(self) -> "Held":
-        """Room for a request's body, taken as it comes, until it is answered."""
-        return Held(self)
-
     def require_room(self, size: int, before: int = 0) -> None:
         """Raises TooLarge or Overloaded where a body of this size, of which `before` is held, has no room."""
-        now = self.now
-        if size > now.max_request_bytes or size > now.memory_quota:
-            allowed = min(now.max_request_bytes, now.memory_quota)
-            raise TooLarge(f"The request body is larger than {allowed} bytes")
-        if self.held + size - before > now.memory_quota:
-            raise Overloaded(
-                f"{self.held} bytes of requests are in memory and this one has {size};"
-                f" {now.memory_quota} are allowed at one time: try again later"
-            )
+        if size > self.now.max_request_bytes or self.held + size - before > self.now.memory_quota:
+            raise self._refusal(size)
 
     def hold(self, size: int, before: int = 0) -> None:
         """Takes that room; the caller gives it back by `release`."""
-        self.require_room(size, before)
+        if size > self.now.max_request_bytes or self.held + size - before > self.now.memory_quota:
+            raise self._refusal(size)
         self.held += size - before
 
     def release(self, size: int) -> None:
         """The body is gone."""
         self.held -= size
 
+    def _refusal(self, size: int) -> ServerError:
+        allowed = min(self.now.max_request_bytes, self.now.memory_quota)
+        if size > allowed:
+            return TooLarge(f"The request body is larger than {allowed} bytes")
+        return Overloaded(
+            f"request memory is exhausted ({self.held} of {self.now.memory_quota} bytes in use, this request"
+            f" needs {size}): try again later"
+        )
+
     def follow(self, changes: Mapping[str, Any]) -> None:
         """What config.json says wins over the command line; what it no longer says falls back to it."""
         self.now = replace(self._given, **changes)
 
 
+@dataclass(slots=True)
 class Held:
     """One request's share of the memory for bodies; a context manager that gives it back."""
 
-    __slots__ = ("_limits", "_size")
-
-    def __init__(self, limits: LiveLimits) -> None:
-        self._limits = limits
-        self._size = 0
+    limits: LiveLimits
+    size: int = 0
+    """Bytes that are held."""
+    announced: int = 0
+    """Bytes that the body will have, as far as is known."""
 
     def announce(self, size: int) -> None:
         """The body will be this big: refused now if it has no room, but it takes none before it comes.
 
         An announcement costs its sender nothing, so it must not cost others their room.
         """
-        self._limits.require_room(size)
+        self.announced = size
+        if size > SMALL_BYTES:
+            self.limits.require_room(size)
+        else:
+            self.reach(size)
 
     def reach(self, size: int) -> None:
         """So much of the body has come, or may come next."""
-        if size > self._size:
-            self._limits.hold(size, self._size)
-            self._size = size
+        if size > self.size:
+            self.limits.hold(size, self.size)
+            self.size = size
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._limits.release(self._size)
+        self.limits.held -= self.size

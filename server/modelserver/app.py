@@ -24,8 +24,7 @@ from modelserver.front.http.access import AccessApp
 from modelserver.front.http.cors import CorsApp
 from modelserver.front.http.server import HttpServer, bind
 from modelserver.front.http.thread import HttpThread
-from modelserver.front.rest.app import RestApp
-from modelserver.front.rest.status import StatusApp
+from modelserver.front.rest.app import RestApp, StatusApp
 from modelserver.front.rpc.server import RpcServer
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.converger import Converger
@@ -42,11 +41,11 @@ from modelserver.settings.process import (
     first_configuration,
     workers_in_effect,
 )
+from modelserver.signature import Spec
 from modelserver.telemetry import logs
 from modelserver.telemetry.heartbeat import Heart
 from modelserver.telemetry.metrics import Metrics
 from modelserver.telemetry.series import VersionSeries
-from modelserver.tensors import Spec
 from modelserver.threads import Threads
 from modelserver.tuning import machine
 
@@ -94,7 +93,7 @@ async def _serve(settings: ServerSettings) -> int:
     if was_in_time:
         LOG.info("stopped; everything in flight was answered")
     else:
-        LOG.warning("stopped; what was still in flight after the grace time was cut off")
+        LOG.warning("stopped; requests still running after the grace period were aborted")
     return 0
 
 
@@ -103,11 +102,11 @@ def _on_signals() -> tuple[asyncio.Event, asyncio.Event]:
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def told() -> None:
+    def received() -> None:
         (hurry if stop.is_set() else stop).set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told)
+        loop.add_signal_handler(number, received)
     return stop, hurry
 
 
@@ -177,8 +176,7 @@ class Server:
         settings = self._settings
         is_separate = settings.status_port not in (0, settings.rest_port)
         if settings.rest_port:
-            shared = StatusApp(self._health, metrics=self._monitoring.enable, status=not is_separate)
-            rest = RestApp(self._backend, shared)
+            rest = RestApp(self._backend, metrics=self._monitoring.enable, status=not is_separate)
             guarded = AccessApp(CorsApp(rest, settings.cors), log=settings.access_log)
             sockets = bind(settings.rest_hosts, settings.rest_port)
             self._fronts.append(HttpServer(guarded, sockets, self._limits))
@@ -190,11 +188,13 @@ class Server:
             await self._status.start()
 
     async def stop(self, hurry: asyncio.Event) -> bool:
-        """Not ready at once; then drain, finish what is in flight, and let go. `hurry` ends the drain.
+        """Not ready immediately; then drain, finish what is in flight, and let go. `hurry` ends the drain.
 
         True when everything in flight was finished in time.
         """
         self._health.begin_draining()
+        for front in self._fronts:
+            front.drain()
         if self._loading is not None:
             if not self.failed.is_set():
                 with contextlib.suppress(TimeoutError):
@@ -231,7 +231,7 @@ class Server:
             self._fail("loading models failed", error)
 
     def _status_died(self, error: BaseException) -> None:
-        """Its probes fail from now on, so it would be killed soon: better end by itself, and say why."""
+        """Its probes fail from now on, so it would be killed soon: better end now, and say why."""
         self._fail("serving the status port failed", error)
 
     def _fail(self, what: str, error: BaseException) -> None:

@@ -5,8 +5,8 @@ twin: BF16 travels as its raw bits in uint16, BYTES as an object array of `bytes
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,60 +57,12 @@ class Tensor:
 
 
 @dataclass(slots=True)
-class Request:
-    """One inference as every codec decodes it."""
-
-    inputs: list[Tensor]
-    outputs: list[str] = field(default_factory=list)
-    """The outputs wanted, in this order; empty means all of them."""
-
-
-@dataclass(slots=True)
 class Response:
     """One answer. Its arrays are views of engine memory: encode them before returning."""
 
     model: str
     version: int
     outputs: list[Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What a model says about one of its inputs or outputs."""
-
-    name: str
-    aliases: frozenset[str]
-    datatype: str
-    dims: tuple[tuple[int, int], ...]
-    """Least and greatest size per dimension; a greatest of -1 is unbounded."""
-    layout: str
-    fixed: tuple[int, ...] | None = field(init=False)
-    """The one shape that fits; None where a size is free."""
-
-    def __post_init__(self) -> None:
-        """Looked at for every request, so worked out once."""
-        sizes = tuple(low for low, high in self.dims if low == high)
-        object.__setattr__(self, "fixed", sizes if len(sizes) == len(self.dims) else None)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape as the protocol tells it: -1 where the size is not fixed."""
-        return tuple(low if low == high else -1 for low, high in self.dims)
-
-    @property
-    def bounds(self) -> tuple[str, ...]:
-        """The shape as messages tell it: 4:16 where a size may be any of these."""
-        return tuple(
-            str(low) if low == high else f"{low}:{high}" if high >= 0 else "-1" for low, high in self.dims
-        )
-
-    def admits(self, shape: tuple[int, ...]) -> bool:
-        """Whether an array of this shape fits."""
-        if self.fixed is not None or len(shape) != len(self.dims):
-            return shape == self.fixed
-        return all(
-            low <= n and (high < 0 or n <= high) for n, (low, high) in zip(shape, self.dims, strict=True)
-        )
 
 
 def check_number(what: str, number: int) -> None:
@@ -130,20 +82,6 @@ def parse_version(text: str | None) -> int | None:
     return int(text)
 
 
-class Shortcut(Protocol):
-    """The short way for requests that say what an earlier one said."""
-
-    def infer(self, raw: list[memoryview], encode: Callable[[Response], bytes]) -> bytes | None:
-        """The answer to raw tensors; None when they have to take the long way."""
-
-
-@dataclass(slots=True)
-class Memo:
-    """What is known about requests that differ in their data only."""
-
-    shortcut: Shortcut | None = None
-
-
 @dataclass(slots=True)
 class Call:
     """Who asks for which model: what the data plane needs besides the tensors.
@@ -160,5 +98,3 @@ class Call:
     """Returns when the caller has hung up; asked only while the request has to wait."""
     api: API = API.KSERVE
     method: Method = Method.MODEL_INFER
-    memo: Memo | None = None
-    """For requests that come raw."""

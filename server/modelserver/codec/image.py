@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import NUMPY, Spec, to_bf16
+from modelserver.signature import Spec
+from modelserver.tensors import NUMPY, to_bf16
 
 MAX_PIXELS = 100_000_000
 """Of one image, and of one request: a small file can describe a huge picture. These fit into 300 MB."""

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from modelserver.codec import binary, json_values
-from modelserver.codec.json_text import check_depth
+from modelserver.codec.body import Encoded
+from modelserver.codec.json_text import MAX_DEPTH, check_depth
 from modelserver.codec.tfs_types import SIGNATURE
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import NUMPY, Request, Response, Spec, Tensor
+from modelserver.signature import Request, Signature, Spec
+from modelserver.tensors import NUMPY, Response, Tensor
 
 _ROW = "Could not parse instance content. Not valid ndarray detected"
 _COLUMN = "Could not parse input content. Not valid ndarray detected"
@@ -34,12 +35,17 @@ class Decoded:
     """The number of rows; None in column format."""
 
 
-def decode(body: bytes, inputs: Sequence[Spec]) -> Decoded:
-    """Parse a body for a model with these inputs."""
-    document = _parse(body)
-    signature = document.get("signature_name") or SIGNATURE
-    if signature != SIGNATURE:
-        raise InvalidRequest(f"Invalid signature name: {signature!r}; the only one is {SIGNATURE}")
+def text_bytes(body: bytes, _headers: Mapping[bytes, bytes]) -> int:
+    """All of it is JSON."""
+    return len(body)
+
+
+def decode(body: bytes, _headers: Mapping[bytes, bytes], signature: Signature) -> Decoded:
+    """Parse a body for a model of this signature, which tells the datatypes; raises InvalidRequest."""
+    inputs, document = signature.inputs, _parse(body)
+    name = document.get("signature_name") or SIGNATURE
+    if name != SIGNATURE:
+        raise InvalidRequest(f"Invalid signature name: {name!r}; the only one is {SIGNATURE}")
     if ("instances" in document) == ("inputs" in document):
         raise InvalidRequest(
             "Invalid JSON structure. Could not detect row or column format: give either instances or inputs"
@@ -50,15 +56,20 @@ def decode(body: bytes, inputs: Sequence[Spec]) -> Decoded:
     else:
         rows = None
         columns, broken = _columns(document["inputs"], inputs), _COLUMN
-    known = {alias: spec for spec in inputs for alias in spec.aliases}
-    tensors = [_tensor(name, value, known, broken) for name, value in columns.items()]
-    return Decoded(Request(tensors), None if rows is None else len(rows))
+    places = signature.places(list(columns))
+    arrays = {
+        place: _array(name, columns[name], inputs[place], broken)
+        for name, place in zip(columns, places, strict=True)
+    }
+    request = Request([arrays[place] for place in range(len(arrays))], signature.every_output)
+    return Decoded(request, None if rows is None else len(rows))
 
 
 def _parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise InvalidRequest("The request body is empty; a JSON object with instances or inputs is expected")
-    check_depth(body)
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+        check_depth(body)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -112,20 +123,22 @@ def _only(value: Any, inputs: Sequence[Spec]) -> str:
     return inputs[0].name
 
 
-def _tensor(name: str, value: Any, known: Mapping[str, Spec], broken: str) -> Tensor:
-    spec = known.get(name)
-    if spec is None:  # the data plane says which inputs there are
-        return Tensor(name, "unknown", np.empty(0))
+def _array(name: str, value: Any, spec: Spec, broken: str) -> NDArray[Any]:
     try:
         values, sizes, kinds = _flattened(value)
         shape = binary.checked_shape(name, sizes)
         if dict in kinds or spec.datatype == "BYTES":
-            return Tensor(name, "BYTES", _strings(spec, shape, values))
-        if float in kinds and NUMPY[spec.datatype].kind in "iu":
-            values = [_whole(number) for number in values]
-        return Tensor(name, spec.datatype, json_values.to_array(name, spec.datatype, values).reshape(shape))
+            array = _strings(spec, shape, values)
+            datatype = "BYTES"
+        else:
+            if float in kinds and NUMPY[spec.datatype].kind in "iu":
+                values = [_whole(number) for number in values]
+            array = json_values.to_array(name, spec.datatype, values).reshape(shape)
+            datatype = spec.datatype
     except InvalidRequest as error:
         raise InvalidRequest(f"{broken} - input {name}: {error}") from error
+    spec.require(datatype, array.shape)
+    return array
 
 
 def _flattened(value: Any) -> tuple[list[Any], list[int], set[type]]:
@@ -168,8 +181,9 @@ def _bytes(value: Any, spec: Spec) -> bytes:
         raise InvalidRequest(f"Decode Base64 to string error: {error}") from error
 
 
-def encode(response: Response, instances: int | None) -> bytes:
+def encode(response: Response, asked: Decoded) -> Encoded:
     """Predictions by row, or outputs by name; one single output goes without its name."""
+    instances = asked.instances
     if instances is not None:
         _check_rows(response, instances)
     names = [tensor.name for tensor in response.outputs]
@@ -182,7 +196,7 @@ def encode(response: Response, instances: int | None) -> bytes:
     else:
         answer = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
     key = "outputs" if instances is None else "predictions"
-    return orjson.dumps({key: answer}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Encoded(orjson.dumps({key: answer}, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def _check_rows(response: Response, instances: int) -> None:

@@ -18,7 +18,8 @@ from modelserver.codec import binary, wire
 from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
 from modelserver.errors import InvalidRequest
 from modelserver.proto import tfs
-from modelserver.tensors import NUMPY, Request, Response, Tensor, check_number
+from modelserver.signature import Request, Signature, Spec
+from modelserver.tensors import NUMPY, Response, Tensor, check_number
 
 _INPUT, _NAME, _TENSOR, _CONTENT = 2 << 3 | 2, 1 << 3 | 2, 2 << 3 | 2, 4 << 3 | 2
 CUT_BYTES = 16384
@@ -85,21 +86,30 @@ def _cut_input(message: bytes, start: int, end: int) -> _Input | None:
     return None
 
 
-def decode(parsed: Parsed) -> Request:
-    """The tensors, over the message's own memory where they came as content."""
+def decode(parsed: Parsed, signature: Signature) -> Request:
+    """The tensors, over the message's own memory where they came as content; raises InvalidRequest."""
     outputs = parsed.head.output_filter
-    check_number("inputs", len(parsed.inputs))
     check_number("outputs", len(outputs))
-    return Request([_decode_input(item) for item in parsed.inputs], list(outputs))
+    places = signature.places([item.name for item in parsed.inputs])
+    arrays = {
+        place: _decode_input(item, signature.inputs[place])
+        for item, place in zip(parsed.inputs, places, strict=True)
+    }
+    return Request(
+        [arrays[place] for place in range(len(arrays))],
+        signature.wanted(list(outputs)) if outputs else signature.every_output,
+    )
 
 
-def _decode_input(item: _Input) -> Tensor:
+def _decode_input(item: _Input, spec: Spec) -> NDArray[Any]:
     datatype = _BY_NUMBER.get(item.tensor.dtype)
-    if datatype is None:  # fits no model: the data plane says what was expected
-        return Tensor(item.name, _told(item.tensor.dtype), np.empty(0))
+    if datatype is None:  # fits no model: the signature says what was expected
+        spec.require(_name_of(item.tensor.dtype), ())
+        raise AssertionError  # no model has such an input
     if item.tensor.tensor_shape.unknown_rank:
         raise InvalidRequest(f"Invalid input shape - unknown rank; input name: {item.name}")
     shape = binary.checked_shape(item.name, [dim.size for dim in item.tensor.tensor_shape.dim])
+    spec.require(datatype, shape)
     field = DATATYPES[datatype][1]
     filled = {found.name for found, _ in item.tensor.ListFields() if found.name.endswith("_val")}
     if filled - {field} or (filled and len(item.content)) or (datatype == "BYTES" and len(item.content)):
@@ -109,11 +119,11 @@ def _decode_input(item: _Input) -> Tensor:
             f"Input {item.name} of datatype {datatype} must be in {wanted}, not {', '.join(given)}"
         )
     if filled or datatype == "BYTES":
-        return Tensor(item.name, datatype, _decode_values(item, datatype, shape))
-    return Tensor(item.name, datatype, binary.decode(item.name, datatype, shape, item.content))
+        return _decode_values(item, datatype, shape)
+    return binary.decode(item.name, datatype, shape, item.content)
 
 
-def _told(number: int) -> str:
+def _name_of(number: int) -> str:
     known = tfs.DATA_TYPES.values()
     return next((value.name for value in known if value.number == number), f"datatype {number}")
 

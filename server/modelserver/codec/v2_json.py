@@ -3,7 +3,7 @@
 Numbers that JSON has no word for are the strings "NaN", "Infinity" and "-Infinity", both ways.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
@@ -15,11 +15,12 @@ import orjson
 from numpy.typing import NDArray
 
 from modelserver.codec import binary, json_values
-from modelserver.codec.json_text import SLICE_BYTES, check_depth, slices
+from modelserver.codec.body import HEADER, Encoded
+from modelserver.codec.json_text import MAX_DEPTH, SLICE_BYTES, check_depth, slices
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import MAX_TENSORS, Request, Response, Tensor, check_number
+from modelserver.signature import Request, Signature, Spec
+from modelserver.tensors import MAX_TENSORS, NUMPY, Response, Tensor, check_number
 
-HEADER = "inference-header-content-length"
 MAX_OUTPUTS_BYTES = 1 << 20
 """Of the text that names outputs; more would become objects by the million before they are counted."""
 _ABSENT = msgspec.Raw(b"")
@@ -60,43 +61,47 @@ class Decoded:
     request: Request
     id: str | None
     binary_by_default: bool
+    """Whether outputs go behind the JSON."""
     binary_by_name: Mapping[str, bool]
-
-    def wants_binary(self, name: str) -> bool:
-        """Whether this output goes behind the JSON."""
-        return self.binary_by_name.get(name, self.binary_by_default)
+    """The same for outputs that say it themselves."""
 
 
-def decode(body: bytes, header_length: str | None) -> Decoded:
-    """Parse a body; `header_length` is the value of Inference-Header-Content-Length, if sent."""
-    json_length = len(body) if header_length is None else _json_length(header_length, len(body))
+def text_bytes(body: bytes, headers: Mapping[bytes, bytes]) -> int:
+    """How much of a body is text that `decode` has to parse."""
+    header = headers.get(HEADER)
+    if header is None:
+        return len(body)
+    return min(int(header), len(body)) if header.isdigit() and len(header) < 19 else 0
+
+
+def decode(body: bytes, headers: Mapping[bytes, bytes], signature: Signature) -> Decoded:
+    """Parse a body for a model of this signature; raises InvalidRequest."""
+    header = headers.get(HEADER)
+    json_length = len(body) if header is None else _json_length(header, len(body))
     text = body[:json_length]
-    check_depth(text)
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
+        check_depth(text)
     try:
         envelope = _decode_envelope(text)
-        outputs = _named_outputs(memoryview(envelope.outputs))
+        outputs = () if envelope.outputs is _ABSENT else _named_outputs(memoryview(envelope.outputs))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest(_explain(error, json_length)) from error
-    check_number("inputs", len(envelope.inputs))
-    tail = _Tail(memoryview(body)[json_length:])
-    tensors = [_decode_input(item, tail, alone=len(envelope.inputs) == 1) for item in envelope.inputs]
-    if tail.left:
-        raise InvalidRequest(f"{tail.left} bytes are left behind the last binary input")
+    arrays = _decode_inputs(envelope.inputs, _Tail(memoryview(body)[json_length:]), signature)
     return Decoded(
-        Request(tensors, [output.name for output in outputs]),
+        Request(
+            arrays, signature.wanted([item.name for item in outputs]) if outputs else signature.every_output
+        ),
         envelope.id,
-        _flag(envelope.parameters, "binary_data_output") or False,
+        envelope.parameters is not None and envelope.parameters.get("binary_data_output") is True,
         {
             output.name: flag
             for output in outputs
-            if (flag := _flag(output.parameters, "binary_data")) is not None
+            if output.parameters and isinstance(flag := output.parameters.get("binary_data"), bool)
         },
     )
 
 
-def _named_outputs(text: memoryview) -> list[_Output]:
-    if not text.nbytes:
-        return []
+def _named_outputs(text: memoryview) -> Sequence[_Output]:
     if text.nbytes > MAX_OUTPUTS_BYTES:
         raise InvalidRequest(f"Invalid number of outputs - at most {MAX_TENSORS}")
     outputs = _decode_outputs(b"".join((b'{"outputs":', text, b"}"))).outputs or []
@@ -104,12 +109,12 @@ def _named_outputs(text: memoryview) -> list[_Output]:
     return outputs
 
 
-def _json_length(text: str, available: int) -> int:
-    if not text.isdecimal():
+def _json_length(header: bytes, available: int) -> int:
+    if not header.isdigit():
         raise InvalidRequest("Inference-Header-Content-Length header is invalid and couldn't be parsed")
-    if len(text) > 18 or int(text) > available:
+    if len(header) > 18 or int(header) > available:
         raise InvalidRequest("Inference-Header-Content-Length header exceeds actual payload length")
-    return int(text)
+    return int(header)
 
 
 def _explain(error: Exception, length: int) -> str:
@@ -127,77 +132,81 @@ def _explain(error: Exception, length: int) -> str:
     return f"Invalid JSON structure: {text}"
 
 
-def _flag(parameters: Mapping[str, Any] | None, name: str) -> bool | None:
-    value = parameters.get(name) if parameters else None
-    return value if isinstance(value, bool) else None
-
-
+@dataclass(slots=True)
 class _Tail:
     """The raw bytes behind the JSON, consumed in the order of the inputs."""
 
-    def __init__(self, raw: memoryview) -> None:
-        self._raw = raw
-        self._position = 0
-
-    @property
-    def left(self) -> int:
-        return len(self._raw) - self._position
+    left: memoryview
 
     def take(self, size: int) -> memoryview:
-        if size > self.left:
+        if size > len(self.left):
             raise InvalidRequest("Received buffer size is smaller than binary_data_size parameter indicates")
-        self._position += size
-        return self._raw[self._position - size : self._position]
+        taken, self.left = self.left[:size], self.left[size:]
+        return taken
 
 
-def _decode_input(item: _Input, tail: _Tail, *, alone: bool) -> Tensor:
-    dtype = binary.checked_dtype(item.name, item.datatype)
-    shape = binary.checked_shape(item.name, item.shape)
+def _decode_inputs(inputs: list[_Input], tail: _Tail, signature: Signature) -> list[NDArray[Any]]:
+    """The arrays in the model's order; the raw ones follow each other in the request's."""
+    places = signature.places([item.name for item in inputs])
+    arrays = {
+        place: _decode_input(item, signature.inputs[place], tail)
+        for item, place in zip(inputs, places, strict=True)
+    }
+    if tail.left:
+        raise InvalidRequest(f"{len(tail.left)} unexpected bytes after the last binary input")
+    return [arrays[place] for place in range(len(arrays))]
+
+
+def _decode_input(item: _Input, spec: Spec, tail: _Tail) -> NDArray[Any]:
+    shape = tuple(item.shape)
+    if item.datatype != spec.datatype or shape != spec.fixed:
+        binary.checked_dtype(item.name, item.datatype)
+        spec.require(item.datatype, binary.checked_shape(item.name, shape))
     size = item.parameters.get("binary_data_size") if item.parameters else None
-    if memoryview(item.data).nbytes:
+    if item.data is not _ABSENT:
         if size is not None:
             raise InvalidRequest("Request contains values both in binary data and in content value")
-        return Tensor(item.name, item.datatype, _decode_json(item, shape))
+        return _decode_json(item, shape)
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < 1 << 31):
         raise InvalidRequest("binary_data_size parameter is invalid and cannot be parsed")
     if size is None:
         if not tail.left and prod(shape) > 0:
             raise InvalidRequest(f"Could not parse input content. No data is given; input name: {item.name}")
         if item.datatype == "BYTES":
-            return _decode_only_bytes(item, shape, tail, alone=alone)
-        size = prod(shape) * dtype.itemsize
-    return Tensor(item.name, item.datatype, binary.decode(item.name, item.datatype, shape, tail.take(size)))
+            return _decode_only_bytes(item, shape, tail)
+        size = prod(shape) * NUMPY[item.datatype].itemsize
+    return binary.decode(item.name, item.datatype, shape, tail.take(size))
 
 
-def _decode_only_bytes(item: _Input, shape: tuple[int, ...], tail: _Tail, *, alone: bool) -> Tensor:
+def _decode_only_bytes(item: _Input, shape: tuple[int, ...], tail: _Tail) -> NDArray[Any]:
     """Without a size, one single element may be all the rest of the body, its length in front or not."""
-    if not alone or shape != (1,):
+    if shape != (1,):
         raise InvalidRequest(f"binary_data_size is needed for BYTES; input name: {item.name}")
-    raw = bytes(tail.take(tail.left))
+    raw = bytes(tail.take(len(tail.left)))
     if int.from_bytes(raw[:4], "little") == len(raw) - 4:
         raw = raw[4:]
-    return Tensor(item.name, "BYTES", binary.as_objects(item.name, shape, [raw]))
+    return binary.as_objects(item.name, shape, [raw])
 
 
 def _decode_json(item: _Input, shape: tuple[int, ...]) -> NDArray[Any]:
     expected = prod(shape)
     if item.datatype == "BYTES":
         binary.check_strings(item.name, expected)
-    if (long := _decode_long(item)) is not None and long.size == expected:
-        return long.reshape(shape)
+    elif memoryview(item.data).nbytes > SLICE_BYTES:
+        long = _decode_long(item)
+        if long is not None and long.size == expected:
+            return long.reshape(shape)
     values = _flattened(item)
-    binary.check_count(item.name, expected, len(values))
+    if len(values) != expected:
+        binary.check_count(item.name, expected, len(values))
     if item.datatype == "BYTES":
         return _decode_strings(item, shape, values)
     return json_values.to_array(item.name, item.datatype, values).reshape(shape)
 
 
 def _decode_long(item: _Input) -> NDArray[Any] | None:
-    """Many numbers, slice by slice; None for few of them, and for all that has to be looked at as a whole."""
-    text = memoryview(item.data)
-    if text.nbytes <= SLICE_BYTES or item.datatype == "BYTES":
-        return None
-    parts = slices(bytes(text))
+    """Many numbers, slice by slice; None for all that has to be looked at as a whole."""
+    parts = slices(bytes(memoryview(item.data)))
     if parts is None:
         return None
     try:
@@ -232,8 +241,8 @@ def _decode_strings(item: _Input, shape: tuple[int, ...], values: list[Any]) -> 
     return binary.as_objects(item.name, shape, [value.encode() for value in values])
 
 
-def encode(response: Response, asked: Decoded) -> tuple[bytes, int | None]:
-    """The body, and the JSON part's length when raw tensors follow it."""
+def encode(response: Response, asked: Decoded) -> Encoded:
+    """The answer as it was asked for: JSON, or JSON and raw tensors behind it."""
     outputs, raw = [], []
     for tensor in response.outputs:
         described: dict[str, Any] = {
@@ -241,23 +250,21 @@ def encode(response: Response, asked: Decoded) -> tuple[bytes, int | None]:
             "shape": tensor.data.shape,
             "datatype": tensor.datatype,
         }
-        if asked.wants_binary(tensor.name):
+        if asked.binary_by_name.get(tensor.name, asked.binary_by_default):
             raw.append(part := binary.encode(tensor.datatype, tensor.data))
             described["parameters"] = {"binary_data_size": len(part)}
         else:
-            described["data"] = _encode_json(tensor)
+            described["data"] = (
+                _encode_strings(tensor)
+                if tensor.datatype == "BYTES"
+                else json_values.from_array(tensor.datatype, tensor.data.reshape(-1))
+            )
         outputs.append(described)
     answer: dict[str, Any] = {"model_name": response.model, "model_version": str(response.version)}
     if asked.id:
         answer["id"] = asked.id
     head = orjson.dumps(answer | {"outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
-    return (b"".join([head, *raw]), len(head)) if raw else (head, None)
-
-
-def _encode_json(tensor: Tensor) -> Any:
-    if tensor.datatype == "BYTES":
-        return _encode_strings(tensor)
-    return json_values.from_array(tensor.datatype, tensor.data.reshape(-1))
+    return Encoded(b"".join([head, *raw]), len(head)) if raw else Encoded(head)
 
 
 def _encode_strings(tensor: Tensor) -> list[str]:

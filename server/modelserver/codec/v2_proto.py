@@ -6,7 +6,7 @@ written behind the rest, which is what protobuf itself would do: fields of one m
 any order.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from modelserver import proto
 from modelserver.codec import binary, wire
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import NUMPY, Memo, Request, Response, Tensor, check_number, parse_version
+from modelserver.signature import Request, Signature, Spec
+from modelserver.tensors import NUMPY, Response, check_number, parse_version
 
 _REQUEST_ID = 3 << 3 | 2
 _RAW_INPUT = 7 << 3 | 2
@@ -43,29 +44,22 @@ _CONTENTS = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Head:
     """What a request says besides its id and its raw tensors.
 
-    Callers say the same again and again, so one head serves all requests with the same bytes.
+    Callers say the same again and again, so one head serves all requests with the same bytes; heads are
+    equal only when they are the same one.
     """
 
     message: Any
     model: str
     version: int | None
+    names: list[str]
+    """Of the inputs."""
     outputs: list[str]
-    inputs: tuple["_Raw", ...] | None = None
-    """Of raw tensors, once they are known to make sense."""
-    memo: Memo = field(default_factory=Memo)
-
-
-@dataclass(frozen=True, slots=True)
-class _Raw:
-    """An input whose data comes raw."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
+    is_shared: bool = False
+    """Whether later requests with the same bytes get this head."""
 
 
 @dataclass(slots=True)
@@ -98,7 +92,7 @@ def parse(message: bytes) -> Parsed:
             position = end
         head = b"".join((*kept, view[position:])) if kept else message
         is_common = raw and len(head) <= _MAX_KNOWN_BYTES
-        parsed = Parsed(_known_head(head) if is_common else _head(head), request_id.decode(), raw)
+        parsed = Parsed(_shared_head(head) if is_common else _head(head), request_id.decode(), raw)
     except (DecodeError, IndexError, UnicodeDecodeError) as error:
         raise InvalidRequest("The message is no valid ModelInferRequest") from error
     if is_common and len(kept) == 1 and position == len(message):
@@ -110,11 +104,16 @@ def _head(serialized: bytes) -> Head:
     message = proto.ModelInferRequest.FromString(serialized)
     check_number("inputs", len(message.inputs))
     check_number("outputs", len(message.outputs))
+    names = [tensor.name for tensor in message.inputs]
     outputs = [output.name for output in message.outputs]
-    return Head(message, message.model_name, parse_version(message.model_version), outputs)
+    return Head(message, message.model_name, parse_version(message.model_version), names, outputs)
 
 
-_known_head = lru_cache(_KNOWN_HEADS)(_head)
+@lru_cache(_KNOWN_HEADS)
+def _shared_head(serialized: bytes) -> Head:
+    head = _head(serialized)
+    head.is_shared = True
+    return head
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,22 +135,26 @@ def _remember_beginning(message: bytes, parsed: Parsed) -> None:
     _BEGINNINGS[len(message)] = _Beginning(text, parsed.head)
 
 
-def decode(parsed: Parsed) -> Request:
-    """The tensors, over the message's own memory where they came raw."""
-    head = parsed.head
-    if not parsed.raw:
-        return Request([_decode_input(item) for item in head.message.inputs], head.outputs)
-    inputs = head.inputs
-    if inputs is None or len(inputs) != len(parsed.raw):
-        inputs = head.inputs = _checked_inputs(head.message.inputs, len(parsed.raw))
-    tensors = [
-        Tensor(item.name, item.datatype, binary.decode(item.name, item.datatype, item.shape, data))
-        for item, data in zip(inputs, parsed.raw, strict=True)
-    ]
-    return Request(tensors, head.outputs)
+def decode(parsed: Parsed, signature: Signature) -> Request:
+    """The tensors, over the message's own memory where they came raw; raises InvalidRequest."""
+    inputs, raw = parsed.head.message.inputs, parsed.raw
+    places = signature.places(parsed.head.names)
+    shapes = [_checked(item, signature.inputs[place]) for item, place in zip(inputs, places, strict=True)]
+    if raw:
+        _check_raw(inputs, len(raw))
+        decoded = [
+            binary.decode(item.name, item.datatype, shape, data)
+            for item, shape, data in zip(inputs, shapes, raw, strict=True)
+        ]
+    else:
+        decoded = [_decode_contents(item, shape) for item, shape in zip(inputs, shapes, strict=True)]
+    by_place = dict(zip(places, decoded, strict=True))
+    arrays = [by_place[place] for place in range(len(by_place))]
+    wanted = parsed.head.outputs
+    return Request(arrays, signature.wanted(wanted) if wanted else signature.every_output)
 
 
-def _checked_inputs(inputs: Any, count: int) -> tuple[_Raw, ...]:
+def _check_raw(inputs: Any, count: int) -> None:
     if any(item.contents.ListFields() for item in inputs):
         raise InvalidRequest(
             "Passing buffers both in ModelInferRequest::InferInputTensor::contents and in"
@@ -161,17 +164,15 @@ def _checked_inputs(inputs: Any, count: int) -> tuple[_Raw, ...]:
         raise InvalidRequest(
             f"Size of raw_input_contents: {count} is different than number of inputs: {len(inputs)}"
         )
-    return tuple(_Raw(item.name, item.datatype, _checked(item)) for item in inputs)
 
 
-def _checked(item: Any) -> tuple[int, ...]:
-    """The shape of an input that says what the protocol allows."""
-    binary.checked_dtype(item.name, item.datatype)
-    return binary.checked_shape(item.name, item.shape)
-
-
-def _decode_input(item: Any) -> Tensor:
-    return Tensor(item.name, item.datatype, _decode_contents(item, _checked(item)))
+def _checked(item: Any, spec: Spec) -> tuple[int, ...]:
+    """The shape of an input, if the protocol and the model allow what it says."""
+    shape = tuple(item.shape)
+    if item.datatype != spec.datatype or shape != spec.fixed:
+        binary.checked_dtype(item.name, item.datatype)
+        spec.require(item.datatype, binary.checked_shape(item.name, shape))
+    return shape
 
 
 def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -193,7 +194,7 @@ def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
 _WIDE = {"INT8": np.int32, "INT16": np.int32, "UINT8": np.uint32, "UINT16": np.uint32}
 
 
-def encode(request_id: str, response: Response) -> bytes:
+def encode(response: Response, request_id: str) -> bytes:
     """A serialized ModelInferResponse with raw contents: one copy, by the join."""
     described = tuple([(tensor.name, tensor.datatype, tensor.data.shape) for tensor in response.outputs])
     parts: list[binary.Buffer] = [_answer_head(response.model, response.version, described)]

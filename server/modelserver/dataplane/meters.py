@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from modelserver.engine import Passage
+from modelserver.engine import Lease
 from modelserver.models.model import Version
 from modelserver.telemetry import families
 from modelserver.telemetry.families import CounterFamily
@@ -36,12 +36,12 @@ class Meter:
     wait: Histogram
     tally: Tally
 
-    def succeeded(self, started: float, prepared: float, passage: Passage) -> None:
+    def succeeded(self, started: float, prepared: float, lease: Lease) -> None:
         """One inference, from `started` until now; it was `prepared` for the engine in between."""
         ended = time.perf_counter()
         self.success.value += 1
-        self.inference.pending.append(passage.inferred)
-        self.wait.pending.append(passage.waited)
+        self.inference.pending.append(lease.inferred)
+        self.wait.pending.append(lease.waited)
         self.request.pending.append(ended - started)
         if len(self.request.pending) >= PENDING:
             self._fold()

@@ -1,30 +1,100 @@
 """The only door to the models: infer, metadata, readiness; every protocol comes through here.
 
-Tensors are checked against the model once, here, with OVMS's messages; metrics are taken once, here.
+An inference goes one way. The front enters with a call, and in the visit that this begins the model is found,
+the request placed and metered; the codec decodes for the model's signature; the visit runs the request; the
+codec encodes the response where it lies in the engine's memory; the end of the visit gives everything back.
 """
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 from numpy.typing import NDArray
 
 from modelserver.dataplane.meters import Meters, Statistics
 from modelserver.dataplane.shortcut import RawInput, Shortcut
-from modelserver.engine import LoadedModel, Passage
-from modelserver.errors import InvalidRequest, NotFound, NotReady, Overloaded, ServerError
+from modelserver.engine import Lease, LoadedModel
+from modelserver.errors import NotFound, NotReady, Overloaded, ServerError
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.model import Version
+from modelserver.signature import Request, Signature, Spec
 from modelserver.telemetry import families, request_log
 from modelserver.telemetry.labels import model_operation, of_interface
 from modelserver.telemetry.metrics import Metrics
-from modelserver.tensors import Call, Request, Response, Spec, Tensor
+from modelserver.tensors import Call, Response, Tensor
 
-T = TypeVar("T")
-Decode = Callable[[Sequence[Spec]], Request | Awaitable[Request]]
-"""Gives the tensors of a request, now or later; sees the model's inputs, for encodings without datatypes."""
 DecodeImages = Callable[[NDArray[Any], Spec], Awaitable[NDArray[Any]]]
+MAX_SHORTCUTS = 256
+
+
+@dataclass(slots=True)
+class Visit:
+    """One inference, from the model's being found to the answer; a context manager."""
+
+    plane: "DataPlane"
+    call: Call
+    signature: Signature = field(init=False)
+    """The model's."""
+    _version: Version = field(init=False)
+    _loaded: LoadedModel = field(init=False)
+    _changes: int = field(init=False)
+    _started: float = field(init=False)
+    _prepared: float = 0.0
+    _lease: Lease | None = None
+
+    def __enter__(self) -> Self:
+        """Find the model; raises NotFound, NotReady or Overloaded."""
+        plane, call = self.plane, self.call
+        self._started, self._changes = time.perf_counter(), plane.catalogue.changes
+        self._version = version = plane.find(call)
+        self._loaded = loaded = version.serving
+        self.signature = loaded.signature
+        try:
+            loaded.enter()
+        except Overloaded:
+            plane.meters.of(version, call).failed(self._started, shed=True)
+            raise
+        return self
+
+    async def run(self, request: Request) -> Response:
+        """The model's response, over the engine's memory: it has to be encoded before the visit ends.
+
+        That of a model that runs inline has to be encoded before anything is waited for.
+        """
+        loaded, arrays, version = self._loaded, request.arrays, self._version
+        if self.signature.image_inputs:
+            arrays = await self.plane.without_images(arrays, self.signature)
+        self._prepared = time.perf_counter()
+        if loaded.inline:
+            lease = loaded.infer_now(arrays)
+        else:
+            lease = await loaded.infer(arrays, self.call.deadline, self.call.gone)
+        self._lease, outputs = lease, lease.outputs
+        tensors = [Tensor(name, datatype, outputs[place]) for place, name, datatype in request.outputs]
+        return Response(version.model, version.number, tensors)
+
+    def remember(self, head: object, names: Sequence[str], request: Request) -> None:
+        """Requests with this very head will take the short way, where there is one.
+
+        `names` are those of the tensors that came raw, in the request's order.
+        """
+        if not self._loaded.inline or any(array.dtype.hasobject for array in request.arrays):
+            return
+        places = list(self.signature.places(names))
+        inputs = [RawInput.like(places.index(place), array) for place, array in enumerate(request.arrays)]
+        meter = self.plane.meters.of(self._version, self.call)
+        shortcut = Shortcut(self.call, self._version, self._loaded, meter, tuple(inputs), request.outputs)
+        self.plane.remember(head, shortcut, self._changes)
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Give back what was taken, and count."""
+        self._loaded.leave(self._lease)
+        meter = self.plane.meters.of(self._version, self.call)
+        if error is None and self._lease is not None:
+            meter.succeeded(self._started, self._prepared, self._lease)
+        else:
+            meter.failed(self._started, shed=isinstance(error, Overloaded))
 
 
 class DataPlane:
@@ -35,64 +105,52 @@ class DataPlane:
         self.meters = Meters(metrics)
         self._metrics = metrics
         self._decode_images = decode_images
+        self._shortcuts: dict[object, Shortcut] = {}
+        self._known = catalogue.changes
+        """The catalogue's changes when the shortcuts were made."""
 
-    async def infer(self, call: Call, decode: Decode, encode: Callable[[Response], T]) -> T:
-        """One inference: `decode` gives the tensors, `encode` turns borrowed outputs into an answer."""
-        started, changes = time.perf_counter(), self.catalogue.changes
-        version = self._find(call)
-        meter = self.meters.of(version, call)
-        passage = Passage(call.deadline, call.gone)
-        try:
-            with version.serving as loaded:
-                loaded.require_place()
-                request = decode(loaded.inputs)
-                if not isinstance(request, Request):
-                    request = await request
-                chosen, arrays = _chosen_outputs(request, loaded), []
-                for tensor, spec in _paired(request, loaded):
-                    fits = tensor.datatype == spec.datatype and tensor.data.shape == spec.fixed
-                    arrays.append(tensor.data if fits else await self._input(tensor, spec))
-                respond = partial(_respond, version, chosen)
-                prepared = time.perf_counter()
-                answer: T = await loaded.infer(arrays, partial(respond, encode), passage)
-        except BaseException as error:
-            meter.failed(started, shed=isinstance(error, Overloaded))
-            raise
-        meter.succeeded(started, prepared, passage)
-        if call.memo is not None and (inputs := _short_inputs(request, loaded)):
-            # Made of what was found at the start: if anything has changed since, it is closed at once.
-            asked = (call.model, call.version)
-            call.memo.shortcut = Shortcut(self.catalogue, changes, asked, loaded, meter, inputs, respond)
-        return answer
+    def enter(self, call: Call) -> Visit:
+        """Begin one inference."""
+        return Visit(self, call)
+
+    def shortcut(self, head: object) -> Shortcut | None:
+        """The short way for requests with this very head, if there is one."""
+        if self._known != self.catalogue.changes:
+            self._shortcuts.clear()
+            self._known = self.catalogue.changes
+        return self._shortcuts.get(head)
+
+    def remember(self, head: object, shortcut: Shortcut, changes: int) -> None:
+        """From now on; not if anything has changed since the model was found."""
+        if self.shortcut(head) is not None or changes != self.catalogue.changes:
+            return
+        if len(self._shortcuts) >= MAX_SHORTCUTS:
+            self._shortcuts.clear()
+        self._shortcuts[head] = shortcut
+
+    async def without_images(self, arrays: list[NDArray[Any]], signature: Signature) -> list[NDArray[Any]]:
+        """Pixels where encoded images were sent."""
+        decoded = list(arrays)
+        for place in signature.image_inputs:
+            spec = signature.inputs[place]
+            if arrays[place].dtype.hasobject:
+                decoded[place] = await self._decode_images(arrays[place], spec)
+                spec.require_shape(decoded[place].shape)
+        return decoded
 
     def require_place(self, call: Call) -> None:
         """Raises what `infer` would where no place is left or nothing served: no body needs to be read."""
         started = time.perf_counter()
-        version = self._find(call)
+        version = self.find(call)
         try:
             version.serving.require_place()
         except Overloaded:
             self.meters.of(version, call).failed(started, shed=True)
             raise
 
-    async def _input(self, tensor: Tensor, spec: Spec) -> NDArray[Any]:
-        """The array for an input: as it came, decoded from images, or refused."""
-        if tensor.datatype == spec.datatype:
-            data = tensor.data
-        elif tensor.datatype == "BYTES" and len(spec.dims) == 4:
-            data = await self._decode_images(tensor.data, spec)
-        else:
-            raise InvalidRequest(
-                f"Invalid input precision - Expected: {spec.datatype}; Actual: {tensor.datatype};"
-                f" input name: {spec.name}"
-            )
-        if not spec.admits(data.shape):
-            raise InvalidRequest(_shape_message(spec, data.shape))
-        return data
-
     def metadata(self, call: Call) -> tuple[Version, list[int]]:
         """The version asked for, and all numbers that are served."""
-        version = self._find(call)
+        version = self.find(call)
         self.meters.of(version, call).success.add()
         return version, self.catalogue.served(call.model)
 
@@ -128,7 +186,8 @@ class DataPlane:
         self._count_ready(call)
         return versions
 
-    def _find(self, call: Call) -> Version:
+    def find(self, call: Call) -> Version:
+        """The version asked for; raises NotFound or NotReady, and counts that."""
         request_log.note(call.model, call.version)
         try:
             return self.catalogue.find(call.model, call.version)
@@ -146,78 +205,3 @@ class DataPlane:
         family = families.REQUESTS_FAIL if failed else families.REQUESTS_SUCCESS
         labels = model_operation(call.api, call.interface, call.method, call.model)
         self._metrics.counter(family, labels).add()
-
-
-def _paired(request: Request, loaded: LoadedModel) -> list[tuple[Tensor, Spec]]:
-    """Each input of the model with the tensor sent for it, in the model's order."""
-    given, specs = request.inputs, loaded.inputs
-    if len(given) != len(specs):
-        raise InvalidRequest(f"Invalid number of inputs - Expected: {len(specs)}; Actual: {len(given)}")
-    if len(specs) == 1 and given[0].name in specs[0].aliases:
-        return [(given[0], specs[0])]
-    by_name = {tensor.name: tensor for tensor in given}
-    return [(_named(spec, by_name), spec) for spec in specs]
-
-
-def _short_inputs(request: Request, loaded: LoadedModel) -> tuple[RawInput, ...] | None:
-    """How raw tensors like these become the model's inputs, if they may take the short way."""
-    if not loaded.inline:
-        return None
-    pairs = _paired(request, loaded)
-    if any(tensor.datatype != spec.datatype or spec.datatype == "BYTES" for tensor, spec in pairs):
-        return None
-    places = {tensor.name: place for place, tensor in enumerate(request.inputs)}
-    return tuple(RawInput.like(places[tensor.name], tensor.data) for tensor, _ in pairs)
-
-
-def _named(spec: Spec, by_name: dict[str, Tensor]) -> Tensor:
-    for name in spec.aliases:
-        if name in by_name:
-            return by_name[name]
-    raise InvalidRequest(
-        f"Missing input with specific name - Required input: {spec.name}; got: {', '.join(sorted(by_name))}"
-    )
-
-
-def _respond(
-    version: Version,
-    chosen: list[tuple[int, str, str]],
-    encode: Callable[[Response], T],
-    outputs: list[NDArray[Any]],
-) -> T:
-    tensors = [Tensor(name, datatype, outputs[index]) for index, name, datatype in chosen]
-    return encode(Response(version.model, version.number, tensors))
-
-
-def _chosen_outputs(request: Request, loaded: LoadedModel) -> list[tuple[int, str, str]]:
-    """Index, name and datatype of the outputs asked for in the order asked; all of them by default.
-
-    Each at most once, under whichever of its names: an answer is never bigger than all outputs together.
-    """
-    if not request.outputs:
-        return loaded.every_output
-    chosen: dict[int, tuple[int, str, str]] = {}
-    for name in request.outputs:
-        index = next((index for index, spec in enumerate(loaded.outputs) if name in spec.aliases), None)
-        if index is None:
-            known = ", ".join(spec.name for spec in loaded.outputs)
-            raise InvalidRequest(f"Unknown output {name}; the model has: {known}")
-        if index in chosen:
-            raise InvalidRequest(f"Output {name} is named twice")
-        chosen[index] = index, name, loaded.outputs[index].datatype
-    return list(chosen.values())
-
-
-def _shape_message(spec: Spec, shape: tuple[int, ...]) -> str:
-    expected, actual = _told(spec.bounds), _told(shape)
-    if len(shape) != len(spec.dims):
-        what = "number of shape dimensions"
-    elif shape and spec.shape[0] != shape[0] and spec.admits((spec.dims[0][0], *shape[1:])):
-        what, expected, actual = "input batch size", spec.bounds[0], str(shape[0])
-    else:
-        what = "input shape"
-    return f"Invalid {what} - Expected: {expected}; Actual: {actual}; input name: {spec.name}"
-
-
-def _told(shape: Sequence[int | str]) -> str:
-    return "(" + ",".join(str(size) for size in shape) + ")"

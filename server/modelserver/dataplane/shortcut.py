@@ -1,32 +1,30 @@
-"""The short way for requests that differ from an earlier one in their data only.
+"""The short way for requests that differ from an earlier one in their data only (docs/decisions/0007).
 
-What was looked up and checked for that one holds for them too, until any model is loaded or retired.
-For raw tensors to models that run on the loop, which have one shape only.
+What was found and checked for that one holds for them too, until any model is loaded or retired.
+For raw tensors to models that run on the event loop, which have one shape only.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelserver.dataplane.meters import Meter
-from modelserver.engine import LoadedModel, Passage
-from modelserver.models.catalogue import Catalogue
+from modelserver.engine import Lease, LoadedModel
+from modelserver.models.model import Version
+from modelserver.signature import Output
 from modelserver.telemetry import request_log
-from modelserver.tensors import Response
-
-Encode = Callable[[Response], bytes]
+from modelserver.tensors import Call, Response, Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class RawInput:
     """What becomes one input of the model."""
 
-    place: int
+    number: int
     """Among the request's tensors."""
     size: int
     """In bytes."""
@@ -34,41 +32,52 @@ class RawInput:
     dtype: np.dtype[Any]
 
     @classmethod
-    def like(cls, place: int, array: NDArray[Any]) -> Self:
-        """As this one was made of the tensor at that place."""
-        return cls(place, array.nbytes, array.shape, array.dtype)
+    def like(cls, number: int, array: NDArray[Any]) -> Self:
+        """As this one was made of the tensor of that number."""
+        return cls(number, array.nbytes, array.shape, array.dtype)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shortcut:
-    """Infers without a step that waits, so what holds at its start holds to its end."""
+    """Infers without a step that waits, so what holds at its start holds to its end.
 
-    catalogue: Catalogue
-    changes: int
-    """The catalogue's when this was made: later the request may be another version's."""
-    asked: tuple[str, int | None]
-    """Model and version as the request names them."""
+    `run`, encode the response, `finish`: nothing may be awaited in between.
+    """
+
+    call: Call
+    """Model and version as the requests name them."""
+    version: Version
     loaded: LoadedModel
     meter: Meter
     inputs: tuple[RawInput, ...]
-    respond: Callable[[Encode, list[NDArray[Any]]], bytes]
+    """In the model's order."""
+    outputs: Sequence[Output]
+    _lease: Lease = field(init=False)
+    _started: float = field(init=False)
+    _prepared: float = field(init=False)
 
-    def infer(self, raw: list[memoryview], encode: Encode) -> bytes | None:
-        """The answer; None where the way is closed, or where the data is not as long as it has to be."""
-        if self.changes != self.catalogue.changes or len(raw) != len(self.inputs):
-            return None
+    def run(self, raw: list[memoryview]) -> Response | None:
+        """The response, over the engine's memory; None where the data are not as long as they have to be."""
         started, arrays = time.perf_counter(), []
+        if len(raw) != len(self.inputs):
+            return None
         for one in self.inputs:
-            data = raw[one.place]
+            data = raw[one.number]
             if len(data) != one.size:
                 return None
             arrays.append(np.ndarray(one.shape, one.dtype, data))
-        request_log.note(*self.asked)
-        passage, prepared = Passage(), time.perf_counter()
+        request_log.note(self.call.model, self.call.version)
+        self._started, self._prepared = started, time.perf_counter()
         try:
-            answer = self.loaded.infer_now(arrays, partial(self.respond, encode), passage)
+            self._lease = lease = self.loaded.infer_now(arrays)
         except BaseException:
             self.meter.failed(started)
             raise
-        self.meter.succeeded(started, prepared, passage)
-        return answer
+        outputs = lease.outputs
+        tensors = [Tensor(name, datatype, outputs[place]) for place, name, datatype in self.outputs]
+        return Response(self.version.model, self.version.number, tensors)
+
+    def finish(self) -> None:
+        """The response is encoded."""
+        self._lease.leave()
+        self.meter.succeeded(self._started, self._prepared, self._lease)

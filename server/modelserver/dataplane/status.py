@@ -1,7 +1,7 @@
 """What the server says about itself: readiness, the status document, the gauges of the process.
 
-The main loop makes a snapshot whenever something changes, and at every beat; whoever asks, on whichever
-thread, reads the last one. It is frozen, so nothing needs to be copied or locked.
+The main loop makes a snapshot whenever something changes, and at every beat; every thread reads the last
+one. It is frozen, so nothing needs to be copied or locked.
 """
 
 from collections.abc import Callable, Mapping

@@ -6,6 +6,6 @@
 from modelserver.engine.devices import Devices
 from modelserver.engine.loaded import Effect, LoadedModel
 from modelserver.engine.loading import Source, load
-from modelserver.engine.pool import Passage
+from modelserver.engine.pool import Lease
 
-__all__ = ["Devices", "Effect", "LoadedModel", "Passage", "Source", "load"]
+__all__ = ["Devices", "Effect", "Lease", "LoadedModel", "Source", "load"]

@@ -1,7 +1,7 @@
 """A compiled model and its inferences on the infer requests of its pool.
 
-One request's way: `with` the model (counted, so that a retiring model waits for it) → a free infer request,
-or a place in the queue → inputs bound in place → OpenVINO → outputs encoded where they lie.
+One request's way: `enter` the model (counted, so that a retiring model waits for it) → a free infer request,
+or a place in the queue → inputs bound in place → OpenVINO → outputs read where they lie, until it `leave`s.
 
 OpenVINO calls back from its own threads, on success only; failures are found by looking at the
 requests in flight from time to time. Everything else here runs on the event loop.
@@ -10,11 +10,11 @@ requests in flight from time to time. Everything else here runs on the event loo
 import asyncio
 import ctypes
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import openvino as ov
 from numpy.typing import NDArray
@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from modelserver.admission import LiveLimits
 from modelserver.engine import strings
 from modelserver.engine.elements import reason, share, view
-from modelserver.engine.pool import Lease, Passage, Pool, Slot
+from modelserver.engine.pool import Gone, Lease, Pool, SharedLease, Slot
 from modelserver.errors import InferenceFailed
-from modelserver.tensors import Spec
+from modelserver.signature import Signature
 
-T = TypeVar("T")
 FAILURE_CHECK_SECONDS = 0.05
 DRAIN_CHECK_SECONDS = 0.02
 
@@ -47,8 +46,7 @@ class Effect:
 class Description:
     """What clients see of a model."""
 
-    inputs: tuple[Spec, ...]
-    outputs: tuple[Spec, ...]
+    signature: Signature
     info: Mapping[str, Any]
     """What its file says about the model."""
 
@@ -66,13 +64,13 @@ class LoadedModel:
         inline: bool = False,
     ) -> None:
         self._description = description
-        self.inputs, self.outputs, self.info = description.inputs, description.outputs, description.info
-        for spec in (*self.inputs, *self.outputs):
+        signature = self.signature = description.signature
+        self.info = description.info
+        for spec in (*signature.inputs, *signature.outputs):
             if spec.datatype == "BYTES":
                 strings.operations(len(spec.dims))  # compiled now, not with the first request
-        self.every_output = [(index, spec.name, spec.datatype) for index, spec in enumerate(self.outputs)]
         self.effect = effect
-        self._reads_plainly = {"BF16", "BYTES"}.isdisjoint(spec.datatype for spec in self.outputs)
+        self._reads_plainly = {"BF16", "BYTES"}.isdisjoint(spec.datatype for spec in signature.outputs)
         self.inline = inline
         """Runs on the loop, one request at a time: cheaper than leaving it."""
         self.in_flight = 0
@@ -80,6 +78,7 @@ class LoadedModel:
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]
         self._limits = limits
         self._pool = Pool(self._slots, self._queue_limit)
+        self._shared = SharedLease(self._slots[0])
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch: asyncio.TimerHandle | None = None
 
@@ -112,13 +111,18 @@ class LoadedModel:
         self._bind(slot, arrays)
         slot.infer()
 
-    def __enter__(self) -> Self:
-        """Counts a request from here to its answer, so that retiring waits for it."""
+    def enter(self) -> None:
+        """Counts a request from here until it leaves, so that retiring waits for it; raises Overloaded."""
+        self._pool.require_place()
         self.in_flight += 1
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def leave(self, lease: Lease | None) -> None:
+        """The request is answered, or has failed: its outputs are not looked at any more."""
         self.in_flight -= 1
+        if self.inline:
+            self._shared.slot.bound = []
+        elif lease is not None:
+            lease.leave()
 
     async def drained(self) -> None:
         """Wait until nobody is inside; nobody may enter any more."""
@@ -135,42 +139,45 @@ class LoadedModel:
             slot.request.set_callback(_ignore, None)
         self._pool.close()
         self._slots.clear()
+        del self._shared
         self._compiled = None
         ctypes.CDLL(None).malloc_trim(0)
 
     async def infer(
-        self, arrays: Sequence[NDArray[Any]], encode: Callable[[list[NDArray[Any]]], T], passage: Passage
-    ) -> T:
-        """Run one inference; `encode` sees the outputs in the engine's own memory."""
-        if self.inline:
-            return self.infer_now(arrays, encode, passage)
+        self, arrays: Sequence[NDArray[Any]], deadline: float | None = None, gone: Gone | None = None
+    ) -> Lease:
+        """Run one inference; the caller gives the lease back by `leave` when it has read the outputs."""
         asked = time.perf_counter()
-        lease = await self._pool.lease(passage)
+        lease = await self._pool.lease(deadline, gone)
         try:
             started = time.perf_counter()
             self._bind(lease.slot, arrays)
             await self._run(lease)
-            passage.waited, passage.inferred = started - asked, time.perf_counter() - started
-            return encode(self._read(lease.slot))
-        finally:
+            lease.waited, lease.inferred = started - asked, time.perf_counter() - started
+            lease.outputs = self._read(lease.slot)
+        except BaseException:
             lease.leave()
+            raise
+        return lease
 
-    def infer_now(
-        self, arrays: Sequence[NDArray[Any]], encode: Callable[[list[NDArray[Any]]], T], passage: Passage
-    ) -> T:
-        """For a model that is `inline`: on the loop nobody else is at work, so one slot serves everybody."""
+    def infer_now(self, arrays: Sequence[NDArray[Any]]) -> Lease:
+        """Run one inference on the event loop, for a model that is `inline`.
+
+        Nobody else is at work meanwhile, so one lease serves every request: its outputs are there until the
+        caller waits for anything.
+        """
         asked = time.perf_counter()
-        slot = self._slots[0]
+        lease = self._shared
+        slot = lease.slot
         started = time.perf_counter()
         self._bind(slot, arrays)
         try:
-            outputs = list(slot.infer().values())
+            outputs = slot.infer()
         except RuntimeError as error:
             raise InferenceFailed(f"Internal inference error: {reason(error)}") from error
-        passage.waited, passage.inferred = started - asked, time.perf_counter() - started
-        answer = encode(outputs if self._reads_plainly else self._read(slot))
-        slot.bound = []
-        return answer
+        lease.waited, lease.inferred = started - asked, time.perf_counter() - started
+        lease.outputs = list(outputs.values()) if self._reads_plainly else self._read(slot)
+        return lease
 
     def _make_slot(self, request: ov.InferRequest) -> Slot:
         """The binding's own methods: the Python wrapper costs more than a small model."""
@@ -188,7 +195,7 @@ class LoadedModel:
         bind = slot.bind
         slot.bound = bound = []
         try:
-            for index, (array, spec) in enumerate(zip(arrays, self.inputs, strict=True)):
+            for index, (array, spec) in enumerate(zip(arrays, self.signature.inputs, strict=True)):
                 bound.append(tensor := share(array, spec.datatype))
                 bind(index, tensor)
         except RuntimeError as error:
@@ -196,7 +203,7 @@ class LoadedModel:
 
     def _read(self, slot: Slot) -> list[NDArray[Any]]:
         get = slot.request.get_output_tensor
-        return [view(get(index), spec.datatype) for index, spec in enumerate(self.outputs)]
+        return [view(get(index), spec.datatype) for index, spec in enumerate(self.signature.outputs)]
 
     async def _run(self, lease: Lease) -> None:
         if self._loop is None:

@@ -19,7 +19,8 @@ from modelserver.engine.names import Names
 from modelserver.engine.shaping import layouts, shape_model
 from modelserver.errors import LoadFailed
 from modelserver.settings.config_file import Shaping
-from modelserver.tensors import NUMPY, Spec
+from modelserver.signature import Signature, Spec
+from modelserver.tensors import NUMPY
 from modelserver.tuning.plan import Plan
 from modelserver.tuning.wish import is_virtual
 
@@ -55,11 +56,11 @@ def load(devices: Devices, source: Source, limits: LiveLimits) -> LoadedModel:
         network = shape_model(network, shaping)
         compiled = devices.core.compile_model(network, plan.device, dict(plan.properties))
     except (RuntimeError, TypeError, ValueError) as error:
-        told = reason(error)
-        unsupported = "Plugin config contains unsupported keys: " if "Unsupported property" in told else ""
-        raise LoadFailed(f"{source.model.name}: {unsupported}{told}") from error
-    description = Description(*source.names.rename(*_specs(compiled, network, shaping)), info)
-    loaded = LoadedModel(compiled, description, _effect(compiled, plan), limits)
+        text = reason(error)
+        unsupported = "Plugin config contains unsupported keys: " if "Unsupported property" in text else ""
+        raise LoadFailed(f"{source.model.name}: {unsupported}{text}") from error
+    signature = Signature(*source.names.rename(*_specs(compiled, network, shaping)))
+    loaded = LoadedModel(compiled, Description(signature, info), _effect(compiled, plan), limits)
     seconds = _warm_up(loaded)
     if _may_run_inline(network, plan, loaded, seconds):
         loaded = _inline(devices.core, network, plan, loaded)
@@ -69,12 +70,12 @@ def load(devices: Devices, source: Source, limits: LiveLimits) -> LoadedModel:
 def _may_run_inline(network: ov.Model, plan: Plan, loaded: LoadedModel, seconds: float | None) -> bool:
     """Whether compiling it once more, for the event loop, may be worth it.
 
-    Streams that somebody asked for are used; free shapes could be of any size; weights that are no
-    trifle are not kept twice.
+    Streams that the user asked for are used; free shapes could be of any size; big weights are not kept
+    twice.
     """
     if plan.device != "CPU" or "NUM_STREAMS" in plan.properties or seconds is None:
         return False
-    if seconds > CANDIDATE_SECONDS or any(spec.fixed is None for spec in loaded.inputs):
+    if seconds > CANDIDATE_SECONDS or any(spec.fixed is None for spec in loaded.signature.inputs):
         return False
     constants = (node for node in network.get_ops() if isinstance(node, ov.op.Constant))
     return int(sum(node.get_byte_size() for node in constants)) <= TWICE_BYTES
@@ -108,7 +109,7 @@ def _spreads(loaded: LoadedModel) -> bool:
 
     Other work of this process looks the same: then it counts as spreading, which costs little.
     """
-    arrays, shares = [_zeros(spec) for spec in loaded.inputs], []
+    arrays, shares = [_zeros(spec) for spec in loaded.signature.inputs], []
     for _ in range(9):
         started, used = time.perf_counter(), time.process_time()
         for _ in range(10):
@@ -170,12 +171,12 @@ def _warm_up(loaded: LoadedModel, times: int = 3) -> float | None:
 
     Zeros may be no valid input where sizes are free, so only a model of fixed shapes must succeed.
     """
-    arrays = [_zeros(spec) for spec in loaded.inputs]
+    arrays = [_zeros(spec) for spec in loaded.signature.inputs]
     try:
         loaded.run_once(arrays)
         return min(_timed(loaded, arrays) for _ in range(times))
     except RuntimeError as error:
-        if all(spec.fixed is not None for spec in loaded.inputs):
+        if all(spec.fixed is not None for spec in loaded.signature.inputs):
             loaded.close()
             raise LoadFailed(f"the first inference failed: {reason(error)}") from error
         return None

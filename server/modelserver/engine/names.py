@@ -9,7 +9,7 @@ import orjson
 
 from modelserver.errors import LoadFailed
 from modelserver.settings.config_file import Shaping
-from modelserver.tensors import Spec
+from modelserver.signature import Spec
 
 MAPPING_FILE = "mapping_config.json"
 

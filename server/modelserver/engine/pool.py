@@ -17,15 +17,8 @@ from numpy.typing import NDArray
 
 from modelserver.errors import CallerGone, DeadlineExceeded, Overloaded
 
-
-@dataclass(slots=True)
-class Passage:
-    """One request's passage: until when and for whom it waits, and how long each part took."""
-
-    deadline: float | None = None
-    gone: Callable[[], Awaitable[None]] | None = None
-    waited: float = 0.0
-    inferred: float = 0.0
+Gone = Callable[[], Awaitable[None]]
+"""Returns when the caller has hung up."""
 
 
 @dataclass(slots=True, eq=False)
@@ -42,12 +35,16 @@ class Slot:
 
 
 class Lease:
-    """The right to use a slot for one inference."""
+    """The right to use a slot for one inference, and what came out of it."""
 
-    __slots__ = ("_done", "_has_caller", "_take_back", "slot")
+    __slots__ = ("_done", "_has_caller", "_take_back", "inferred", "outputs", "slot", "waited")
 
     def __init__(self, slot: Slot, take_back: Callable[["Lease"], None]) -> None:
         self.slot = slot
+        self.outputs: Sequence[NDArray[Any]] = ()
+        """Over the engine's own memory: they are gone when the lease is left."""
+        self.waited = self.inferred = 0.0
+        """Seconds."""
         self._take_back = take_back
         self._has_caller = True
         self._done: asyncio.Future[None] | None = None
@@ -89,6 +86,23 @@ class Lease:
             self._take_back(self)
 
 
+class SharedLease(Lease):
+    """What every request of an inline model gets: there, one inference ends before the next begins."""
+
+    __slots__ = ()
+
+    def __init__(self, slot: Slot) -> None:
+        super().__init__(slot, _keep)
+
+    def leave(self) -> None:
+        """The inputs' memory is the caller's again; the slot stays."""
+        self.slot.bound = []
+
+
+def _keep(_: Lease) -> None:
+    """It came from no pool."""
+
+
 class Pool:
     """Lends slots, first come, first served."""
 
@@ -111,24 +125,24 @@ class Pool:
                 f"{len(self._queue)} requests are waiting for this model already; try again later"
             )
 
-    async def lease(self, passage: Passage) -> Lease:
+    async def lease(self, deadline: float | None, gone: Gone | None) -> Lease:
         """A slot, sooner or later; the caller must `leave` it."""
         if self._free:
             return self._lend(self._free.popleft())
         self.require_place()
-        return await self._wait(passage)
+        return await self._wait(deadline, gone)
 
     def close(self) -> None:
         """Let the slots go; nobody is inside any more."""
         self._free.clear()
 
-    async def _wait(self, passage: Passage) -> Lease:
+    async def _wait(self, deadline: float | None, gone: Gone | None) -> Lease:
         place: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        watcher = _cancel_when_gone(place, passage)
+        watcher = _cancel_when_gone(place, gone)
         self._queue.append(place)
         taken = False
         try:
-            async with asyncio.timeout_at(passage.deadline):
+            async with asyncio.timeout_at(deadline):
                 lease = await place
                 taken = True
                 return lease
@@ -173,10 +187,10 @@ class Pool:
         self._free.append(slot)
 
 
-def _cancel_when_gone(place: asyncio.Future[Lease], passage: Passage) -> asyncio.Future[None] | None:
+def _cancel_when_gone(place: asyncio.Future[Lease], gone: Gone | None) -> asyncio.Future[None] | None:
     """Gives the place in the queue up when nobody waits for the answer any more."""
-    if passage.gone is None:
+    if gone is None:
         return None
-    watcher = asyncio.ensure_future(passage.gone())
+    watcher = asyncio.ensure_future(gone())
     watcher.add_done_callback(lambda _: place.cancel())
     return watcher

@@ -34,7 +34,7 @@ class Loader:
     def __init__(
         self, devices: Devices, limits: LiveLimits, free: Callable[[], int | None], thread: Executor
     ) -> None:
-        """`free` gives the bytes of memory that the process may still take; None is no limit."""
+        """`free` gives the bytes of memory that the process may still take; None means no limit."""
         self._devices = devices
         self._limits = limits
         self._free = free

@@ -63,7 +63,7 @@ class Watcher:
         self._turn = asyncio.Lock()
         self._asked: set[asyncio.Task[object]] = set()
         self._reported = 0
-        """The changes that a caller of `reload` was told about."""
+        """The changes that a caller of `reload` has heard of."""
         self._errors = RecurringErrors(LOG, "checking for changes")
 
     @property
@@ -85,7 +85,7 @@ class Watcher:
         self._begun.set()
 
     async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do this between the passes, to its end even when whoever asked has gone meanwhile.
+        """Do this between the passes, to its end even when the caller has gone meanwhile.
 
         Before the first pass there is nothing to change: it is waited for.
         """
@@ -113,7 +113,7 @@ class Watcher:
     async def reload(self) -> bool:
         """Look at config.json and all files now; True when anything was to be done.
 
-        Raises ConfigError for the file, LoadFailed for models; everything else serves on or anew.
+        Raises ConfigError for the file, LoadFailed for models; everything else keeps serving, or serves what is new.
         """
         asked = self._catalogue.changes
         return await self.in_turn(lambda: self._reload(asked))

@@ -64,7 +64,7 @@ class ServerSettings:
 def first_configuration(settings: ServerSettings) -> Configuration:
     """What to serve at first.
 
-    Later on, contradictory tuning and texts that cannot be read cost one model its change; at the start
+    Later, only the affected model ignores contradictory tuning and texts that cannot be read; at the start
     nothing is lost by ending.
     """
     if settings.config_path is None:
@@ -95,6 +95,6 @@ def workers_in_effect(settings: ServerSettings, threads: int) -> tuple[int, tupl
     """Front-end workers in effect, and every warning of the start."""
     warnings = settings.warnings
     if threads < settings.workers:
-        told = f"grpc_workers {settings.workers} is more than the CPUs of this process: {threads} are used"
-        warnings = (*warnings, told)
+        warning = f"grpc_workers {settings.workers} is more than the CPUs of this process: {threads} are used"
+        warnings = (*warnings, warning)
     return min(settings.workers, threads), warnings

@@ -39,7 +39,7 @@ class Operation:
     method: Method
     is_inference: bool = False
     has_version: bool = True
-    """Whether its series are told apart by version."""
+    """Whether each version has series of its own."""
 
 
 OPERATIONS = (
@@ -61,7 +61,7 @@ class VersionLabels:
 
     @property
     def alone(self) -> Labels:
-        """Of series that count whoever asks."""
+        """Of series that count all requests together."""
         return (("name", self.name), ("version", str(self.number)))
 
     def interface(self, interface: Interface) -> Labels:

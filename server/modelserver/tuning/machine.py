@@ -46,7 +46,7 @@ def _quota_of(directory: Path) -> float | None:
 
 
 def parse_cpu_max(text: str) -> float | None:
-    """`200000 100000` is 2.0; `max 100000` and v1's -1 are no limit."""
+    """`200000 100000` is 2.0; `max 100000` and v1's -1 mean no limit."""
     quota, _, period = text.strip().partition(" ")
     if quota in ("max", "-1", ""):
         return None

@@ -10,8 +10,11 @@ from hypothesis.extra import numpy as hnp
 
 from modelserver import proto
 from modelserver.codec import binary, v2_json, v2_proto
+from modelserver.codec.body import HEADER
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import NUMPY, Request, Response, Tensor, from_bf16, to_bf16
+from modelserver.signature import Request
+from modelserver.tensors import NUMPY, Response, Tensor, from_bf16, to_bf16
+from tests.support.signatures import signature_of
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 NUMERIC = sorted(NUMPY.keys() - {"BYTES", "BF16"})
@@ -31,6 +34,20 @@ def tensors(draw, datatypes=(*NUMERIC, "BYTES")):
     return Tensor("x", datatype, draw(hnp.arrays(NUMPY[datatype], shape)))
 
 
+def taking(*tensors, names=None):
+    """The signature of a model that takes such tensors, of any size."""
+    names = names or [f"x{number}" for number in range(len(tensors))]
+    return signature_of(
+        *(
+            (name, tensor.datatype, [(0, -1)] * tensor.data.ndim)
+            for name, tensor in zip(names, tensors, strict=True)
+        )
+    )
+
+
+NUMBERS = signature_of(("x", "FP32", [(0, -1)]))
+
+
 def same(first, second):
     if first.dtype == object:
         return first.tolist() == second.tolist()
@@ -45,7 +62,7 @@ def test_raw_bytes_round_trip(tensor):
 
 @given(st.lists(tensors(), min_size=1, max_size=3), st.text(max_size=8))
 def test_a_grpc_answer_is_what_protobuf_itself_would_write(outputs, request_id):
-    message = v2_proto.encode(request_id, Response("m", 3, outputs))
+    message = v2_proto.encode(Response("m", 3, outputs), request_id)
     answer = proto.ModelInferResponse.FromString(message)
     assert (answer.model_name, answer.model_version, answer.id) == ("m", "3", request_id)
     for tensor, told, raw in zip(outputs, answer.outputs, answer.raw_output_contents, strict=True):
@@ -57,14 +74,15 @@ def test_a_grpc_answer_is_what_protobuf_itself_would_write(outputs, request_id):
 def test_a_grpc_request_is_read_whatever_the_order_of_its_fields(inputs, raw_first):
     head = proto.ModelInferRequest(model_name="m", id="7")
     raws = proto.ModelInferRequest()
-    for tensor in inputs:
-        head.inputs.add(name="x", datatype=tensor.datatype, shape=tensor.data.shape)
+    for number, tensor in enumerate(inputs):
+        head.inputs.add(name=f"x{number}", datatype=tensor.datatype, shape=tensor.data.shape)
         raws.raw_input_contents.append(bytes(binary.encode(tensor.datatype, tensor.data)))
     parts = [head.SerializeToString(), raws.SerializeToString()]
     parsed = v2_proto.parse(b"".join(reversed(parts) if raw_first else parts))
     assert (parsed.head.model, parsed.request_id) == ("m", "7")
-    for tensor, read in zip(inputs, v2_proto.decode(parsed).inputs, strict=True):
-        assert same(read.data, tensor.data)
+    decoded = v2_proto.decode(parsed, taking(*inputs))
+    for tensor, read in zip(inputs, decoded.arrays, strict=True):
+        assert same(read, tensor.data)
 
 
 def raw_request(request_id, values, name="x"):
@@ -78,22 +96,22 @@ def test_requests_that_differ_in_id_and_data_only_share_their_head_and_nothing_e
     first, second = raw_request("one", [1, 2]), raw_request("zwei é", [3, 4])
     assert first.head is second.head
     assert (first.request_id, second.request_id) == ("one", "zwei é")
-    data = [v2_proto.decode(parsed).inputs[0].data.tolist() for parsed in (first, second, first)]
+    data = [v2_proto.decode(parsed, NUMBERS).arrays[0].tolist() for parsed in (first, second, first)]
     assert data == [[1, 2], [3, 4], [1, 2]]
 
 
 def test_a_head_that_was_good_once_does_not_excuse_wrong_sizes_later():
-    assert v2_proto.decode(raw_request("", [1, 2])).inputs
+    assert v2_proto.decode(raw_request("", [1, 2]), NUMBERS).arrays
     short = raw_request("", [1, 2])
     short.raw = [short.raw[0][:4]]
     with pytest.raises(InvalidRequest, match="Expected: 8 bytes; Actual: 4 bytes"):
-        v2_proto.decode(short)
+        v2_proto.decode(short, NUMBERS)
     short.raw = []
     with pytest.raises(InvalidRequest):
-        v2_proto.decode(short)
+        v2_proto.decode(short, NUMBERS)
     short.raw = [memoryview(bytes(8))] * 2
     with pytest.raises(InvalidRequest, match="Size of raw_input_contents: 2"):
-        v2_proto.decode(short)
+        v2_proto.decode(short, NUMBERS)
 
 
 def test_callers_cannot_fill_the_memory_with_heads_of_their_own():
@@ -101,7 +119,7 @@ def test_callers_cannot_fill_the_memory_with_heads_of_their_own():
     assert raw_request("", [1], long).head is not raw_request("", [1], long).head
     for number in range(1000):
         raw_request("", [1], f"x{number}")
-    assert v2_proto._known_head.cache_info().currsize <= 256
+    assert v2_proto._shared_head.cache_info().currsize <= 256
 
 
 @given(tensors(), st.booleans())
@@ -110,14 +128,15 @@ def test_a_rest_answer_can_be_sent_back_as_a_request(tensor, is_binary):
         tensor.data = binary.as_objects(
             "x", tensor.data.shape, [element.hex().encode() for element in tensor.data.ravel()]
         )
-    asked = v2_json.Decoded(Request([]), "", is_binary, {})
+    asked = v2_json.Decoded(Request([], ()), "", is_binary, {})
     body, length = v2_json.encode(Response("m", 1, [tensor]), asked)
     sent = body.replace(b'"outputs":', b'"inputs":', 1)
-    read = v2_json.decode(sent, None if length is None else str(length - 1)).request.inputs[0]
+    headers = {} if length is None else {HEADER: b"%d" % (length - 1)}
+    (read,) = v2_json.decode(sent, headers, taking(tensor, names=["x"])).request.arrays
     if tensor.data.dtype.kind == "f" and not is_binary:
-        assert np.array_equal(read.data, tensor.data, equal_nan=True)
+        assert np.array_equal(read, tensor.data, equal_nan=True)
     else:
-        assert same(read.data, tensor.data)
+        assert same(read, tensor.data)
 
 
 @given(tensors(), st.sampled_from([b"\xf8\x01\x05", b"\xf9\x01" + bytes(8), b"\xfd\x01" + bytes(4)]))
@@ -126,7 +145,8 @@ def test_unknown_fields_of_every_kind_are_skipped(tensor, unknown):
     head.inputs.add(name="x", datatype=tensor.datatype, shape=tensor.data.shape)
     raw = proto.ModelInferRequest(raw_input_contents=[bytes(binary.encode(tensor.datatype, tensor.data))])
     message = unknown + head.SerializeToString() + unknown + raw.SerializeToString() + unknown
-    assert same(v2_proto.decode(v2_proto.parse(message)).inputs[0].data, tensor.data)
+    (read,) = v2_proto.decode(v2_proto.parse(message), taking(tensor, names=["x"])).arrays
+    assert same(read, tensor.data)
 
 
 @given(hnp.arrays(np.float32, SHAPES))
@@ -143,8 +163,8 @@ def test_bf16_is_rounded_to_the_nearest_and_read_back_the_same(array):
 def test_random_bytes_are_refused_or_read_but_never_break_the_parsers(raw):
     for parse in (
         v2_proto.parse,
-        lambda body: v2_json.decode(body, None),
-        lambda body: v2_json.decode(body, "7"),
+        lambda body: v2_json.decode(body, {}, NUMBERS),
+        lambda body: v2_json.decode(body, {HEADER: b"7"}, NUMBERS),
     ):
         with contextlib.suppress(InvalidRequest):
             parse(raw)

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelserver.admission import LiveLimits
+from modelserver.admission import Held, LiveLimits
 from modelserver.codec import compressed
 from modelserver.errors import InvalidRequest, Overloaded, TooLarge
-from modelserver.front.http import asgi
+from modelserver.front.http.body import STEP_BYTES, read_body
+from modelserver.front.http.headers import announced
 from modelserver.settings.limits import Limits
 from tests.support.rest import INFER, one_input
 from tests.support.server_process import ServerProcess
@@ -56,6 +57,13 @@ def unpacked(form, parts):
 def cut(raw, places):
     edges = sorted({0, len(raw), *(place % (len(raw) + 1) for place in places)})
     return [raw[start:end] for start, end in pairwise(edges)]
+
+
+async def whole(headers, caller, held):
+    """The body, read as a front does."""
+    held.announce(announced(headers).size)
+    with ThreadPoolExecutor(1, "unpack") as thread:
+        return await read_body(headers, caller, held, thread)
 
 
 @pytest.fixture
@@ -124,15 +132,10 @@ class Caller:
         return len(self._parts)
 
 
-async def read_body(headers, receive, held):
-    with ThreadPoolExecutor(1, "unpack") as thread:
-        return await asgi.read_body(headers, receive, held, thread)
-
-
 async def read(form, caller, limits, **headers):
     told = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    with limits.holding() as held:
-        body = await read_body({b"content-encoding": coding(form).encode(), **told}, caller, held)
+    with Held(limits) as held:
+        body = await whole({b"content-encoding": coding(form).encode(), **told}, caller, held)
         return body, limits.held
 
 
@@ -197,11 +200,11 @@ async def test_room_is_held_for_what_has_come_and_a_step_of_what_was_announced()
         seen.append(limits.held)
         return await caller()
 
-    with limits.holding() as held:
-        await read_body({b"content-length": b"1000000"}, receive, held)
+    with Held(limits) as held:
+        await whole({b"content-length": b"1000000"}, receive, held)
         assert limits.held == 1_000_000
-    assert seen == [asgi.STEP_BYTES + size for size in range(0, 900_000, 100_000)] + [
-        min(900_000 + asgi.STEP_BYTES, 1_000_000)
+    assert seen == [STEP_BYTES + size for size in range(0, 900_000, 100_000)] + [
+        min(900_000 + STEP_BYTES, 1_000_000)
     ]
     assert limits.held == 0
 
@@ -215,16 +218,16 @@ async def test_a_body_whose_room_ends_half_way_is_refused_for_now_and_gives_back
             limits.hold(300_000)  # another one's
         return await caller()
 
-    with pytest.raises(Overloaded), limits.holding() as held:
-        await read_body({b"content-length": b"1000000"}, receive, held)
+    with pytest.raises(Overloaded), Held(limits) as held:
+        await whole({b"content-length": b"1000000"}, receive, held)
     assert (limits.held, caller.left) == (300_000, 3)
 
 
 async def test_an_announced_body_that_has_no_room_now_is_not_even_read():
     limits, caller = LiveLimits(Limits(memory_quota=1_000_000)), Caller(b"")
     limits.hold(300_000)
-    with pytest.raises(Overloaded), limits.holding() as held:
-        await read_body({b"content-length": b"800000"}, caller, held)
+    with pytest.raises(Overloaded), Held(limits) as held:
+        await whole({b"content-length": b"800000"}, caller, held)
     assert (limits.held, caller.left) == (300_000, 1)
 
 

@@ -10,7 +10,7 @@ import tritonclient.grpc as triton
 
 from modelserver.codec import image as image_codec
 from modelserver.errors import InvalidRequest
-from modelserver.tensors import Spec
+from modelserver.signature import Spec
 
 HEADER = "Inference-Header-Content-Length"
 RNG = np.random.default_rng(7)

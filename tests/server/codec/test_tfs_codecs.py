@@ -13,7 +13,9 @@ from modelserver.codec import binary, tfs_json, tfs_proto, wire
 from modelserver.codec.tfs_types import DATATYPES
 from modelserver.errors import InvalidRequest
 from modelserver.proto import tfs
-from modelserver.tensors import NUMPY, Response, Spec, Tensor, from_bf16
+from modelserver.signature import Request
+from modelserver.tensors import NUMPY, Response, Tensor, from_bf16
+from tests.support.signatures import signature_of
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 NUMERIC = sorted(NUMPY.keys() - {"BYTES"})
@@ -40,9 +42,11 @@ def proto_of(tensor):
     return answer.outputs[tensor.name]
 
 
-def spec(tensor):
-    dims = tuple((-1, -1) for _ in tensor.data.shape)
-    return Spec(tensor.name, frozenset([tensor.name]), tensor.datatype, dims, "")
+def taking(**tensors):
+    """The signature of a model that takes such tensors, of any size."""
+    return signature_of(
+        *((name, tensor.datatype, [(0, -1)] * tensor.data.ndim) for name, tensor in tensors.items())
+    )
 
 
 @given(st.dictionaries(st.text(max_size=5), tensors(), min_size=1, max_size=3), st.booleans(), st.booleans())
@@ -60,12 +64,10 @@ def test_a_request_is_read_whatever_its_size_and_the_order_of_its_fields(inputs,
         patch.setattr(tfs_proto, "CUT_BYTES", 0 if is_cut else 1 << 30)
         parsed = tfs_proto.parse(message)
     assert parsed.head.model_spec.name == "m"
-    decoded = tfs_proto.decode(parsed)
-    assert decoded.outputs == ["a", "b"]
-    assert {tensor.name for tensor in decoded.inputs} == set(inputs)
-    for tensor in decoded.inputs:
-        assert tensor.datatype == inputs[tensor.name].datatype
-        assert same(tensor.data, inputs[tensor.name].data)
+    decoded = tfs_proto.decode(parsed, taking(**inputs))
+    assert [output.name for output in decoded.outputs] == ["a", "b"]
+    for array, sent in zip(decoded.arrays, inputs.values(), strict=True):
+        assert same(array, sent.data)
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])
@@ -97,32 +99,31 @@ def test_an_answer_is_what_protobuf_itself_would_write(tensor):
 @given(st.one_of(st.binary(max_size=200), st.just(b"\x12\x04\x0a\x00\x12\x00").map(lambda one: one * 9999)))
 def test_bytes_that_are_no_message_are_refused_and_nothing_worse(message):
     with contextlib.suppress(InvalidRequest):
-        tfs_proto.decode(tfs_proto.parse(message))
+        tfs_proto.decode(tfs_proto.parse(message), NUMBERS)
 
 
+NUMBERS = signature_of(("x", "FP32", [(0, -1)]))
 NO_ZEROS = hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4)
 
 
 @given(tensors(shapes=NO_ZEROS), st.booleans(), st.booleans())
 def test_json_round_trips_in_rows_and_columns(tensor, is_row, is_named):
     instances = len(tensor.data) if is_row else None
-    answer = json.loads(tfs_json.encode(Response("m", 1, [tensor]), instances))
+    asked = tfs_json.Decoded(Request([], ()), instances)
+    answer = json.loads(tfs_json.encode(Response("m", 1, [tensor]), asked).body)
     told = answer["predictions" if is_row else "outputs"]
     if is_row:
         body = {"instances": [{"x": one} for one in told] if is_named else told}
     else:
         body = {"inputs": {"x": told} if is_named else told}
-    decoded = tfs_json.decode(json.dumps(body).encode(), [spec(tensor)])
-    (back,) = decoded.request.inputs
+    decoded = tfs_json.decode(json.dumps(body).encode(), {}, taking(x=tensor))
+    (back,) = decoded.request.arrays
     assert decoded.instances == instances
-    assert back.datatype == tensor.datatype
     if tensor.data.dtype.kind == "f" or tensor.datatype == "BF16":  # JSON knows one NaN only
-        first, second = (
-            from_bf16(one) if tensor.datatype == "BF16" else one for one in (back.data, tensor.data)
-        )
+        first, second = (from_bf16(one) if tensor.datatype == "BF16" else one for one in (back, tensor.data))
         assert np.array_equal(first, second, equal_nan=True)
     else:
-        assert same(back.data, tensor.data)
+        assert same(back, tensor.data)
 
 
 @given(
@@ -130,12 +131,12 @@ def test_json_round_trips_in_rows_and_columns(tensor, is_row, is_named):
     | st.recursive(st.none() | st.floats() | st.text(), st.lists).map(repr).map(str.encode)
 )
 def test_bodies_that_are_no_request_are_refused_and_nothing_worse(body):
-    inputs = [Spec("x", frozenset(["x"]), "FP32", ((-1, -1),), "")]
     for wrapped in (body, b'{"instances":%b}' % body, b'{"inputs":%b}' % body, b'{"inputs":{"x":%b}}' % body):
         with contextlib.suppress(InvalidRequest):
-            tfs_json.decode(wrapped, inputs)
+            tfs_json.decode(wrapped, {}, NUMBERS)
 
 
 def test_an_output_named_bytes_is_always_base64():
     tensor = Tensor("image_bytes", "BYTES", binary.as_objects("x", (1,), [b"text"]))
-    assert tfs_json.encode(Response("m", 1, [tensor]), 1) == b'{"predictions":[{"b64":"dGV4dA=="}]}'
+    asked = tfs_json.Decoded(Request([], ()), 1)
+    assert tfs_json.encode(Response("m", 1, [tensor]), asked).body == b'{"predictions":[{"b64":"dGV4dA=="}]}'

@@ -187,13 +187,29 @@ class Plane:
     async def ask(self, sent):
         """The same for a message of any kind."""
         parsed = v2_proto.parse(sent)
-        call = Call(Interface.GRPC, parsed.head.model, parsed.head.version, memo=parsed.head.memo)
-        outputs = await self._plane.infer(call, lambda _: v2_proto.decode(parsed), values)
-        return outputs, parsed.head.memo.shortcut
+        with self._plane.enter(Call(Interface.GRPC, parsed.head.model, parsed.head.version)) as visit:
+            request = v2_proto.decode(parsed, visit.signature)
+            outputs = values(await visit.run(request))
+        visit.remember(parsed.head, parsed.head.names, request)
+        return outputs, self._plane.shortcut(parsed.head)
+
+    def short(self, sent):
+        """The shortcut for such a message, if there is one."""
+        return self._plane.shortcut(v2_proto.parse(sent).head)
 
 
 def values(response):
     return [tensor.data.copy() for tensor in response.outputs]
+
+
+def answered(shortcut, raw):
+    """What the short way gives."""
+    response = shortcut.run(raw)
+    if response is None:
+        return None
+    outputs = values(response)
+    shortcut.finish()
+    return outputs
 
 
 async def test_a_small_model_on_the_loop_offers_the_short_way_until_something_is_loaded(base):
@@ -201,16 +217,16 @@ async def test_a_small_model_on_the_loop_offers_the_short_way_until_something_is
         (answer,), shortcut = await plane.long(ZEROS)
         raw = [memoryview((ZEROS + 4).tobytes())]
         assert np.array_equal(answer, ZEROS + 1)
-        assert np.array_equal(shortcut.infer(raw, values)[0], ZEROS + 5)
-        assert shortcut.infer([raw[0][:-1]], values) is None
-        assert shortcut.infer(raw * 2, values) is None
-        assert shortcut.infer([], values) is None
+        assert np.array_equal(answered(shortcut, raw)[0], ZEROS + 5)
+        assert answered(shortcut, [raw[0][:-1]]) is None
+        assert answered(shortcut, raw * 2) is None
+        assert answered(shortcut, []) is None
         models.save(models.dummy(2), base / "dummy" / "2")
         await plane.converger.converge(None)
-        assert shortcut.infer(raw, values) is None
+        assert plane.short(message(ZEROS)) is None
         (answer,), shortcut = await plane.long(ZEROS)
         assert np.array_equal(answer, ZEROS + 2)
-        assert np.array_equal(shortcut.infer(raw, values)[0], ZEROS + 6)
+        assert np.array_equal(answered(shortcut, raw)[0], ZEROS + 6)
 
 
 async def test_what_is_remembered_of_a_retired_model_keeps_nothing_of_openvino(base):
@@ -219,19 +235,18 @@ async def test_what_is_remembered_of_a_retired_model_keeps_nothing_of_openvino(b
         assert shortcut.loaded._slots
         await plane.converger.unload("dummy")
         await until_async("the closing thread", lambda: not shortcut.loaded._slots, timeout=30)
-        assert shortcut.infer([memoryview(ZEROS.tobytes())], values) is None
+        assert plane.short(message(ZEROS)) is None
 
 
 async def test_openvino_sees_the_requests_own_memory_on_the_short_way_too(base):
     async with Plane(base) as plane:
         _, shortcut = await plane.long(ZEROS)
         data = ZEROS.tobytes()
-
-        def address(_response):
-            (tensor,) = shortcut.loaded._slots[0].bound
-            return tensor.data.ctypes.data
-
-        assert shortcut.infer([memoryview(data)], address) == np.frombuffer(data, np.uint8).ctypes.data
+        assert shortcut.run([memoryview(data)]) is not None
+        (tensor,) = shortcut.loaded._slots[0].bound
+        assert tensor.data.ctypes.data == np.frombuffer(data, np.uint8).ctypes.data
+        shortcut.finish()
+        assert not shortcut.loaded._slots[0].bound
 
 
 async def test_a_model_that_goes_while_an_image_is_decoded_for_it_answers_all_the_same(base):

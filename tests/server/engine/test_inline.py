@@ -5,7 +5,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from modelserver.admission import LiveLimits
-from modelserver.engine import Passage, Source, loading
+from modelserver.engine import Source, loading
 from modelserver.engine.devices import Devices
 from modelserver.settings.config_file import Shaping
 from modelserver.settings.limits import Limits
@@ -32,7 +32,7 @@ def dense(size):
     return ov.Model([op.matmul(x, op.constant(weights), transpose_a=False, transpose_b=False)], [x], "dense")
 
 
-async def test_a_small_model_runs_on_the_loop_without_streams_and_tells_what_the_device_said(tmp_path):
+def test_a_small_model_runs_on_the_loop_without_streams_and_tells_what_the_device_said(tmp_path):
     loaded = load(tmp_path, models.dummy(), PERFORMANCE_HINT="THROUGHPUT")
 
     assert loaded.inline
@@ -40,7 +40,7 @@ async def test_a_small_model_runs_on_the_loop_without_streams_and_tells_what_the
     assert loaded.effect.streams >= 1
     for shift in (0, 5):
         array = np.arange(10, dtype=np.float32).reshape(1, 10) + shift
-        (answer,) = await loaded.infer([array], lambda outputs: [each.copy() for each in outputs], Passage())
+        (answer,) = loaded.infer_now([array]).outputs
         assert np.array_equal(answer, array + 1)
 
 

@@ -9,11 +9,11 @@ import pytest
 from modelserver import proto
 from modelserver.admission import LiveLimits
 from modelserver.codec import image, tfs_proto, v2_json, v2_proto
+from modelserver.codec.body import HEADER
 from modelserver.engine import Devices, Source, load
 from modelserver.proto import tfs
 from modelserver.settings.config_file import Shaping
 from modelserver.settings.limits import Limits
-from modelserver.tensors import Tensor
 from modelserver.tuning.machine import read_machine
 from modelserver.tuning.plan import Neighbours, plan
 from modelserver.tuning.wish import Wish
@@ -39,9 +39,9 @@ def images(repository):
     model.close()
 
 
-def address_seen_by_openvino(loaded, tensor):
+def address_seen_by_openvino(loaded, array):
     slot = loaded._slots[0]
-    loaded._bind(slot, [tensor.data])
+    loaded._bind(slot, [array])
     return slot.request.get_input_tensor(0).data.ctypes.data
 
 
@@ -55,8 +55,8 @@ def test_a_binary_rest_body_is_the_tensors_memory(loaded, pad):
     tensor = {"name": "b", "shape": [4, 25], "datatype": "FP32", "parameters": {"binary_data_size": 400}}
     head = json.dumps({"inputs": [tensor], "id": "x" * pad}).encode()
     body = head + np.arange(100, dtype=np.float32).tobytes()
-    decoded = v2_json.decode(body, str(len(head)))
-    assert address_seen_by_openvino(loaded, decoded.request.inputs[0]) == span(body).start + len(head)
+    (array,) = v2_json.decode(body, {HEADER: b"%d" % len(head)}, loaded.signature).request.arrays
+    assert address_seen_by_openvino(loaded, array) == span(body).start + len(head)
 
 
 def test_a_raw_grpc_message_is_the_tensors_memory(loaded):
@@ -64,9 +64,9 @@ def test_a_raw_grpc_message_is_the_tensors_memory(loaded):
     request.inputs.add(name="b", datatype="FP32", shape=[4, 25])
     request.raw_input_contents.append(np.arange(100, dtype=np.float32).tobytes())
     message = request.SerializeToString()
-    tensor = v2_proto.decode(v2_proto.parse(message)).inputs[0]
-    assert address_seen_by_openvino(loaded, tensor) in span(message)
-    assert tensor.data.tolist() == np.arange(100).reshape(4, 25).tolist()
+    (array,) = v2_proto.decode(v2_proto.parse(message), loaded.signature).arrays
+    assert address_seen_by_openvino(loaded, array) in span(message)
+    assert array.tolist() == np.arange(100).reshape(4, 25).tolist()
 
 
 def test_content_in_a_predict_message_is_the_tensors_memory(loaded):
@@ -78,15 +78,14 @@ def test_content_in_a_predict_message_is_the_tensors_memory(loaded):
     for size in data.shape:
         tensor.tensor_shape.dim.add(size=size)
     message = request.SerializeToString()
-    (decoded,) = tfs_proto.decode(tfs_proto.parse(message)).inputs
-    assert address_seen_by_openvino(loaded, decoded) in span(message)
-    assert np.array_equal(decoded.data, data)
+    (array,) = tfs_proto.decode(tfs_proto.parse(message), loaded.signature).arrays
+    assert address_seen_by_openvino(loaded, array) in span(message)
+    assert np.array_equal(array, data)
 
 
 def test_a_decoded_image_is_the_tensors_memory(images):
     pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
     encoded = cv2.imencode(".png", pixels)[1].tobytes()
-    decoded = image.decode(np.array([encoded], object), images.inputs[0])
-    tensor = Tensor("image", "UINT8", decoded)
-    assert address_seen_by_openvino(images, tensor) == decoded.ctypes.data
+    decoded = image.decode(np.array([encoded], object), images.signature.inputs[0])
+    assert address_seen_by_openvino(images, decoded) == decoded.ctypes.data
     assert np.array_equal(decoded[0], pixels)

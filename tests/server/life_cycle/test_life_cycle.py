@@ -1,5 +1,6 @@
 """Start, readiness, drain and stop of real processes."""
 
+import http.client
 import json
 import os
 import shutil
@@ -110,6 +111,17 @@ def test_sigterm_while_a_model_is_loading_ends_at_once_with_exit_code_0(reposito
         assert server.wait(15) == 0
 
 
+def connection_of(server, path, body):
+    """Status and Connection header of an answer to a caller that would keep its connection."""
+    caller = http.client.HTTPConnection(server.rest, timeout=30)
+    try:
+        caller.request("POST", path, body)
+        answer = caller.getresponse()
+        return answer.status, answer.headers["connection"]
+    finally:
+        caller.close()
+
+
 def test_while_draining_it_is_not_ready_but_answers(repository):
     with dummy(repository, "--drain_seconds", "4", "--status_port", str(port := free_port())) as server:
         server.wait_ready()
@@ -119,8 +131,14 @@ def test_while_draining_it_is_not_ready_but_answers(repository):
         document = json.loads(fetch(f"http://127.0.0.1:{port}/status")[1])
         assert (document["draining"], document["ready"]) == (True, False)
         body = {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10}]}
-        status, _, headers = server.post("/v2/models/dummy/infer", body)
-        assert (status, headers["Connection"]) == (200, "close")
+        for path, want in (
+            ("/v2/models/dummy/infer", 200),
+            ("/v2/models/nobody/infer", 404),
+            ("/v2/repository/index", 200),
+            ("/v2", 405),
+            ("/nothing", 404),
+        ):
+            assert connection_of(server, path, json.dumps(body)) == (want, "close")
         assert fetch(f"http://127.0.0.1:{port}/v2/health/live")[0] == 200
         assert server.wait(10) == 0
 

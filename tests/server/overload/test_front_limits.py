@@ -15,6 +15,7 @@ from tests.support.waiting import until
 
 LIMIT = 100_000
 INFER = "/v2/models/dynamic/infer"
+INDEX = "/v2/repository/index"
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,8 @@ class Wire:
 
     def __init__(self, server) -> None:
         self.socket = socket.create_connection(("127.0.0.1", server.rest_port), timeout=30)
+        self.headers: list[str] = []
+        """Of the last answer, in small letters."""
 
     def __enter__(self):
         return self
@@ -47,9 +50,8 @@ class Wire:
         while b"\r\n\r\n" not in raw:
             raw += self._more()
         head, _, body = raw.partition(b"\r\n\r\n")
-        length = int(
-            next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))[15:]
-        )
+        self.headers = head.decode().lower().split("\r\n")[1:]
+        length = int(next(line for line in self.headers if line.startswith("content-length"))[15:])
         while len(body) < length:
             body += self._more()
         return int(head.split()[1]), json.loads(body[:length])
@@ -76,18 +78,20 @@ def body_of(values: int) -> bytes:
     return json.dumps({"inputs": [tensor]}).encode()
 
 
-def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(strict):
+@pytest.mark.parametrize("path", [INFER, INDEX])
+def test_a_body_that_announces_too_much_is_refused_before_it_is_sent(strict, path):
     with Wire(strict) as wire:
-        wire.send(post(LIMIT + 1))
+        wire.send(post(LIMIT + 1, path))
         status, document = wire.answer()
-        assert status == 413
+        assert (status, "connection: close" in wire.headers) == (413, True)
         assert str(LIMIT) in document["error"]
         assert wire.is_closed()
 
 
-def test_a_caller_that_sends_its_whole_body_first_still_reads_the_refusal(strict):
+@pytest.mark.parametrize("path", [INFER, INDEX])
+def test_a_caller_that_sends_its_whole_body_first_still_reads_the_refusal(strict, path):
     """Closing at once would reset the connection under a caller that is still sending."""
-    status, body, headers = strict.post(INFER, b" " * (50 << 20))
+    status, body, headers = strict.post(path, b" " * (50 << 20))
     assert (status, headers["connection"]) == (413, "close")
     assert str(LIMIT) in json.loads(body)["error"]
 
@@ -143,13 +147,14 @@ def test_a_big_grpc_message_is_resource_exhausted(strict):
         assert client.is_server_ready()
 
 
-def test_bodies_beyond_the_memory_quota_are_told_to_come_later(strict):
+@pytest.mark.parametrize("path", [INFER, INDEX])
+def test_bodies_beyond_the_memory_quota_are_told_to_come_later(strict, path):
     with Wire(strict) as first, Wire(strict) as second:
         first.send(post(LIMIT) + " " * (LIMIT - 1))
         until("the first body has come but for a byte", lambda: _is_held(strict), timeout=30)
-        second.send(post(LIMIT))
+        second.send(post(LIMIT, path))
         status, document = second.answer()
-        assert status == 429
+        assert (status, "retry-after: 1" in second.headers) == (429, True)
         assert "try again later" in document["error"]
     until("the first body's room is free again", lambda: not _is_held(strict), timeout=30)
 

@@ -14,7 +14,7 @@ from modelserver.admission import LiveLimits
 from modelserver.dataplane.status import Health, Startup
 from modelserver.front.http.server import HttpServer, bind
 from modelserver.front.http.thread import HttpThread
-from modelserver.front.rest.status import StatusApp
+from modelserver.front.rest.app import StatusApp
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.model import Model, State, Version
 from modelserver.settings.config_file import ModelSettings

@@ -5,7 +5,7 @@ from typing import Any
 
 from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
 from modelserver.models.model import Version
-from modelserver.tensors import Spec
+from modelserver.signature import Spec
 
 LABELS = "Version labels are not supported: name the version, /versions/N, or none for the newest"
 
@@ -29,8 +29,8 @@ def signature(version: Version) -> dict[str, Any]:
     """Inputs and outputs of a version, as TensorFlow Serving's metadata describe them."""
     loaded = version.serving
     signature = {
-        "inputs": {spec.name: _described(spec) for spec in loaded.inputs},
-        "outputs": {spec.name: _described(spec) for spec in loaded.outputs},
+        "inputs": {spec.name: _described(spec) for spec in loaded.signature.inputs},
+        "outputs": {spec.name: _described(spec) for spec in loaded.signature.outputs},
         "methodName": "",
     }
     return {

@@ -7,7 +7,7 @@ from typing import Any
 from modelserver.dataplane.meters import Statistics
 from modelserver.errors import InvalidRequest
 from modelserver.models.model import Version
-from modelserver.tensors import Spec
+from modelserver.signature import Spec
 
 
 def statistics(versions: Iterable[Statistics]) -> dict[str, Any]:
@@ -23,8 +23,8 @@ def configuration(version: Version) -> dict[str, Any]:
         "platform": "openvino",
         "backend": "openvino",
         "max_batch_size": 0,  # shapes are told whole, with their batch dimension
-        "input": [_described(spec) for spec in loaded.inputs],
-        "output": [_described(spec) for spec in loaded.outputs],
+        "input": [_described(spec) for spec in loaded.signature.inputs],
+        "output": [_described(spec) for spec in loaded.signature.outputs],
     }
 
 

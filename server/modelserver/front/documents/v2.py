@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from modelserver.models.model import Version
-from modelserver.tensors import Spec
+from modelserver.signature import Spec
 
 
 def metadata(version: Version, served: Iterable[int]) -> dict[str, Any]:
@@ -17,8 +17,8 @@ def metadata(version: Version, served: Iterable[int]) -> dict[str, Any]:
         "name": version.model,
         "versions": [str(number) for number in served],
         "platform": "OpenVINO",
-        "inputs": [_tensor(spec) for spec in loaded.inputs],
-        "outputs": [_tensor(spec) for spec in loaded.outputs],
+        "inputs": [_tensor(spec) for spec in loaded.signature.inputs],
+        "outputs": [_tensor(spec) for spec in loaded.signature.outputs],
     }
     return told | ({"rt_info": {"model_info": loaded.info}} if loaded.info else {})
 

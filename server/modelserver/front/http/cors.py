@@ -4,9 +4,10 @@ from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from modelserver.front.http.asgi import Receive, Scope, Send
+from modelserver.front.http.errors import refusal
 from modelserver.settings.limits import Cors
 
 
@@ -38,4 +39,5 @@ class _Rules(CORSMiddleware):
         if answer.status_code == 200:
             return answer
         kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
-        return JSONResponse({"error": bytes(answer.body).decode()}, answer.status_code, kept)
+        refused = refusal(answer.status_code, bytes(answer.body).decode(), *kept.items())
+        return Response(refused.body, refused.status, dict(refused.headers))

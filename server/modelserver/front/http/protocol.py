@@ -13,7 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from modelserver.admission import LiveLimits
-from modelserver.front.http.asgi import error_body
+from modelserver.front.http.errors import CLOSE, refusal
 
 MAX_HEADER_BYTES = 1 << 16
 LOOK_SECONDS = 1.0
@@ -123,12 +123,10 @@ class PatientProtocol(HttpToolsProtocol):
             return
         # The rest of a body that was refused before it was read needs no second answer.
         if not self.cycle.response_started if self._awaits_body else self._is_idle():
-            body = error_body(message)
-            head = (
-                f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
-                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-            )
-            self.transport.write(head.encode() + body)
+            answer = refusal(status, message, CLOSE)
+            lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+            lines += [f"{name}: {value}" for name, value in answer.headers]
+            self.transport.write("\r\n".join([*lines, "", ""]).encode() + answer.body)
         self.transport.close()
 
 

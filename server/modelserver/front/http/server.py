@@ -13,6 +13,7 @@ from modelserver.errors import BindFailed
 from modelserver.front.http.protocol import Patience, PatientProtocol
 
 BACKLOG = 2048
+_CLOSE = (b"connection", b"close")
 
 
 def bind(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
@@ -67,6 +68,12 @@ class HttpServer:
                 self._task.result()
             await asyncio.sleep(0.005)
         self._patience.begin()
+
+    def drain(self) -> None:
+        """Every answer from now on is the last one of its connection, so that callers connect elsewhere."""
+        # uvicorn renews the headers of all answers from the configuration's once a second.
+        self._server.config.encoded_headers.append(_CLOSE)
+        self._server.server_state.default_headers = [_CLOSE]
 
     async def stop(self, grace: float) -> None:
         """Close the listeners, finish what is in flight, at most for `grace` seconds."""

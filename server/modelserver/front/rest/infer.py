@@ -1,143 +1,109 @@
-"""Inference over REST for every API: match the raw path, read the body, ask the data plane, tell errors once.
+"""Inference over REST for every API: match the raw path, read the body, ask the data plane.
 
 No request model and no framework in between: this is the hot path.
 """
 
 import asyncio
-import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote
 
+from modelserver.admission import Held
+from modelserver.codec.body import HEADER, Encoded
 from modelserver.dataplane.backend import Backend
-from modelserver.dataplane.plane import Decode
-from modelserver.errors import ServerError, TooLarge
-from modelserver.front.http.asgi import (  # fmt: skip
-    JSON,
-    Receive,
-    Scope,
-    Send,
-    disconnected,
-    is_long,
-    read_body,
-    respond,
-    respond_error,
-    respond_too_large,
-)
+from modelserver.front.http.asgi import OCTETS, Receive, Reply, Scope, disconnected
+from modelserver.front.http.body import read_body
+from modelserver.front.http.errors import method_not_allowed
+from modelserver.front.http.headers import Headers, announced
 from modelserver.front.http.offload import ON_LOOP_BYTES, Parser
 from modelserver.front.traffic import Traffic
+from modelserver.signature import Signature
 from modelserver.telemetry.labels import API, Interface, Method
-from modelserver.tensors import Call, Request, Response, Spec, parse_version
-
-LOG = logging.getLogger(__name__)
-_ADVICE = {429: [("retry-after", "1")]}
-"""Headers besides an error."""
+from modelserver.tensors import Call, Response, parse_version
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back to the caller."""
+class Codec(Protocol):
+    """Bodies of one API; `codec.v2_json` and `codec.tfs_json` are such."""
 
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-    media: str = JSON
-
-
-class Exchange(Protocol):
-    """One request and its answer in the words of one API."""
-
-    @property
-    def text_bytes(self) -> int:
+    def text_bytes(self, body: bytes, headers: Headers, /) -> int:
         """How much text `decode` has to parse."""
 
-    def decode(self, inputs: Sequence[Spec]) -> Request:
-        """The tensors of the body, for a model with these inputs; raises InvalidRequest."""
+    def decode(self, body: bytes, headers: Headers, signature: Signature, /) -> Any:
+        """The `request`, and what the answer depends on, for a model of this signature."""
 
-    def encode(self, response: Response) -> Answer:
-        """The answer; the response's arrays are borrowed from the engine until this returns."""
+    def encode(self, response: Response, asked: Any, /) -> Encoded:
+        """The answer; the response's arrays are the engine's memory."""
 
 
 @dataclass(frozen=True)
-class Route:
-    """One API's way of asking for an inference."""
+class Inference:
+    """One API's way of asking for an inference: what answers a hot route."""
 
-    path: re.Pattern[bytes]
-    """Matches the raw path without its query; the groups `name` and `version` are still percent-encoded."""
     api: API
     method: Method
-    begin: Callable[[bytes, Mapping[bytes, bytes]], Exchange]
-    """Body and headers of the request."""
+    codec: Codec
+    version: Callable[[str | None], int | None] = parse_version
+    """Of the path."""
 
 
 class InferApp:
     """All hot routes."""
 
-    def __init__(self, routes: tuple[Route, ...], backend: Backend, traffic: Traffic) -> None:
-        self._routes = routes
+    def __init__(
+        self, routes: Iterable[tuple[re.Pattern[str], Inference]], backend: Backend, traffic: Traffic
+    ) -> None:
+        self._routes = [(pattern.fullmatch, inference) for pattern, inference in routes]
         self._plane = backend.plane
-        self._health = backend.health
         self._limits = backend.limits
         self._parser = Parser(backend.threads.parse)
         self._unpacking = backend.threads.unpack
         self._traffic = traffic
 
-    def find(self, path: bytes) -> tuple[Route, re.Match[bytes]] | None:
-        """The route of this path, if it is one of inference."""
-        for route in self._routes:
-            if match := route.path.fullmatch(path):
-                return route, match
+    def find(self, path: str) -> tuple[Inference, re.Match[str]] | None:
+        """What answers this path, if it is one of inference."""
+        for match_of, inference in self._routes:
+            if match := match_of(path):
+                return inference, match
         return None
 
     async def answer(
-        self, route: Route, match: re.Match[bytes], exchange: tuple[Scope, Receive, Send]
+        self, found: tuple[Inference, re.Match[str]], scope: Scope, receive: Receive, reply: Reply
     ) -> None:
-        """One request, whatever happens to it."""
-        scope, receive, send = exchange
+        """One request; raises what is wrong with it."""
         if scope["method"] != "POST":
-            await respond_error(send, 405, "Inference answers POST only", ("allow", "POST"))
-            return
-        headers = [("connection", "close")] if self._health.draining else []
-        try:
-            answer = await self._infer(route, match, scope, receive)
-        except TooLarge as error:
-            await respond_too_large(receive, send, str(error))
-        except ServerError as error:
-            headers += _ADVICE.get(error.http, [])
-            await respond_error(send, error.http, str(error), *headers)
-        except asyncio.CancelledError:
-            # Only the stopping server cancels a request: its time to finish is over.
-            await respond_error(send, 503, "The server is stopping", ("connection", "close"))
-        except Exception:
-            LOG.exception("a REST request failed in a way nobody foresaw")
-            await respond_error(send, 500, "Internal error; the server's log tells more", *headers)
-        else:
-            await respond(send, 200, answer.body, *headers, *answer.headers, media=answer.media)
-
-    async def _infer(self, route: Route, match: re.Match[bytes], scope: Scope, receive: Receive) -> Answer:
-        call = self._call(route, match, receive)
+            raise method_not_allowed("POST")
+        inference, match = found
+        call, codec = self._call(inference, match, receive), inference.codec
         headers = dict(scope["headers"])
-        if is_long(headers):
+        size, is_long = announced(headers)
+        if is_long:
             self._plane.require_place(call)
-        with self._limits.holding() as held:
+        with Held(self._limits) as held:
+            held.announce(size)
             body = await read_body(headers, receive, held, self._unpacking)
-            exchange = route.begin(body, headers)
-            decode: Decode = exchange.decode
-            if exchange.text_bytes > ON_LOOP_BYTES:
-                decode = partial(self._parser.decode, exchange.decode, call.deadline)
-            answer = await self._plane.infer(call, decode, exchange.encode)
+            with self._plane.enter(call) as visit:
+                if len(body) > ON_LOOP_BYTES and codec.text_bytes(body, headers) > ON_LOOP_BYTES:
+                    decode = partial(codec.decode, body, headers, visit.signature)
+                    asked = await self._parser.parse(decode, call.deadline)
+                else:
+                    asked = codec.decode(body, headers, visit.signature)
+                response = await visit.run(asked.request)
+                encoded = codec.encode(response, asked)
+        if encoded.json_bytes is None:
+            await reply.respond(encoded.body)
+        else:
+            await reply.respond(encoded.body, (HEADER, b"%d" % encoded.json_bytes), media=OCTETS)
         # What the codecs see: a compressed body counts unpacked, as over gRPC, which hands over nothing else.
-        self._traffic.inferred(len(body), len(answer.body))
-        return answer
+        self._traffic.inferred(len(body), len(encoded.body))
 
-    def _call(self, route: Route, match: re.Match[bytes], receive: Receive) -> Call:
-        name, version = match["name"], match["version"]
+    def _call(self, inference: Inference, match: re.Match[str], receive: Receive) -> Call:
+        version = match["version"]
+        number = None if version is None else inference.version(version)
         seconds = self._limits.now.request_timeout_seconds
         deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
-        number = parse_version(None if version is None else version.decode("latin-1"))
         gone = partial(disconnected, receive)
-        return Call(
-            Interface.REST, unquote(name.decode("latin-1")), number, deadline, gone, route.api, route.method
-        )
+        model = unquote(match["model"])
+        return Call(Interface.REST, model, number, deadline, gone, inference.api, inference.method)

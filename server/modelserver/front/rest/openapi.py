@@ -1,11 +1,15 @@
-"""The OpenAPI document and its page, written here because most of what it describes never passes FastAPI."""
+"""The OpenAPI document of the HTTP table, and its page.
 
-from collections.abc import Iterator, Mapping
+FastAPI's own would lack inference, which never passes it, and every body that no class describes.
+"""
+
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
 from modelserver import __version__
 from modelserver.front.http.asgi import JSON
+from modelserver.front.rest.route import Route, Schema
 from modelserver.tensors import NUMPY
 
 Json = dict[str, Any]
@@ -20,6 +24,9 @@ _REFUSALS = {
     "504": "The time allowed ran out in the queue.",
 }
 _TEXT: Json = {"type": "string"}
+METRICS = "text/plain"
+"""The one answer that is no JSON."""
+_METRICS: Json = {"description": "Prometheus' text format.", "content": {METRICS: {"schema": _TEXT}}}
 _DATATYPE: Json = {"type": "string", "enum": list(NUMPY)}
 _SHAPE: Json = {"type": "array", "items": {"type": "integer", "minimum": 0}}
 _VALUES: Json = {
@@ -133,46 +140,14 @@ SCHEMAS: Mapping[str, Json] = {
     "Anything": {"type": "object"},
 }
 
-_MODEL = ("/v2/models/{model}", "/v2/models/{model}/versions/{version}")
-_TFS = ("/v1/models/{model}", "/v1/models/{model}/versions/{version}")
 
-
-def _versioned(paths: tuple[str, str], suffix: str, *operation: str | None) -> Iterator[tuple[Any, ...]]:
-    for path in paths:
-        yield (path + suffix, *operation)
-
-
-OPERATIONS: tuple[tuple[Any, ...], ...] = (
-    ("/v2", "get", "Name, version and extensions of the server", None, "ServerMetadata"),
-    ("/v2/health/live", "get", "Whether the process answers", None, "Anything"),
-    ("/v2/health/ready", "get", "Whether models are served", None, "Anything"),
-    *_versioned(_MODEL, "", "get", "Inputs, outputs and versions of a model", None, "ModelMetadata"),
-    *_versioned(_MODEL, "/ready", "get", "Whether a model is served", None, "Anything"),
-    *_versioned(_MODEL, "/infer", "post", "One inference (KServe v2)", "InferRequest", "InferResponse"),
-    ("/v2/models/stats", "get", "Counts and times of all models", None, "Statistics"),
-    *_versioned(_MODEL, "/stats", "get", "Counts and times of a model", None, "Statistics"),
-    *_versioned(_MODEL, "/config", "get", "Triton's configuration of a model", None, "ModelConfig"),
-    ("/v2/repository/index", "post", "Models and their states", "RepositoryIndexRequest", "RepositoryIndex"),
-    ("/v2/repository/models/{model}/load", "post", "Serve a configured model again", "Anything", "Anything"),
-    ("/v2/repository/models/{model}/unload", "post", "Stop serving a model", "Anything", "Anything"),
-    ("/v1/config", "get", "State of all models and versions", None, "Configuration"),
-    ("/v1/config/reload", "post", "Read config.json and the model directories now", None, "Configuration"),
-    *_versioned(_TFS, "", "get", "State of a model's versions (TensorFlow Serving)", None, "ModelStatus"),
-    *_versioned(_TFS, "/metadata", "get", "Signature of a model (TensorFlow Serving)", None, "Anything"),
-    *_versioned(
-        _TFS, ":predict", "post", "One inference (TensorFlow Serving)", "PredictRequest", "PredictResponse"
-    ),
-    ("/status", "get", "What the server does and why, for the operator", None, "Anything"),
-)
-"""Path, method, summary, schemas of the body and of the answer."""
-
-
-def document() -> Json:
+def document(routes: Iterable[Route]) -> Json:
     """The whole of /openapi.json."""
     paths: dict[str, Json] = {}
-    for path, method, summary, body, answer in OPERATIONS:
-        paths.setdefault(path, {})[method] = _operation(path, summary, body, answer)
-    paths["/metrics"] = {"get": _metrics()}
+    for route in routes:
+        if route.schema is not None:
+            for path in route.paths:
+                paths.setdefault(path, {})[route.method.lower()] = _operation(path, route.schema)
     return {
         "openapi": "3.1.0",
         "info": {"title": "OpenVINO ModelServer", "version": __version__},
@@ -181,20 +156,18 @@ def document() -> Json:
     }
 
 
-def _operation(path: str, summary: str, body: str | None, answer: str) -> Json:
-    operation: Json = {
-        "summary": summary,
-        "responses": {"200": _answer("Done.", answer), **_refusals()},
-    }
+def _operation(path: str, schema: Schema) -> Json:
+    done = _METRICS if schema.answer == METRICS else _answer("Done.", schema.answer)
+    operation: Json = {"summary": schema.summary, "responses": {"200": done, **_refusals()}}
     if path == "/v1/config/reload":
-        operation["responses"]["201"] = _answer("Something was loaded or retired.", answer)
+        operation["responses"]["201"] = _answer("Something was loaded or retired.", schema.answer)
     names = [part.partition("}")[0] for part in path.split("{")[1:]]
     if names:
         operation["parameters"] = [_path_parameter(name) for name in names]
-    if body is not None:
+    if schema.body is not None:
         operation["requestBody"] = {
-            "required": body in ("InferRequest", "PredictRequest"),
-            "content": {JSON: {"schema": _ref(body)}},
+            "required": schema.body in ("InferRequest", "PredictRequest"),
+            "content": {JSON: {"schema": _ref(schema.body)}},
         }
     return operation
 
@@ -212,16 +185,11 @@ def _answer(text: str, schema: str) -> Json:
     return {"description": text, "content": {JSON: {"schema": _ref(schema)}}}
 
 
-def _metrics() -> Json:
-    page = {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": _TEXT}}}
-    return {"summary": "Metrics", "responses": {"200": page, **_refusals()}}
-
-
-def page() -> str:
+def page(routes: Iterable[Route]) -> str:
     """The document as a page that loads nothing from anywhere."""
     rows = "".join(
         f"<tr><td><code>{method.upper()} {escape(path)}</code><td>{escape(operation['summary'])}"
-        for path, methods in document()["paths"].items()
+        for path, methods in document(routes)["paths"].items()
         for method, operation in methods.items()
     )
     title = f"OpenVINO ModelServer {escape(__version__)}"

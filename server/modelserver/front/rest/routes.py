@@ -1,102 +1,73 @@
-"""The REST routes that may cost a millisecond: metadata, model readiness, management, the OpenAPI page."""
+"""The HTTP table: every route of the REST port, for matching and for the OpenAPI document.
 
-import re
-from typing import Any
-from urllib.parse import unquote
+The first row that matches answers. `InferApp` looks at the rows of inference before FastAPI has the others.
+"""
 
-from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, JSONResponse
-from starlette.exceptions import HTTPException
-from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from modelserver import __version__
-from modelserver.dataplane.backend import EXTENSIONS, Backend
-from modelserver.dataplane.plane import DataPlane
-from modelserver.errors import NotReady, ServerError
-from modelserver.front.documents.triton import configuration, statistics
-from modelserver.front.documents.v2 import metadata
-from modelserver.front.http.asgi import matched
-from modelserver.front.http.methods import EVERY, require
-from modelserver.front.rest import openapi
-from modelserver.front.rest.reload import add_reload_routes
-from modelserver.front.rest.repository import add_repository_routes
-from modelserver.front.rest.tfs import add_tfs_routes
-from modelserver.telemetry.labels import Interface, Method
-from modelserver.tensors import Call, parse_version
+from modelserver.codec import tfs_json, v2_json
+from modelserver.front.rest import openapi, reload, repository, status, tfs, v2
+from modelserver.front.rest.infer import Inference
+from modelserver.front.rest.inputs import newest_or
+from modelserver.front.rest.route import Handler, Route, Schema
+from modelserver.telemetry.labels import API, Method
 
 
-def build_cold_app(backend: Backend) -> FastAPI:
-    """Metadata, model readiness, management: the routes that may cost a millisecond."""
-    plane = backend.plane
-    # The document is ours: most of what it describes never passes FastAPI.
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
-    _add_error_handlers(app)
-
-    @app.get("/openapi.json")
-    async def openapi_document() -> dict[str, Any]:
-        return openapi.document()
-
-    @app.get("/docs", response_class=HTMLResponse)
-    async def openapi_page() -> str:
-        return openapi.page()
-
-    @app.get("/v2")
-    @app.get("/v2/", include_in_schema=False)
-    async def server_metadata() -> dict[str, Any]:
-        return {"name": "OpenVINO ModelServer", "version": __version__, "extensions": list(EXTENSIONS)}
-
-    # Every method: only the path's end tells whether there is anything to refuse a method for.
-    @app.api_route("/v2/models/{rest:path}", methods=[*EVERY])
-    async def model(request: HttpRequest) -> JSONResponse:
-        return _answer_model(plane, request)
-
-    add_reload_routes(app, plane, backend.control)
-    add_repository_routes(app, backend)
-    add_tfs_routes(app, plane)
-    return app
+def _get(path: str, handler: Handler, *schema: str, slash: bool = True) -> Route:
+    return Route("GET", path, handler, Schema(*schema) if schema else None, slash)
 
 
-def _add_error_handlers(app: FastAPI) -> None:
-    @app.exception_handler(ServerError)
-    async def told(_request: HttpRequest, error: ServerError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, error.http)
-
-    @app.exception_handler(Exception)
-    async def unforeseen(_request: HttpRequest, _error: Exception) -> JSONResponse:
-        return JSONResponse({"error": "Internal error; the server's log tells more"}, 500)
-
-    @app.exception_handler(HTTPException)
-    async def refused(request: HttpRequest, error: HTTPException) -> JSONResponse:
-        message = {
-            404: f"There is nothing at {request.url.path}",
-            405: f"{request.method} is not answered here",
-        }
-        return JSONResponse(
-            {"error": message.get(error.status_code, error.detail)}, error.status_code, error.headers
-        )
+def _post(path: str, handler: Handler | Inference, *schema: str, slash: bool = True) -> Route:
+    return Route("POST", path, handler, Schema(*schema) if schema else None, slash)
 
 
-_MODEL = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?(?:/(ready|stats|config))?/?")
+async def _openapi_document() -> Response:
+    return JSONResponse(openapi.document(ROUTES))
 
 
-def _answer_model(plane: DataPlane, request: HttpRequest) -> JSONResponse:
-    match = matched(_MODEL, request.scope)
-    require("GET", request.scope)
-    quoted, version, what = match.groups()
-    name, number = unquote(quoted), parse_version(version)
-    if match.groups() == ("stats", None, None):
-        return JSONResponse(statistics(plane.statistics("", None)))
-    if what == "stats":
-        return JSONResponse(statistics(plane.statistics(name, number)))
-    if what == "config":
-        return JSONResponse(configuration(plane.catalogue.find(name, number)))
-    if what == "ready":
-        return JSONResponse(_ready(plane, Call(Interface.REST, name, number, method=Method.MODEL_READY)))
-    call = Call(Interface.REST, name, number, method=Method.MODEL_METADATA)
-    return JSONResponse(metadata(*plane.metadata(call)))
+async def _openapi_page() -> Response:
+    return HTMLResponse(openapi.page(ROUTES))
 
 
-def _ready(plane: DataPlane, call: Call) -> dict[str, Any]:
-    if not plane.is_model_ready(call):
-        raise NotReady("Model with requested version is not loaded yet")
-    return {"name": call.model, "ready": True}
+_INFER = Inference(API.KSERVE, Method.MODEL_INFER, v2_json)
+_PREDICT = Inference(API.TFS, Method.PREDICT, tfs_json, newest_or)
+_V2 = "/v2/models/{model}[/versions/{version}]"
+_V1 = "/v1/models/{model}[/versions/{version}]"
+_LABEL = "/v1/models/{model}/labels/{label}"
+_REPOSITORY = "/v2/repository/models/{model}"
+STATUS = (
+    _get("/v2/health/live", status.live, "Whether the process answers", "Anything"),
+    _get("/v2/health/ready", status.ready, "Whether models are served", "Anything"),
+    _get("/metrics", status.metrics, "Metrics", openapi.METRICS),
+    _get("/status", status.status, "What the server does and why, for the operator", "Anything"),
+)
+"""All that a status port of its own has."""
+ROUTES = (
+    *STATUS,
+    _get("/v2", v2.server_metadata, "Name, version and extensions of the server", "ServerMetadata"),
+    _get("/v2/models/stats", v2.all_statistics, "Counts and times of all models", "Statistics"),
+    _get(_V2, v2.model_metadata, "Inputs, outputs and versions of a model", "ModelMetadata"),
+    _get(_V2 + "/ready", v2.model_ready, "Whether a model is served", "Anything"),
+    _post(_V2 + "/infer", _INFER, "One inference (KServe v2)", "InferResponse", "InferRequest"),
+    _get(_V2 + "/stats", v2.model_statistics, "Counts and times of a model", "Statistics"),
+    _get(_V2 + "/config", v2.model_configuration, "Triton's configuration of a model", "ModelConfig"),
+    _post("/v2/repository/index", repository.index,
+          "Models and their states", "RepositoryIndex", "RepositoryIndexRequest"),
+    _post(_REPOSITORY + "/load", repository.load, "Serve a configured model again", "Anything", "Anything"),
+    _post(_REPOSITORY + "/unload", repository.unload, "Stop serving a model", "Anything", "Anything"),
+    _get("/v1/config", reload.configuration, "State of all models and versions", "Configuration"),
+    _post("/v1/config/reload", reload.reload,
+          "Read config.json and the model directories now", "Configuration"),
+    _post(_V1 + ":predict", _PREDICT,
+          "One inference (TensorFlow Serving)", "PredictResponse", "PredictRequest", slash=False),
+    _post(_V1 + ":classify", tfs.refuse_method, slash=False),
+    _post(_V1 + ":regress", tfs.refuse_method, slash=False),
+    _post(_LABEL + ":classify", tfs.refuse_method, slash=False),
+    _post(_LABEL + ":regress", tfs.refuse_method, slash=False),
+    _post(_LABEL + ":predict", tfs.refuse_label, slash=False),
+    _get(_LABEL + "[/metadata]", tfs.refuse_label),
+    _get(_V1 + "/metadata", tfs.model_metadata, "Signature of a model (TensorFlow Serving)", "Anything"),
+    _get(_V1, tfs.model_status, "State of a model's versions (TensorFlow Serving)", "ModelStatus"),
+    _get("/openapi.json", _openapi_document, slash=False),
+    _get("/docs", _openapi_page, slash=False),
+)  # fmt: skip

@@ -1,84 +1,51 @@
-"""The status port: liveness, readiness, /metrics and /status, plain HTTP and nothing else."""
-
-from collections.abc import Awaitable, Callable
+"""Liveness, readiness, /metrics and /status: answered without waiting for anything."""
 
 import orjson
+from starlette.responses import Response
 
-from modelserver.dataplane.status import Health
-from modelserver.front.http.asgi import Receive, Scope, Send, respond, respond_error
-from modelserver.front.http.methods import listing
-from modelserver.telemetry.heartbeat import Heart
+from modelserver.errors import NotFound, NotReady
+from modelserver.front.http.asgi import JSON, Receive, Scope, Send
+from modelserver.front.rest.inputs import Monitor, Monitored
 from modelserver.telemetry.metrics import CONTENT_TYPE
 
 
-class StatusApp:
-    """Routes by hand: four paths, answered without waiting for anything."""
+async def live(monitor: Monitored) -> Response:
+    """Whether the main loop moves."""
+    _require_moving(monitor)
+    return Response(b'{"live":true}', media_type=JSON)
 
-    def __init__(
-        self, health: Health, *, metrics: bool = True, status: bool = True, heart: Heart | None = None
-    ) -> None:
-        """`heart` is the main loop's, where another one answers here: that proves only itself alive."""
-        self._health = health
-        self._heart = heart
-        self._routes: dict[str, Callable[[Send], Awaitable[None]]] = {
-            "/v2/health/live": self._live,
-            "/v2/health/ready": self._ready,
-        }
-        self._routes["/metrics"] = self._metrics if metrics else self._no_metrics
-        if status:
-            self._routes["/status"] = self._status
 
-    def serves(self, path: str) -> bool:
-        """Whether this path is answered here."""
-        return _plain(path) in self._routes
+async def ready(monitor: Monitored) -> Response:
+    """Whether models are served."""
+    _require_moving(monitor)
+    if not monitor.health.is_ready():
+        raise NotReady("Server is not ready")
+    return Response(b'{"ready":true}', media_type=JSON)
 
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+
+async def metrics(monitor: Monitored) -> Response:
+    """Prometheus' page."""
+    return Response(monitor.health.metrics(), headers={"content-type": CONTENT_TYPE})
+
+
+async def status(monitor: Monitored) -> Response:
+    """The document that the operator reads."""
+    return Response(orjson.dumps(monitor.health.status()), media_type=JSON)
+
+
+class NoMetrics:
+    """An application in place of /metrics, for ports without it: no method has an answer there."""
+
+    async def __call__(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
         """One request."""
-        send = listing(scope, send)
-        route = self._routes.get(_plain(scope["path"]))
-        if route is None:
-            await respond_error(send, 404, f"There is nothing at {scope['path']}")
-        elif scope["method"] not in ("GET", "HEAD") and route != self._no_metrics:
-            await respond_error(send, 405, f"{scope['path']} answers GET only", ("allow", "GET"))
-        else:
-            await route(send)
-
-    async def _live(self, send: Send) -> None:
-        await _probed(send, b'{"live":true}', self._stuck())
-
-    async def _ready(self, send: Send) -> None:
-        trouble = self._stuck() or (None if self._health.is_ready() else "Server is not ready")
-        await _probed(send, b'{"ready":true}', trouble)
-
-    def _stuck(self) -> str | None:
-        """A main loop that is stuck is neither live nor ready; None while it moves."""
-        seconds = None if self._heart is None else self._heart.stopped_for()
-        if seconds is None:
-            return None
-        return f"The server's main loop has been stuck for {seconds:.0f} s: no request is answered"
-
-    async def _metrics(self, send: Send) -> None:
-        await respond(send, 200, self._health.metrics(), media=CONTENT_TYPE)
-
-    async def _no_metrics(self, send: Send) -> None:
-        await respond_error(
-            send,
-            404,
+        raise NotFound(
             "Metrics are not offered on this port: start the server with --metrics_enable, or with"
-            " --status_port on a port of its own, which always has them",
+            " --status_port on a port of its own, which always has them"
         )
 
-    async def _status(self, send: Send) -> None:
-        await respond(send, 200, orjson.dumps(self._health.status()))
 
-
-async def _probed(send: Send, good: bytes, trouble: str | None) -> None:
-    if trouble is None:
-        await respond(send, 200, good)
-    else:
-        await respond_error(send, 503, trouble)
-
-
-def _plain(path: str) -> str:
-    """OVMS allows a slash at the end."""
-    return path.removesuffix("/")
+def _require_moving(monitor: Monitor) -> None:
+    """A main loop that is stuck is neither live nor ready."""
+    seconds = None if monitor.heart is None else monitor.heart.stopped_for()
+    if seconds is not None:
+        raise NotReady(f"The server's main loop has been stuck for {seconds:.0f} s: no request is answered")

@@ -1,50 +1,46 @@
-"""KServe v2 inference over REST."""
+"""KServe v2 over REST, with Triton's statistics and model configurations."""
 
-import re
-from collections.abc import Mapping, Sequence
+from starlette.responses import JSONResponse, Response
 
-from modelserver.codec import v2_json
-from modelserver.front.rest.infer import Answer, Route
-from modelserver.telemetry.labels import API, Method
-from modelserver.tensors import Request, Response, Spec
-
-
-class V2Exchange:
-    """JSON, and behind it the binary extension's raw tensors."""
-
-    def __init__(self, body: bytes, headers: Mapping[bytes, bytes]) -> None:
-        self._body = body
-        self._header = headers.get(v2_json.HEADER.encode())
-        self._decoded: v2_json.Decoded
-
-    @property
-    def text_bytes(self) -> int:
-        """The JSON in front of the raw tensors."""
-        if self._header is None:
-            return len(self._body)
-        return (
-            min(int(self._header), len(self._body))
-            if self._header.isdigit() and len(self._header) < 19
-            else 0
-        )
-
-    def decode(self, _inputs: Sequence[Spec]) -> Request:
-        """The protocol names datatypes and shapes itself."""
-        header = None if self._header is None else self._header.decode("latin-1")
-        self._decoded = v2_json.decode(self._body, header)
-        return self._decoded.request
-
-    def encode(self, response: Response) -> Answer:
-        """JSON alone, or with raw tensors behind it."""
-        body, json_length = v2_json.encode(response, self._decoded)
-        if json_length is None:
-            return Answer(body)
-        return Answer(body, ((v2_json.HEADER, str(json_length)),), "application/octet-stream")
+from modelserver import __version__
+from modelserver.dataplane.backend import EXTENSIONS
+from modelserver.errors import NotReady
+from modelserver.front.documents.triton import configuration, statistics
+from modelserver.front.documents.v2 import metadata
+from modelserver.front.rest.inputs import Asked, Plane
+from modelserver.telemetry.labels import Interface, Method
+from modelserver.tensors import Call
 
 
-ROUTE = Route(
-    re.compile(rb"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?/infer/?"),
-    API.KSERVE,
-    Method.MODEL_INFER,
-    V2Exchange,
-)
+async def server_metadata() -> Response:
+    """Name, version and extensions."""
+    return JSONResponse(
+        {"name": "OpenVINO ModelServer", "version": __version__, "extensions": list(EXTENSIONS)}
+    )
+
+
+async def model_metadata(plane: Plane, asked: Asked) -> Response:
+    """Inputs, outputs and versions."""
+    return JSONResponse(metadata(*plane.metadata(Call(Interface.REST, *asked, method=Method.MODEL_METADATA))))
+
+
+async def model_ready(plane: Plane, asked: Asked) -> Response:
+    """200 while the model answers."""
+    if not plane.is_model_ready(Call(Interface.REST, *asked, method=Method.MODEL_READY)):
+        raise NotReady("Model with requested version is not loaded yet")
+    return JSONResponse({"name": asked.model, "ready": True})
+
+
+async def all_statistics(plane: Plane) -> Response:
+    """Counts and times of every served version."""
+    return JSONResponse(statistics(plane.statistics("", None)))
+
+
+async def model_statistics(plane: Plane, asked: Asked) -> Response:
+    """Counts and times of a model."""
+    return JSONResponse(statistics(plane.statistics(*asked)))
+
+
+async def model_configuration(plane: Plane, asked: Asked) -> Response:
+    """As Triton writes it."""
+    return JSONResponse(configuration(plane.catalogue.find(*asked)))

@@ -15,8 +15,9 @@ from modelserver.front.documents.tfs import statuses
 from modelserver.front.rpc.calls import Context, deadline, unary
 from modelserver.front.traffic import Traffic
 from modelserver.proto import tfs
+from modelserver.signature import Spec
 from modelserver.telemetry.labels import API, Interface, Method
-from modelserver.tensors import Call, Spec
+from modelserver.tensors import Call
 
 Reload = Callable[[], Awaitable[object]]
 
@@ -41,7 +42,9 @@ class PredictionService:
         call = _call(parsed.head, Method.PREDICT, deadline(context, self._limits.now.request_timeout_seconds))
         self._limits.hold(len(message))
         try:
-            answer = await self._plane.infer(call, lambda _: tfs_proto.decode(parsed), tfs_proto.encode)
+            with self._plane.enter(call) as visit:
+                response = await visit.run(tfs_proto.decode(parsed, visit.signature))
+                answer = tfs_proto.encode(response)
         finally:
             self._limits.release(len(message))
         self._traffic.inferred(len(message), len(answer))
@@ -54,8 +57,8 @@ class PredictionService:
         version, _ = self._plane.metadata(call)
         signatures = tfs.SignatureDefMap()
         signature = signatures.signature_def[SIGNATURE]
-        _describe(signature.inputs, version.serving.inputs)
-        _describe(signature.outputs, version.serving.outputs)
+        _describe(signature.inputs, version.serving.signature.inputs)
+        _describe(signature.outputs, version.serving.signature.outputs)
         answer = tfs.GetModelMetadataResponse()
         answer.model_spec.name = version.model
         answer.model_spec.version.value = version.number

@@ -1,7 +1,6 @@
 """KServe v2 over gRPC; bytes in, bytes out on the hot route."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import grpc
@@ -14,8 +13,9 @@ from modelserver.front.rpc.calls import Context, deadline, unary
 from modelserver.front.rpc.health import Stopping
 from modelserver.front.rpc.v2_extensions import Extensions
 from modelserver.front.traffic import Traffic
+from modelserver.signature import Spec
 from modelserver.telemetry.labels import Interface, Method
-from modelserver.tensors import Call, Spec, parse_version
+from modelserver.tensors import Call, parse_version
 
 
 class V2Service:
@@ -47,23 +47,30 @@ class V2Service:
 
     async def _infer(self, message: bytes, context: Context) -> bytes:
         parsed, size = v2_proto.parse(message), len(message)
-        encode = partial(v2_proto.encode, parsed.request_id)
         self._limits.hold(size)
         try:
-            shortcut = parsed.head.memo.shortcut
-            answer = None if shortcut is None else shortcut.infer(parsed.raw, encode)
-            if answer is None:
-                call = self._call(parsed, context)
-                answer = await self._plane.infer(call, lambda _: v2_proto.decode(parsed), encode)
+            shortcut = self._plane.shortcut(parsed.head)
+            response = None if shortcut is None else shortcut.run(parsed.raw)
+            if shortcut is None or response is None:
+                answer = await self._infer_parsed(parsed, context)
+            else:
+                answer = v2_proto.encode(response, parsed.request_id)
+                shortcut.finish()
         finally:
             self._limits.release(size)
         self._traffic.inferred(size, len(answer))
         return answer
 
-    def _call(self, parsed: v2_proto.Parsed, context: Context) -> Call:
+    async def _infer_parsed(self, parsed: v2_proto.Parsed, context: Context) -> bytes:
         head = parsed.head
         until = deadline(context, self._limits.now.request_timeout_seconds)
-        return Call(Interface.GRPC, head.model, head.version, until, memo=head.memo if parsed.raw else None)
+        with self._plane.enter(Call(Interface.GRPC, head.model, head.version, until)) as visit:
+            request = v2_proto.decode(parsed, visit.signature)
+            response = await visit.run(request)
+            answer = v2_proto.encode(response, parsed.request_id)
+        if head.is_shared and parsed.raw:
+            visit.remember(head, head.names, request)
+        return answer
 
     async def _stream_infer(self, messages: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
         """One answer per request, in their order; an error ends only its own request."""
@@ -99,8 +106,8 @@ class V2Service:
         answer = proto.ModelMetadataResponse(
             name=version.model, versions=[str(number) for number in served], platform="OpenVINO"
         )
-        _describe(answer.inputs, version.serving.inputs)
-        _describe(answer.outputs, version.serving.outputs)
+        _describe(answer.inputs, version.serving.signature.inputs)
+        _describe(answer.outputs, version.serving.signature.outputs)
         return answer
 
 

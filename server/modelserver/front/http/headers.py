@@ -1,0 +1,25 @@
+"""What a request's headers say about its body."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+Headers = Mapping[bytes, bytes]
+LONG_BYTES = 100_000
+
+
+class Announced(NamedTuple):
+    """A body that is still to come."""
+
+    size: int
+    """In bytes, as it comes: a compressed body will be bigger. 0 where the headers do not tell."""
+    is_long: bool
+    """Whether it is not worth reading for a request that will be refused; so are those of unknown size."""
+
+
+def announced(headers: Headers) -> Announced:
+    """The body of a request with these headers."""
+    length = headers.get(b"content-length", b"")
+    if not length.isdigit():
+        return Announced(0, is_long=True)
+    size = int(length)
+    return Announced(size, size >= LONG_BYTES or b"content-encoding" in headers)
