@@ -8,11 +8,12 @@ from tests.support.e2e import minimal
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.kind
+SHORT_DRAIN = "  rollout: {drainSeconds: 1}\n"
 KINDS = "deployments,replicasets,pods,services,configmaps,serviceaccounts,endpointslices"
 
 
 def test_nothing_is_left_of_an_object_deleted_while_the_operator_is_stopped(kubernetes: Kubernetes):
-    kubernetes.apply(minimal("orphan"))
+    kubernetes.apply(minimal("orphan") + SHORT_DRAIN)
     kubernetes.wait_for("orphan")
     system = Kubernetes(kubernetes.environment, SYSTEM_NAMESPACE)
     system.kubectl("scale", f"deployment/{RELEASE}", "--replicas=0")

@@ -6,6 +6,7 @@ import pytest
 
 from devcluster.demo import evidence
 from devcluster.kubectl import CommandError, Kubernetes, selector
+from tests.support.e2e import end_drains
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.kind
@@ -129,4 +130,5 @@ def test_changes_by_others_are_reverted_within_seconds(kubernetes: Kubernetes, e
     )
     kubernetes.kubectl("delete", "deployment", deployment, "--wait=true")
     until("the Deployment is back", lambda: kubernetes.items("deployments", pods), timeout=15)
+    end_drains(kubernetes, example)  # the node has one exclusive CPU, which the old pod keeps until it ends
     kubernetes.wait_for(example)

@@ -1,26 +1,28 @@
 """The minimal object, one model with name and uri, is admitted, runs and is Ready on any node."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import devcluster
-from devcluster.demo import evidence, images
+from devcluster import Cluster
+from devcluster import engine as engines
+from devcluster.demo import evidence
 from devcluster.kubectl import Kubernetes
-from tests.support.e2e import install, minimal, pod_of, remove
+from tests.support.e2e import minimal, pod_of, remove
+from tests.support.node import Node
 
 pytestmark = pytest.mark.kind
 
 
-@pytest.fixture(scope="module")
-def shared_cpus(
-    operator_image: images.Image, server_image: images.Image, text_orientation: Path
-) -> Iterator[Kubernetes]:
-    """A cluster whose kubelet has no static CPU policy."""
-    cluster = devcluster.up("nopolicy", cpu_policy="none")
-    yield install(cluster, operator_image, server_image, text_orientation)
-    devcluster.down("nopolicy")
+@pytest.fixture
+def no_cpu_policy(kind_cluster: Cluster) -> Iterator[None]:
+    """The node's kubelet runs without the static CPU policy."""
+    if not kind_cluster.node_ports:
+        pytest.skip("only on a cluster of our own: the test changes the kubelet's configuration")
+    node = Node(kind_cluster, engines.ensure())
+    node.set_cpu_policy("none")
+    yield
+    node.set_cpu_policy("static")
 
 
 def test_it_is_ready_with_a_cpu_of_its_own_where_the_kubelet_has_the_static_policy(kubernetes: Kubernetes):
@@ -32,12 +34,15 @@ def test_it_is_ready_with_a_cpu_of_its_own_where_the_kubelet_has_the_static_poli
     remove(kubernetes, "minimal")
 
 
-def test_it_is_ready_and_says_why_its_cpus_are_shared_where_there_is_no_policy(shared_cpus: Kubernetes):
-    shared_cpus.apply(minimal("minimal"))
-    shared_cpus.wait_for("minimal")
+def test_it_is_ready_and_says_why_its_cpus_are_shared_where_there_is_no_policy(
+    kubernetes: Kubernetes, no_cpu_policy: None
+):
+    kubernetes.apply(minimal("minimal"))
+    kubernetes.wait_for("minimal")
 
-    exclusive = shared_cpus.condition("minimal", "ExclusiveCPUs")
+    exclusive = kubernetes.condition("minimal", "ExclusiveCPUs")
     assert (exclusive["status"], exclusive["reason"]) == ("False", "NodePolicyNone")
     assert "policy" in exclusive["message"]
-    assert shared_cpus.get("modelserver", "minimal")["status"]["tuning"]["pinning"] is False
-    assert not evidence.affinities(shared_cpus, "minimal").are_exclusive
+    assert kubernetes.get("modelserver", "minimal")["status"]["tuning"]["pinning"] is False
+    assert not evidence.affinities(kubernetes, "minimal").are_exclusive
+    remove(kubernetes, "minimal")

@@ -11,10 +11,11 @@ from devcluster.demo import images, installation
 from devcluster.kubectl import Kubernetes, selector
 from tests.support.e2e import remove
 from tests.support.models import dummy, save
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.kind
 LOAD = (Path(__file__).parent.parent / "support" / "load.py").read_text()
-SECONDS = 75
+SECONDS = 120
 OBJECT = """
 apiVersion: modelserver.dev/v1alpha1
 kind: ModelServer
@@ -59,10 +60,11 @@ def rolling(
 
 
 def under_load(kubernetes: Kubernetes) -> "subprocess.Popen[str]":
-    command = ["kubectl", "exec", "pod/load", "--", "/opt/venv/bin/python", "-c", LOAD]
+    """Requests until the process's stdin is closed."""
+    command = ["kubectl", "exec", "-i", "pod/load", "--", "/opt/venv/bin/python", "-c", LOAD]
     return subprocess.Popen(
-        [*command, "rolling", "8081", str(SECONDS)],
-        env=kubernetes.environment, stdout=subprocess.PIPE, text=True,
+        [*command, "rolling", "8081"],
+        env=kubernetes.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
@@ -80,8 +82,9 @@ def test_no_request_fails_while_tuning_changes_pods_are_replaced_and_one_goes(
         change(kubernetes, {"spec": {"hint": "LATENCY"}})
         change(kubernetes, {"spec": {"pod": {"env": [{"name": "ROLLED", "value": "yes"}]}}})
         change(kubernetes, {"spec": {"replicas": 1}})
+        until("old pods are gone", lambda: len(kubernetes.items("pods", selector(rolling))) == 1, timeout=60)
         assert load.poll() is None, "all changes must happen under load"
-        output, _ = load.communicate(timeout=SECONDS + 30)
+        output, _ = load.communicate(timeout=30)
 
     result = json.loads(output)
     assert result["errors"] == []

@@ -37,6 +37,16 @@ def remove(kubernetes: Kubernetes, name: str) -> None:
     until(f"no pod of {name} is left", lambda: not kubernetes.items("pods", selector(name)), timeout=90)
 
 
+def end_drains(kubernetes: Kubernetes, name: str) -> None:
+    """End the pods that are being deleted, where the rest of their drain does not matter."""
+    pods = [pod["metadata"] for pod in kubernetes.items("pods", selector(name))]
+    ending = [pod["name"] for pod in pods if "deletionTimestamp" in pod]
+    if ending:
+        kubernetes.kubectl(
+            "delete", "pods", *ending, "--ignore-not-found", "--grace-period=1", "--wait=false"
+        )
+
+
 def pod_of(kubernetes: Kubernetes, name: str) -> dict:
     (pod,) = kubernetes.items("pods", selector(name))
     return pod

@@ -1,14 +1,15 @@
-"""Asks a served model over and over from inside the cluster, in the server's image; prints how that went.
+"""Sends requests to a served model from inside the cluster, in the server's image, until stdin is closed.
 
-argv: host, REST port, seconds. Every request's answer is checked; half of them reuse a connection.
+argv: host, REST port. Every answer is checked; half of the requests reuse a connection. Prints the counts.
 """
 
 import http.client
 import json
 import sys
+import threading
 import time
 
-HOST, PORT, SECONDS = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+HOST, PORT = sys.argv[1], int(sys.argv[2])
 VALUES = [float(number) for number in range(10)]
 BODY = json.dumps({"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32", "data": VALUES}]})
 
@@ -16,18 +17,19 @@ BODY = json.dumps({"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32"
 def ask(connection: http.client.HTTPConnection) -> None:
     connection.request("POST", "/v2/models/plus-one/infer", BODY)
     answer = connection.getresponse()
-    said = answer.read()
+    body = answer.read()
     if answer.status != 200:
-        raise RuntimeError(f"{answer.status} {said[:200]!r}")
-    if json.loads(said)["outputs"][0]["data"] != [value + 1 for value in VALUES]:
-        raise RuntimeError(f"wrong answer {said[:200]!r}")
+        raise RuntimeError(f"{answer.status} {body[:200]!r}")
+    if json.loads(body)["outputs"][0]["data"] != [value + 1 for value in VALUES]:
+        raise RuntimeError(f"wrong answer {body[:200]!r}")
 
 
 def main() -> None:
     answered, errors = 0, []
     kept = http.client.HTTPConnection(HOST, PORT, timeout=20)
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    while not ended.is_set():
         reuse = answered % 2 == 0
         connection = kept if reuse else http.client.HTTPConnection(HOST, PORT, timeout=20)
         try:

@@ -113,7 +113,8 @@ class Watcher:
     async def reload(self) -> bool:
         """Look at config.json and all files now; True when anything was to be done.
 
-        Raises ConfigError for the file, LoadFailed for models; everything else keeps serving, or serves what is new.
+        Raises ConfigError for the file, LoadFailed for models; everything else keeps serving, or serves what
+        is new.
         """
         asked = self._catalogue.changes
         return await self.in_turn(lambda: self._reload(asked))
