@@ -42,7 +42,7 @@ class Run:
     model: Path
     requests: answers.Requests
     caller: Callable[[int], Caller]
-    """For so many seconds."""
+    """For this many seconds."""
 
     def cases(self, peer: Peer, seconds: int) -> Mapping[str, Callable[[], Point]]:
         """Every way to load this server."""

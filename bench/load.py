@@ -30,7 +30,7 @@ class Point:
     p99_ms: float
     cpu_us: float
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -85,9 +85,9 @@ class Caller:
             url,
         ]
         output, cpu = self._watched(pid, command)
-        told = json.loads(output[output.rindex("{") :])
-        replies = told["requests"] - told["failed"]
-        return _point(replies, told["failed"], told["seconds"], (told["p50"], told["p99"]), cpu)
+        report = json.loads(output[output.rindex("{") :])
+        replies = report["requests"] - report["failed"]
+        return _point(replies, report["failed"], report["seconds"], (report["p50"], report["p99"]), cpu)
 
     def grpc(self, pid: int, address: str, body: Body) -> Point:
         """ghz, one connection for two callers."""
@@ -98,12 +98,12 @@ class Caller:
             "-z", f"{self.seconds}s", "--duration-stop", "wait", "-O", "json", address,
         ]  # fmt: skip
         output, cpu = self._watched(pid, command)
-        told = json.loads(output)
-        replies = told["statusCodeDistribution"].get("OK", 0)
-        latency = {one["percentage"]: one["latency"] / 1e6 for one in told["latencyDistribution"] or ()}
-        seconds = told["total"] / 1e9
+        report = json.loads(output)
+        replies = report["statusCodeDistribution"].get("OK", 0)
+        latency = {one["percentage"]: one["latency"] / 1e6 for one in report["latencyDistribution"] or ()}
+        seconds = report["total"] / 1e9
         percentiles = (latency.get(50, 0.0), latency.get(99, 0.0))
-        return _point(replies, told["count"] - replies, seconds, percentiles, cpu)
+        return _point(replies, report["count"] - replies, seconds, percentiles, cpu)
 
     def _watched(self, pid: int, command: list[str]) -> tuple[str, float]:
         before = cpu_seconds(pid)

@@ -29,7 +29,7 @@ Where = tuple[int, int | None]
 
 @dataclass(frozen=True)
 class Variant:
-    """One thing measured: its case, who it is, and how to take a point in so many seconds."""
+    """One thing measured: its case, who it is, and how to take a point in this many seconds."""
 
     case: str
     who: str
@@ -140,8 +140,8 @@ def measure(variants: list[Variant], rounds: int, seconds: int) -> list[dict[str
     for number in range(1, rounds + 1):
         for variant in variants:
             point = variant.measure(seconds)
-            told = {"case": variant.case, "who": variant.who, "round": number, "request_bytes": variant.size}
-            points.append(told | point.told())
+            which = {"case": variant.case, "who": variant.who, "round": number}
+            points.append(which | {"request_bytes": variant.size} | point.as_json())
             print(f"{number}  {variant.case:22} {variant.who:20} {point.cpu_us:10.0f} us CPU"
                   f" {point.per_second:9.1f}/s  {point.failed} failed", flush=True)  # fmt: skip
     return points

@@ -54,11 +54,11 @@ def _of(points: Rows, case: str, who: str) -> Rows:
 
 def _line(case: str, who: str, rows: Rows, base: Rows) -> str:
     ratios = [mine["cpu_us"] / theirs["cpu_us"] for mine, theirs in zip(rows, base, strict=True)]
-    told = f"**{median(ratios):.2f}** ({'/'.join(f'{ratio:.2f}' for ratio in ratios)})"
+    shown = f"**{median(ratios):.2f}** ({'/'.join(f'{ratio:.2f}' for ratio in ratios)})"
     middle = {key: median(row[key] for row in rows) for key in ("cpu_us", "per_second", "p50_ms", "p99_ms")}
     return (
         f"| {case} | {who} | {rows[0]['request_bytes']} | {middle['cpu_us']:.0f}"
-        f" | {told if rows is not base and rows != base else '1'} | {middle['per_second']:.0f}"
+        f" | {shown if rows is not base and rows != base else '1'} | {middle['per_second']:.0f}"
         f" | {middle['p50_ms']:.1f} | {middle['p99_ms'] or ''} |"
     )
 

@@ -53,7 +53,7 @@ class Server:
         return found[0] if found else None
 
     def configure(self, streams: int, *more: str) -> None:
-        """Write a config.json with a model of so many streams, and more without, whole or not at all."""
+        """Write a config.json with a model of that many streams, and more without, whole or not at all."""
         streamed: dict[str, Any] = {"name": STREAMS, "streams": streams}
         entries = [streamed, *({"name": name} for name in more)]
         configs = [{"config": {**one, "base_path": str(self.directory / "model")}} for one in entries]

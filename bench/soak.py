@@ -177,7 +177,7 @@ def gauges(peer: Peer) -> dict[str, float]:
 
 
 def settled(peer: Peer, seconds: float = PROBE_SECONDS) -> dict[str, float]:
-    """The gauges, as soon as they are 0, or as they still are after so many seconds."""
+    """The gauges, as soon as they are 0, or as they still are after that many seconds."""
     end = time.monotonic() + seconds
     while any((now := gauges(peer)).values()) and time.monotonic() < end:
         time.sleep(0.1)

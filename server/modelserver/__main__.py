@@ -33,7 +33,7 @@ def main() -> int:
         from modelserver import dryrun  # noqa: PLC0415 - it imports openvino, as the server does
 
         return dryrun.run(settings)
-    from modelserver import app  # noqa: PLC0415 - a wrong command line is told at once
+    from modelserver import app  # noqa: PLC0415 - a wrong command line is reported before openvino is imported
 
     code = app.run(settings)
     # A model that is still compiling would hold a normal exit up for as long as it takes.

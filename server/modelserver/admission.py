@@ -71,7 +71,7 @@ class Held:
             self.reach(size)
 
     def reach(self, size: int) -> None:
-        """So much of the body has come, or may come next."""
+        """Hold this much: it has come, or may come next."""
         if size > self.size:
             self.limits.hold(size, self.size)
             self.size = size

@@ -43,7 +43,7 @@ from modelserver.settings.process import (
 )
 from modelserver.signature import Spec
 from modelserver.telemetry import logs
-from modelserver.telemetry.heartbeat import Heart
+from modelserver.telemetry.heartbeat import Heartbeat
 from modelserver.telemetry.metrics import Metrics
 from modelserver.telemetry.series import VersionSeries
 from modelserver.threads import Threads
@@ -141,7 +141,7 @@ class Server:
         self._backend = Backend(plane, self._health, self._limits, control, metrics, self._threads)
         self._rpc = RpcServer(self._backend, access_log=settings.access_log)
         self._fronts: list[HttpServer] = []
-        self._heart = Heart(self._health.look_at_machine)
+        self._heartbeat = Heartbeat(self._health.look_at_machine)
         self._status: HttpThread | None = None
         self._loading: asyncio.Task[None] | None = None
 
@@ -159,7 +159,7 @@ class Server:
     async def start(self) -> None:
         """Listen first, so that liveness answers while models load."""
         settings = self._settings
-        self._heart.begin()
+        self._heartbeat.begin()
         if settings.port:
             addresses = [f"{_bracketed(host)}:{settings.port}" for host in settings.grpc_hosts]
             await self._rpc.start(addresses, settings.channel_arguments)
@@ -183,7 +183,7 @@ class Server:
             await self._fronts[-1].start()
         if is_separate:
             sockets = bind(settings.rest_hosts, settings.status_port)
-            alone = HttpServer(StatusApp(self._health, heart=self._heart), sockets, self._limits)
+            alone = HttpServer(StatusApp(self._health, heartbeat=self._heartbeat), sockets, self._limits)
             self._status = HttpThread(alone, self._status_died)
             await self._status.start()
 
@@ -208,7 +208,7 @@ class Server:
         was_in_time = asyncio.get_running_loop().time() < end
         if self._status is not None:
             await self._status.stop(1)
-        self._heart.end()
+        self._heartbeat.end()
         self._threads.end()
         return was_in_time
 

@@ -1,7 +1,7 @@
 """`--dry_run`: what a start with these settings would do, as one JSON document; nothing is loaded or opened.
 
 Server settings bear the names of their options, the rest the names that the documentation uses. What
-only loading can find out is told per model under `error` as far as it can be seen from outside.
+only loading can find out is reported per model under `error` as far as it can be seen from outside.
 """
 
 import sys
@@ -55,7 +55,7 @@ def describe(settings: ServerSettings, machine: Machine, devices: Devices) -> di
 def _server(settings: ServerSettings, configuration: Configuration) -> dict[str, Any]:
     limits = LiveLimits(settings.limits)
     limits.follow(configuration.limits)
-    told, poll = asdict(limits.now), configuration.poll_seconds
+    shown, poll = asdict(limits.now), configuration.poll_seconds
     monitoring = chosen_monitoring(settings, configuration)
     return {
         "port": settings.port,
@@ -64,8 +64,8 @@ def _server(settings: ServerSettings, configuration: Configuration) -> dict[str,
         "grpc_bind_address": settings.grpc_hosts,
         "rest_bind_address": settings.rest_hosts,
         "grpc_channel_arguments": dict(settings.channel_arguments),
-        "grpc_memory_quota": told.pop("memory_quota"),
-        **told,
+        "grpc_memory_quota": shown.pop("memory_quota"),
+        **shown,
         **asdict(settings.cors),
         "model_control_mode": settings.model_control_mode,
         "file_system_poll_wait_seconds": settings.poll_seconds if poll is None else poll,

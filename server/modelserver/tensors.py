@@ -76,7 +76,7 @@ def parse_version(text: str | None) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdecimal()):
-        raise InvalidRequest(f"Could not parse model version in request: {text[:40]!r} is no number")
+        raise InvalidRequest(f"Could not parse model version in request: {text[:40]!r} is not a number")
     if len(text) > 19:
         raise NotFound("Model with requested version is not found")
     return int(text)

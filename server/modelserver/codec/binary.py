@@ -60,7 +60,7 @@ def decode_bytes(name: str, shape: tuple[int, ...], raw: Buffer) -> NDArray[Any]
     position, end, expected = 0, len(raw), prod(shape)
     check_strings(name, expected)
     while position < end:
-        if len(elements) == expected:  # at once: a gigabyte of empty strings would keep the loop for minutes
+        if len(elements) == expected:  # now: a gigabyte of empty strings would keep the loop for minutes
             raise InvalidRequest(_count_message(name, expected, "more"))
         if position + 4 > end:
             raise InvalidRequest(f"Bytes content ends inside a length prefix; input name: {name}")
@@ -115,7 +115,7 @@ def narrowed(name: str, datatype: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def encode(datatype: str, array: NDArray[Any]) -> Buffer:
-    """The array's own memory where it is contiguous; copied once by whoever joins the parts."""
+    """The array's own memory where it is contiguous; copied once when the parts are joined."""
     if datatype == "BYTES":
         return b"".join(_LENGTH.pack(len(element)) + element for element in array.ravel().tolist())
     if not array.size:

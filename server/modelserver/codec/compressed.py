@@ -46,7 +46,7 @@ class Unpacker:
             reason = str(error).rpartition(": ")[2]
             raise InvalidRequest(f"The body is not valid {self._coding}: {reason}") from error
         if self._stream.unused_data:
-            raise InvalidRequest(f"The body goes on behind the end of its {self._coding}")
+            raise InvalidRequest(f"data after the end of the {self._coding} stream")
         self._left = self._stream.unconsumed_tail
         # zlib holds back what does not fit into a piece, even when it has read all of the part.
         self._is_cut = len(piece) == PIECE_BYTES and not self._stream.eof
@@ -58,7 +58,7 @@ class Unpacker:
             raise InvalidRequest(f"The body ends before the end of its {self._coding}")
 
     def _window(self, first: int) -> int:
-        """How zlib is told the format.
+        """How zlib names the format.
 
         Many send deflate without zlib's header, which HTTP asks for. The first byte tells: raw deflate has
         the header's 8 in it only for a stored block with padding that is not zero, and nobody writes that.

@@ -34,7 +34,7 @@ def to_array(name: str, datatype: str, values: list[Any]) -> NDArray[Any]:
 def _as_float(name: str, value: Any) -> float:
     if isinstance(value, str) and value not in _NOT_FINITE:
         raise InvalidRequest(
-            f"{value!r} is no number; only NaN, Infinity, -Infinity are strings; input: {name}"
+            f"{value!r} is not a number; only NaN, Infinity, -Infinity are allowed as strings; input: {name}"
         )
     return float(value)
 

@@ -157,7 +157,7 @@ def _flattened(value: Any) -> tuple[list[Any], list[int], set[type]]:
 
 
 def _whole(number: Any) -> Any:
-    """Clients send 1.0 for integers, and OVMS takes it; what is no exact integer is refused later."""
+    """Clients send 1.0 for integers, and OVMS takes it; a number with a fraction is refused later."""
     is_exact = isinstance(number, float) and number.is_integer() and abs(number) <= 1 << 53
     return int(number) if is_exact else number
 
@@ -204,8 +204,8 @@ def _check_rows(response: Response, instances: int) -> None:
         shape = tensor.data.shape
         if not shape or shape[0] != instances:
             raise InvalidRequest(
-                f"Output {tensor.name} of shape {list(shape)} cannot be told by row: its first dimension is"
-                f" not the number of instances, {instances}. Send inputs (columns) instead of instances"
+                f"Output {tensor.name} of shape {list(shape)} cannot be returned by row: its first"
+                f" dimension is not the number of instances, {instances}. Send inputs (columns) instead"
             )
 
 

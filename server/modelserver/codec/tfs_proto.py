@@ -52,7 +52,7 @@ def parse(message: bytes) -> Parsed:
             _cut(message) if len(message) > CUT_BYTES else (tfs.PredictRequest.FromString(message), [])
         )
     except (DecodeError, IndexError, UnicodeDecodeError) as error:
-        raise InvalidRequest("The message is no valid PredictRequest") from error
+        raise InvalidRequest("not a valid PredictRequest message") from error
     inputs += [_Input(name, tensor, tensor.tensor_content) for name, tensor in head.inputs.items()]
     return Parsed(head, inputs)
 

@@ -94,7 +94,7 @@ def parse(message: bytes) -> Parsed:
         is_common = raw and len(head) <= _MAX_KNOWN_BYTES
         parsed = Parsed(_shared_head(head) if is_common else _head(head), request_id.decode(), raw)
     except (DecodeError, IndexError, UnicodeDecodeError) as error:
-        raise InvalidRequest("The message is no valid ModelInferRequest") from error
+        raise InvalidRequest("not a valid ModelInferRequest message") from error
     if is_common and len(kept) == 1 and position == len(message):
         _remember_beginning(message, parsed)
     return parsed
@@ -199,8 +199,8 @@ def encode(response: Response, request_id: str) -> bytes:
     described = tuple([(tensor.name, tensor.datatype, tensor.data.shape) for tensor in response.outputs])
     parts: list[binary.Buffer] = [_answer_head(response.model, response.version, described)]
     if request_id:
-        told = request_id.encode()
-        parts += (_ANSWER_ID, wire.encode_varint(len(told)), told)
+        identity = request_id.encode()
+        parts += (_ANSWER_ID, wire.encode_varint(len(identity)), identity)
     for tensor in response.outputs:
         raw = binary.encode(tensor.datatype, tensor.data)
         parts += (_raw_key(len(raw)), raw)

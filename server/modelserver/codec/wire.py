@@ -12,8 +12,8 @@ def fields(
 ) -> list[tuple[int, int, int, int]]:
     """Of each field between `position` and `end`: its tag, where it starts, where its value starts and ends.
 
-    No more than the first `most` of them. Raises DecodeError or IndexError where the bytes are no
-    message. A value that is no byte string starts and ends where the field does.
+    No more than the first `most` of them. Raises DecodeError or IndexError where the bytes are not a
+    message. A value that is not a byte string starts and ends where the field does.
     """
     found: list[tuple[int, int, int, int]] = []
     while position < end and len(found) != most:

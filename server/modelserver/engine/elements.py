@@ -52,5 +52,5 @@ def reason(error: Exception) -> str:
     """What went wrong, in one line: OpenVINO's message without its source positions."""
     lines = [line.strip() for line in str(error).splitlines()]
     noise = ("Exception from src/", "Caught exception:", "Check '")
-    told = [line for line in lines if line and not line.startswith(noise)]
-    return " ".join(told) or str(error).strip()
+    kept = [line for line in lines if line and not line.startswith(noise)]
+    return " ".join(kept) or str(error).strip()

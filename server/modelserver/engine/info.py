@@ -15,22 +15,22 @@ _KEY = "model_info"
 
 
 def model_info(model: ov.Model) -> Mapping[str, Any]:
-    """Texts by name, nested as in the file; empty where there is nothing, or nothing that can be told."""
+    """Texts by name, nested as in the file; empty where there is nothing, or nothing that can be shown."""
     try:
         if not model.has_rt_info([_KEY]):
             return {}
-        told = _plain(model.get_rt_info([_KEY]))
-        if not isinstance(told, dict):
+        info = _plain(model.get_rt_info([_KEY]))
+        if not isinstance(info, dict):
             return {}
-        size = len(orjson.dumps(told))
+        size = len(orjson.dumps(info))
     except (RuntimeError, TypeError, ValueError) as error:  # no UTF-8, nested without end
-        LOG.warning("%s of model %s cannot be told: %s", _KEY, model.get_friendly_name(), error)
+        LOG.warning("metadata of model %s: %s is left out: %s", model.get_friendly_name(), _KEY, error)
         return {}
     if size > MAX_BYTES:
         name = model.get_friendly_name()
-        LOG.warning("%s of model %s is not told: it has more than %d bytes", _KEY, name, MAX_BYTES)
+        LOG.warning("metadata of model %s: %s is left out: it has more than %d bytes", name, _KEY, MAX_BYTES)
         return {}
-    return told
+    return info
 
 
 def _plain(value: Any) -> Any:

@@ -87,7 +87,7 @@ def _inline(core: ov.Core, network: ov.Model, plan: Plan, loaded: LoadedModel) -
     One request at a time needs no stream: waking a stream's thread costs most of a small inference.
     Exclusive requests do not even enter a stream's arena, which binds the thread and sets it free again
     each time; but nothing holds them back from all CPUs, so a model that spreads does not run like that.
-    What the device said about the settings stays told: a bigger model would have it.
+    The effect that is reported stays the first one: a bigger model would have it.
     """
     for exclusive in (True, False):
         properties = {**plan.properties, "NUM_STREAMS": 0, "EXCLUSIVE_ASYNC_REQUESTS": exclusive}

@@ -37,11 +37,11 @@ def layouts(model: ov.Model, shaping: Shaping) -> dict[str, str]:
     known = {}
     for port in (*model.inputs, *model.outputs):
         name = _name(port)
-        told = _for_tensor(shaping.layout, port, is_input=port in model.inputs)
+        layout = _for_tensor(shaping.layout, port, is_input=port in model.inputs)
         stated = port.get_node().get_layout()
         known[name] = (
-            "".join(notation.layout(told)[0])
-            if told
+            "".join(notation.layout(layout)[0])
+            if layout
             else ("" if stated.empty else str(stated).strip("[]").replace(",", ""))
         )
     return known
@@ -83,8 +83,8 @@ def _batch_index(port: ov.Output, shaping: Shaping) -> int:
 
 
 def _shape(text: str, current: ov.PartialShape) -> ov.PartialShape:
-    told = notation.shape(text)
-    sizes = [notation.FREE] * len(current) if told is None else told
+    wanted = notation.shape(text)
+    sizes = [notation.FREE] * len(current) if wanted is None else wanted
     return ov.PartialShape([ov.Dimension(*size) for size in sizes])
 
 

@@ -17,7 +17,7 @@ from openvino import opset15 as ops
 
 _PROPERTIES = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
 _PADDING_BYTES = 1 << 16
-"""So much room may numpy waste: for short strings its way is the quicker one."""
+"""How much room numpy may waste: for short strings its way is the quicker one."""
 
 
 class _Operation:
@@ -40,7 +40,7 @@ class _Operation:
 
 @functools.cache
 def operations(rank: int) -> tuple[_Operation, _Operation]:
-    """Pack and unpack for tensors of so many dimensions; compiling takes milliseconds, once."""
+    """Pack and unpack for tensors of this many dimensions; compiling takes milliseconds, once."""
     core, shape = ov.Core(), ov.PartialShape([-1] * rank)
     begins, ends = ops.parameter(shape, np.int64), ops.parameter(shape, np.int64)
     symbols = ops.parameter(ov.PartialShape([-1]), np.uint8)

@@ -4,7 +4,7 @@ import logging
 import time
 
 from modelserver.telemetry.labels import Interface
-from modelserver.telemetry.request_log import Journey, new_id
+from modelserver.telemetry.request_log import RequestInfo, new_id
 
 LOG = logging.getLogger("modelserver.access")
 HEADER = "x-request-id"
@@ -15,7 +15,7 @@ class Line:
     """What one request's line tells."""
 
     def __init__(self, interface: Interface, what: str, request_id: str | None) -> None:
-        self.journey = Journey(_tidy(request_id) or new_id())
+        self.request = RequestInfo(_tidy(request_id) or new_id())
         self.status = ""
         self.bytes_in = self.bytes_out = 0
         self._interface, self._what = interface, what
@@ -23,20 +23,20 @@ class Line:
 
     def write(self) -> None:
         """The request is through."""
-        journey = self.journey
-        told = {
+        request = self.request
+        fields = {
             "interface": self._interface,
             "request": self._what,
             "status": self.status,
-            "model": journey.model,
-            "version": journey.version,
+            "model": request.model,
+            "version": request.version,
             "bytesIn": self.bytes_in,
             "bytesOut": self.bytes_out,
             "milliseconds": round((time.perf_counter() - self._started) * 1e3, 3),
         }
-        extra = {"told": told, "request_id": journey.request_id}
+        extra = {"fields": fields, "request_id": request.request_id}
         text = " ".join(
-            f"{name}={value}" for name, value in list(told.items())[3:] if value not in ("", None)
+            f"{name}={value}" for name, value in list(fields.items())[3:] if value not in ("", None)
         )
         LOG.info("%s %s %s %s", self._interface, self._what, self.status, text, extra=extra)
 

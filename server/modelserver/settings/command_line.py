@@ -25,17 +25,17 @@ def parse(
 ) -> ServerSettings:
     """Read arguments and environment; raises UsageError. `--help` and `--version` print and exit."""
     parser = build_parser()
-    told = environment.read(variables or {}, argv, option_names(parser))
+    from_environment = environment.read(variables or {}, argv, option_names(parser))
     try:
-        given, unknown = parser.parse_known_args([*told.arguments, *_plain(argv)])
+        given, unknown = parser.parse_known_args([*from_environment.arguments, *_plain(argv)])
         if unknown:
             _refuse_unknown(unknown)
-        if told.workers is not None:
-            given.grpc_workers = told.workers
+        if from_environment.workers is not None:
+            given.grpc_workers = from_environment.workers
         _check(given, cores or os.cpu_count() or 1)
-        return _settings(given, told.warnings)
+        return _settings(given, from_environment.warnings)
     except UsageError as error:
-        raise UsageError(told.explain(str(error))) from error
+        raise UsageError(from_environment.explain(str(error))) from error
 
 
 def _plain(argv: list[str]) -> list[str]:
@@ -215,7 +215,7 @@ def _model(given: argparse.Namespace) -> ModelSettings:
         raise UsageError(str(error)) from error
     try:
         model.shaping.check()
-    except ConfigError as error:  # told as the fault of any other option's text
+    except ConfigError as error:  # reported like the fault of any other option's text
         raise UsageError(f"error parsing options - {error}") from error
     return model
 

@@ -16,7 +16,7 @@ _LINK_NAME = re.compile(r".*SERVICE_(HOST|PORT(_.+)?)|(.*_)?PORT_[0-9]+_(TCP|UDP
 
 
 @dataclass(frozen=True)
-class Told:
+class FromEnvironment:
     """What the environment says."""
 
     arguments: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ class Told:
         return f"{message} (set in the environment: {', '.join(blamed)})" if blamed else message
 
 
-def read(variables: Mapping[str, str], argv: Sequence[str], options: Collection[str]) -> Told:
+def read(variables: Mapping[str, str], argv: Sequence[str], options: Collection[str]) -> FromEnvironment:
     """The options among the variables that the command line does not give."""
     given = {item.partition("=")[0][2:].replace("-", "_") for item in argv if item.startswith("--")}
     arguments, names, warnings = [], [], []
@@ -49,9 +49,9 @@ def read(variables: Mapping[str, str], argv: Sequence[str], options: Collection[
                 " enableServiceLinks: false in the pod avoids it"
             )
         elif not _LINK.fullmatch(value) and not _LINK_NAME.fullmatch(name.removeprefix(PREFIX)):
-            warnings.append(f"the environment variable {name} is no option of this server: it is ignored")
+            warnings.append(f"the environment variable {name} is not an option of this server and is ignored")
     workers, doubts = _workers(variables.get(WORKERS))
-    return Told(
+    return FromEnvironment(
         tuple(arguments),
         tuple(names) if workers is None else (*names, WORKERS),
         workers,
@@ -63,7 +63,7 @@ def _workers(value: str | None) -> tuple[int | None, tuple[str, ...]]:
     if not value:
         return None, ()
     if not re.fullmatch(r"[1-9][0-9]{0,5}", value):
-        return None, (f"{WORKERS}={value} is no number of workers: it is ignored",)
+        return None, (f"{WORKERS}={value} is not a number of workers and is ignored",)
     return int(value), ()
 
 

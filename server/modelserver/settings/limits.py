@@ -9,7 +9,7 @@ from modelserver.errors import ConfigError
 
 @dataclass(frozen=True)
 class Cors:
-    """What browsers are told about pages of other origins."""
+    """Which pages of other origins browsers may let call this server."""
 
     allow_credentials: bool = False
     allowed_origins: tuple[str, ...] = ("*",)

@@ -125,7 +125,7 @@ def _dimension(text: str, option: str) -> Range:
     size = (int(match[1]), int(match[2] or match[1])) if match else None
     if size is None or size[0] > size[1]:
         raise ConfigError(
-            f"{option}: {text!r} is no dimension: use a number above 0, -1, or a range such as 100:200"
+            f"{option}: {text!r} is not a dimension: use a number above 0, -1, or a range such as 100:200"
         )
     return size
 

@@ -129,12 +129,12 @@ def _add_cors(group: Any) -> None:
 
 def _add_life_cycle(group: Any) -> None:
     group.add_argument("--drain_seconds", type=_at_least(0, float), default=0.0,
-                       help="keep listening so long after SIGTERM")  # fmt: skip
+                       help="how long to keep accepting requests after SIGTERM")  # fmt: skip
     group.add_argument("--on_load_failure", choices=_values(OnLoadFailure),
                        help="when a model cannot be loaded at the start: exit (default for --model_path) or"
                             " wait for it to be repaired (default for --config_path)")  # fmt: skip
     group.add_argument(
-        "--exclusive_cpus", type=_at_least(1, int), help="this process owns so many CPUs alone"
+        "--exclusive_cpus", type=_at_least(1, int), help="how many CPUs this process has to itself"
     )
     group.add_argument("--cache_dir", help="keep compiled models here")
     group.add_argument("--cpu_extension", default="", help="a library with custom layers for the CPU")

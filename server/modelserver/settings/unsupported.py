@@ -3,7 +3,7 @@
 _STATEFUL = "stateful models are gone from OVMS too; remove it"
 _GENERATIVE = "generative models are not served; use OpenVINO Model Server for them"
 _PULL = "models are not pulled from a hub; put the files where --model_path points and remove it"
-_EDIT = "edit config.json instead; the server picks the change up by itself"
+_EDIT = "edit config.json instead; the server picks the change up on its own"
 _CUSTOM_NODES = "there are no custom nodes and no DAG pipelines here; remove it"
 
 OPTIONS = {

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 BEAT_SECONDS = 1.0
 SILENT_SECONDS = 30.0
-"""So long the loop may be at one thing and still be called alive. Models are loaded and long bodies parsed
-beside it, so nothing it does comes near: under the worst load measured it was late by less than 3 s. A limit
-closer to that would end servers for being busy, just when every one of them is needed."""
+"""How long the loop may be busy with one thing and still count as alive. Models are loaded and long bodies
+parsed beside it, so nothing it does comes near: under the worst load measured it was late by less than 3 s. A
+limit closer to that would end servers for being busy, just when every one of them is needed."""
 
 
-class Heart:
+class Heartbeat:
     """Beats on the loop it is begun on; any thread may ask for it."""
 
     def __init__(self, at_beat: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:

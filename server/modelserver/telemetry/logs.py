@@ -1,6 +1,6 @@
 """Log lines as text for a terminal or JSON for a collector, on stderr and optionally in a file.
 
-Writing can block, so a thread does it: whoever logs only puts a record into a queue.
+Writing can block, so a thread does it: logging only puts a record into a queue.
 """
 
 import logging
@@ -33,7 +33,7 @@ class JsonFormatter(logging.Formatter):
         }
         if request_id := getattr(record, "request_id", None):
             line["requestId"] = request_id
-        line |= getattr(record, "told", {})
+        line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(line).decode()
@@ -52,15 +52,15 @@ class TextFormatter(logging.Formatter):
 
 
 class _Enqueue(QueueHandler):
-    """Never waits: lines beyond the queue's room are counted and told later."""
+    """Never waits: lines beyond the queue's room are counted and fields later."""
 
     dropped = 0
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         """As it is: the writing thread formats it. Only the request is known here alone."""
-        journey = CURRENT.get()
-        if journey is not None:
-            record.request_id = journey.request_id
+        request = CURRENT.get()
+        if request is not None:
+            record.request_id = request.request_id
         return record
 
     def enqueue(self, record: logging.LogRecord) -> None:

@@ -1,4 +1,4 @@
-"""What the logs tell about the request that is being answered: its id, and the model it is for."""
+"""What the logs show about the request that is being answered: its id, and the model it is for."""
 
 import uuid
 from contextvars import ContextVar
@@ -11,19 +11,19 @@ def new_id() -> str:
 
 
 @dataclass(slots=True)
-class Journey:
-    """One request on its way through the server; filled by whoever knows."""
+class RequestInfo:
+    """One request on its way through the server; each part of the server fills in what it knows."""
 
     request_id: str = field(default_factory=new_id)
     model: str = ""
     version: int | None = None
 
 
-CURRENT: ContextVar[Journey | None] = ContextVar("journey", default=None)
+CURRENT: ContextVar[RequestInfo | None] = ContextVar("request", default=None)
 """None for most requests: only those with an id of their own or with an access log are followed."""
 
 
 def note(model: str, version: int | None) -> None:
     """Whom the request is for."""
-    if (journey := CURRENT.get()) is not None:
-        journey.model, journey.version = model, version
+    if (request := CURRENT.get()) is not None:
+        request.model, request.version = model, version

@@ -148,7 +148,7 @@ def test_a_text_that_cannot_be_read_is_400_and_costs_one_model_its_change(served
     served.path.write_text(json.dumps({"model_config_list": entries}))
     code, error = reload(served.server)
     assert code == 400
-    assert "model dummy version 1: shape: 'x' is no dimension" in error
+    assert "model dummy version 1: shape: 'x' is not a dimension" in error
     assert answers(served.server)
     assert answers(served.server, "second")
 

@@ -114,11 +114,11 @@ PORT = ["--port", "9001"]
         ),
         (
             [*MODEL, *PORT, "--batch_size", "0"],
-            "error parsing options - batch_size: '0' is no dimension: use a number above 0, -1, or a range",
+            "error parsing options - batch_size: '0' is not a dimension: use a number above 0, -1, or",
         ),
         (
             [*MODEL, *PORT, "--shape", '{"x": "(1,b)"}'],
-            "error parsing options - shape: 'b' is no dimension",
+            "error parsing options - shape: 'b' is not a dimension",
         ),
         ([*MODEL, *PORT, "--layout", "N-C"], "error parsing options - layout 'N-C' cannot be read"),
         ([*MODEL, *PORT, "--precision", "fp31"], "error parsing options - unknown precision 'fp31': use one"),

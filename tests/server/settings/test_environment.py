@@ -60,7 +60,7 @@ def test_a_variable_that_is_no_option_is_ignored_with_a_warning():
     (warning,) = parse(**MODEL, **PORT, MODELSERVER_FROBNICATE="1").warnings
     assert (
         warning
-        == "the environment variable MODELSERVER_FROBNICATE is no option of this server: it is ignored"
+        == "the environment variable MODELSERVER_FROBNICATE is not an option of this server and is ignored"
     )
 
 
@@ -89,7 +89,7 @@ def test_grpc_servers_overrides_grpc_workers_as_in_ovms():
     assert parse("--grpc_workers", "2", **MODEL, **PORT, GRPC_SERVERS="3").workers == 3
     settings = parse("--grpc_workers", "2", **MODEL, **PORT, GRPC_SERVERS="few")
     assert settings.workers == 2
-    assert settings.warnings == ("GRPC_SERVERS=few is no number of workers: it is ignored",)
+    assert settings.warnings == ("GRPC_SERVERS=few is not a number of workers and is ignored",)
 
 
 def test_a_server_starts_from_the_environment_alone(repository):

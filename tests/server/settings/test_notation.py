@@ -48,12 +48,12 @@ def test_a_text_is_read_as_what_the_client_sends_and_what_the_file_wants(read, t
 
 
 WRONG = [
-    ("batch_size", "0", "batch_size: '0' is no dimension: use a number above 0, -1, or a range"),
-    ("batch_size", "", "batch_size: '' is no dimension"),
-    ("shape", "(1,-5)", "shape: '-5' is no dimension"),
-    ("shape", "(1,,10)", "shape: '' is no dimension"),
-    ("shape", "(1,4:2)", "shape: '4:2' is no dimension"),
-    ("shape", {"x": "auto", "y": "(a,b)"}, "shape: 'a' is no dimension"),
+    ("batch_size", "0", "batch_size: '0' is not a dimension: use a number above 0, -1, or a range"),
+    ("batch_size", "", "batch_size: '' is not a dimension"),
+    ("shape", "(1,-5)", "shape: '-5' is not a dimension"),
+    ("shape", "(1,,10)", "shape: '' is not a dimension"),
+    ("shape", "(1,4:2)", "shape: '4:2' is not a dimension"),
+    ("shape", {"x": "auto", "y": "(a,b)"}, "shape: 'a' is not a dimension"),
     ("layout", "NHWC:N-C", "layout 'N-C' cannot be read: use one letter for each dimension"),
     ("layout", "NCC", "layout 'NCC' cannot be read"),
     ("layout", "NHWC:NCHW:NC", "layout 'NCHW:NC' cannot be read"),

@@ -22,7 +22,7 @@ def configuration(version: Version) -> dict[str, Any]:
         "name": version.model,
         "platform": "openvino",
         "backend": "openvino",
-        "max_batch_size": 0,  # shapes are told whole, with their batch dimension
+        "max_batch_size": 0,  # shapes are shown whole, with their batch dimension
         "input": [_described(spec) for spec in loaded.signature.inputs],
         "output": [_described(spec) for spec in loaded.signature.outputs],
     }
@@ -35,9 +35,9 @@ def _described(spec: Spec) -> dict[str, Any]:
 
 def refuse_overrides(parameters: Collection[str]) -> None:
     """Other parameters may be sent and change nothing; these would have to change what is loaded."""
-    if told := [name for name in parameters if name == "config" or name.startswith("file:")]:
+    if refused := [name for name in parameters if name == "config" or name.startswith("file:")]:
         raise InvalidRequest(
-            f"Parameter {told[0]} is not supported: models are loaded from their directories, with the"
+            f"Parameter {refused[0]} is not supported: models are loaded from their directories, with the"
             " settings of config.json or the command line; change them there"
         )
 

@@ -13,14 +13,14 @@ from modelserver.signature import Spec
 def metadata(version: Version, served: Iterable[int]) -> dict[str, Any]:
     """Inputs, outputs and versions; `rt_info` besides where the file has what OVMS tells of it."""
     loaded = version.serving
-    told = {
+    document = {
         "name": version.model,
         "versions": [str(number) for number in served],
         "platform": "OpenVINO",
         "inputs": [_tensor(spec) for spec in loaded.signature.inputs],
         "outputs": [_tensor(spec) for spec in loaded.signature.outputs],
     }
-    return told | ({"rt_info": {"model_info": loaded.info}} if loaded.info else {})
+    return document | ({"rt_info": {"model_info": loaded.info}} if loaded.info else {})
 
 
 def _tensor(spec: Spec) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class AccessApp:
             return
         what = f"{scope['method']} {scope['path']}"
         line = Line(Interface.REST, what, None if given is None else given.decode("latin-1"))
-        token = CURRENT.set(line.journey)
+        token = CURRENT.set(line.request)
         try:
             await self._app(scope, _counting(receive, line), _telling(send, line))
         finally:
@@ -44,12 +44,12 @@ def _counting(receive: Receive, line: Line) -> Receive:
 
 
 def _telling(send: Send, line: Line) -> Send:
-    async def told(message: dict[str, Any]) -> None:
+    async def counted(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             line.status = str(message["status"])
-            identity = (_HEADER, line.journey.request_id.encode("latin-1", "replace"))
+            identity = (_HEADER, line.request.request_id.encode("latin-1", "replace"))
             message = {**message, "headers": [*message.get("headers", ()), identity]}
         line.bytes_out += len(message.get("body", b""))
         await send(message)
 
-    return told
+    return counted

@@ -42,7 +42,7 @@ async def read_body(headers: Headers, receive: Receive, held: Held, unpacking: E
 class _Unpacked:
     """Receives a compressed body as if it had been sent uncompressed, in pieces.
 
-    Whoever reads looks at the limits after each of them: never is more than one piece beyond them in memory.
+    The reader checks the limits after each of them: never is more than one piece beyond them in memory.
     """
 
     def __init__(self, coding: bytes, receive: Receive, held: Held, thread: Executor) -> None:

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with an end to its patience, and with errors in this server's one shape.
+"""uvicorn's HTTP protocol with timeouts, and with errors in this server's one shape.
 
 Callers that send a request slowly, or headers without end, or do not read their answer, would hold memory and
 connections for ever: no request pays a timer for them, one look at all connections a second finds them.
@@ -20,7 +20,7 @@ LOOK_SECONDS = 1.0
 _OFFER = (b"connection", b"upgrade", b"http2-settings")
 
 
-class PatientProtocol(HttpToolsProtocol):
+class GuardedProtocol(HttpToolsProtocol):
     """One connection; knows since when it waits for its caller."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -41,7 +41,7 @@ class PatientProtocol(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            self.refuse(400, "This is no HTTP/1.1 request")
+            self.refuse(400, "not an HTTP/1.1 request")
         if self._awaits_headers:
             self._header_bytes += len(data)
             if self._header_bytes > MAX_HEADER_BYTES:
@@ -104,7 +104,7 @@ class PatientProtocol(HttpToolsProtocol):
         return left > 0 and self._unread_since < oldest
 
     def give_up(self) -> None:
-        """Close; with 408 where a request was begun, at once where nobody reads."""
+        """Close; with 408 where a request was begun, without a word where nobody reads."""
         if self._unread:
             self.transport.abort()
         elif self._has_begun:
@@ -130,7 +130,7 @@ class PatientProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-class Patience:
+class Timeouts:
     """Looks at all connections of one server from time to time."""
 
     def __init__(self, connections: Iterable[Any], limits: LiveLimits) -> None:

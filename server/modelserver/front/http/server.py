@@ -10,7 +10,7 @@ import uvicorn
 
 from modelserver.admission import LiveLimits
 from modelserver.errors import BindFailed
-from modelserver.front.http.protocol import Patience, PatientProtocol
+from modelserver.front.http.protocol import GuardedProtocol, Timeouts
 
 BACKLOG = 2048
 _CLOSE = (b"connection", b"close")
@@ -25,7 +25,7 @@ def bind(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
         except OSError as error:
             raise BindFailed(f"Cannot listen on {host}:{port}: {error.strerror or error}") from error
         except UnicodeError as error:
-            raise BindFailed(f"Cannot listen on {host}:{port}: this is no host name") from error
+            raise BindFailed(f"Cannot listen on {host}:{port}: invalid host name") from error
     return sockets
 
 
@@ -51,12 +51,12 @@ class HttpServer:
 
     def __init__(self, app: Any, sockets: list[socket.socket], limits: LiveLimits) -> None:
         config = uvicorn.Config(
-            app, http=PatientProtocol, ws="none", lifespan="off", loop="none", log_config=None,
+            app, http=GuardedProtocol, ws="none", lifespan="off", loop="none", log_config=None,
             access_log=False, server_header=False, date_header=False, proxy_headers=False,
             timeout_keep_alive=75, backlog=BACKLOG,
         )  # fmt: skip
         self._server = _Server(config)
-        self._patience = Patience(self._server.server_state.connections, limits)
+        self._timeouts = Timeouts(self._server.server_state.connections, limits)
         self._sockets = sockets
         self._task: asyncio.Task[None] | None = None
 
@@ -67,7 +67,7 @@ class HttpServer:
             if self._task.done():
                 self._task.result()
             await asyncio.sleep(0.005)
-        self._patience.begin()
+        self._timeouts.begin()
 
     def drain(self) -> None:
         """Every answer from now on is the last one of its connection, so that callers connect elsewhere."""
@@ -89,4 +89,4 @@ class HttpServer:
         """Wait until it has stopped."""
         if self._task is not None:
             await self._task
-        self._patience.end()
+        self._timeouts.end()

@@ -42,7 +42,7 @@ class HttpThread:
         if self._thread.is_alive():
             await asyncio.to_thread(self._thread.join, grace + MARGIN_SECONDS)
         if self._thread.is_alive():
-            LOG.error("the thread of the status port is stuck and left behind")
+            LOG.error("the status-port thread did not stop in time")
 
     def _run(self) -> None:
         try:
@@ -56,14 +56,14 @@ class HttpThread:
         self._started.set_result(None)
         await self._server.ended()
         if not self._is_stopping:
-            raise RuntimeError("the server has ended by itself")
+            raise RuntimeError("the server ended unexpectedly")
 
     def _tell(self, error: BaseException) -> None:
-        """Whoever waits for the start, or else the main loop; nobody there cares once it is stopping."""
+        """To the caller that waits for the start, or else to the main loop; not while it is stopping."""
         if not self._started.done():
             self._started.set_exception(error)
         elif self._is_stopping or self._main is None:
-            LOG.error("the thread of the status port ended badly", exc_info=error)
+            LOG.error("the status-port thread crashed", exc_info=error)
         else:
             with suppress(RuntimeError):  # the loop is closed: the process is ending anyway
                 self._main.call_soon_threadsafe(self._died, error)

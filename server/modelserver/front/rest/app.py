@@ -17,7 +17,7 @@ from modelserver.front.rest.route import Route
 from modelserver.front.rest.routes import ROUTES, STATUS
 from modelserver.front.rest.status import NoMetrics
 from modelserver.front.traffic import Traffic
-from modelserver.telemetry.heartbeat import Heart
+from modelserver.telemetry.heartbeat import Heartbeat
 from modelserver.telemetry.labels import Interface
 
 
@@ -51,9 +51,9 @@ class RestApp:
 class StatusApp:
     """The status port, where it is one of its own."""
 
-    def __init__(self, health: Health, *, heart: Heart | None = None) -> None:
-        """`heart` is the main loop's, where this runs on another."""
-        self._routed = Routed(STATUS, monitor=Monitor(health, heart))
+    def __init__(self, health: Health, *, heartbeat: Heartbeat | None = None) -> None:
+        """`heartbeat` is the main loop's, where this runs on another."""
+        self._routed = Routed(STATUS, monitor=Monitor(health, heartbeat))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, which counts as nobody's traffic."""

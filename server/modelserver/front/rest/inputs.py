@@ -17,7 +17,7 @@ from modelserver.dataplane.status import Health
 from modelserver.errors import InvalidRequest
 from modelserver.front.http.body import read_body
 from modelserver.front.http.headers import announced
-from modelserver.telemetry.heartbeat import Heart
+from modelserver.telemetry.heartbeat import Heartbeat
 from modelserver.tensors import parse_version
 
 
@@ -45,7 +45,7 @@ class Monitor:
     """What the status routes answer from."""
 
     health: Health
-    heart: Heart | None = None
+    heartbeat: Heartbeat | None = None
     """The main loop's, where another loop answers: that proves only itself alive."""
 
 

@@ -25,7 +25,7 @@ _REFUSALS = {
 }
 _TEXT: Json = {"type": "string"}
 METRICS = "text/plain"
-"""The one answer that is no JSON."""
+"""The one answer that is not JSON."""
 _METRICS: Json = {"description": "Prometheus' text format.", "content": {METRICS: {"schema": _TEXT}}}
 _DATATYPE: Json = {"type": "string", "enum": list(NUMPY)}
 _SHAPE: Json = {"type": "array", "items": {"type": "integer", "minimum": 0}}

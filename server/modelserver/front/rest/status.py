@@ -46,6 +46,6 @@ class NoMetrics:
 
 def _require_moving(monitor: Monitor) -> None:
     """A main loop that is stuck is neither live nor ready."""
-    seconds = None if monitor.heart is None else monitor.heart.stopped_for()
+    seconds = None if monitor.heartbeat is None else monitor.heartbeat.stopped_for()
     if seconds is not None:
         raise NotReady(f"The server's main loop has been stuck for {seconds:.0f} s: no request is answered")

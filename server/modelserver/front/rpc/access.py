@@ -62,8 +62,8 @@ def _stream(
 
 
 def _begin(context: Context, line: Line) -> Any:
-    context.set_trailing_metadata(((HEADER, line.journey.request_id),))
-    return CURRENT.set(line.journey)
+    context.set_trailing_metadata(((HEADER, line.request.request_id),))
+    return CURRENT.set(line.request)
 
 
 def _end(context: Context, line: Line, token: Any) -> None:

@@ -30,7 +30,7 @@ def telling_errors(handler: grpc.RpcMethodHandler, traffic: Traffic) -> grpc.Rpc
     if method is None:
         return handler
 
-    async def told(request: bytes, context: Context) -> bytes:
+    async def answered(request: bytes, context: Context) -> bytes:
         try:
             answer: bytes = await method(request, context)
         except ServerError as error:
@@ -39,7 +39,7 @@ def telling_errors(handler: grpc.RpcMethodHandler, traffic: Traffic) -> grpc.Rpc
             traffic.answered("CANCELLED")
             raise
         except Exception:
-            LOG.exception("a gRPC request failed in a way nobody foresaw")
+            LOG.exception("unexpected error in a gRPC request")
             code, message = "INTERNAL", "Internal error; the server's log tells more"
         else:
             traffic.answered("OK")
@@ -48,7 +48,7 @@ def telling_errors(handler: grpc.RpcMethodHandler, traffic: Traffic) -> grpc.Rpc
         await context.abort(grpc.StatusCode[code], message)
         raise AssertionError  # abort raises
 
-    return grpc.unary_unary_rpc_method_handler(told)
+    return grpc.unary_unary_rpc_method_handler(answered)
 
 
 def unary(method: Callable[..., Awaitable[Any]], request: Any = None) -> grpc.RpcMethodHandler:
@@ -60,7 +60,7 @@ def unary(method: Callable[..., Awaitable[Any]], request: Any = None) -> grpc.Rp
         try:
             message = request.FromString(raw)
         except DecodeError as error:
-            raise InvalidRequest(f"The message is no valid {request.DESCRIPTOR.name}") from error
+            raise InvalidRequest(f"not a valid {request.DESCRIPTOR.name} message") from error
         answer: bytes = (await method(message, context)).SerializeToString()
         return answer
 

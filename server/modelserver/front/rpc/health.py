@@ -56,7 +56,7 @@ class Stopping:
                 message.cancel()
 
     async def abort(self, context: Context) -> None:
-        """UNAVAILABLE makes a client connect anew, to another server."""
+        """UNAVAILABLE makes a client connect again, to another server."""
         await context.abort(grpc.StatusCode.UNAVAILABLE, "The server is stopping")
 
 
@@ -72,16 +72,16 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         """Now."""
         status = self._look(request.service)
         if status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"{request.service} is no model of this server")
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"unknown model {request.service}")
         return health_pb2.HealthCheckResponse(status=status)
 
     async def Watch(self, request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: N802 - gRPC's name
         """Now, and whenever it changes."""
-        told, is_stopping = None, False
+        reported, is_stopping = None, False
         while True:
             status = self._look(request.service)
-            if status != told:
-                told = status
+            if status != reported:
+                reported = status
                 yield health_pb2.HealthCheckResponse(status=status)
             if is_stopping:
                 await self._stopping.abort(context)

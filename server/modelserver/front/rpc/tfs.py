@@ -81,8 +81,8 @@ class ModelService:
         }
 
     async def _status(self, request: Any, _context: Context) -> Any:
-        told = statuses(self._plane.states(_call(request, Method.GET_MODEL_STATUS)))
-        return ParseDict({"model_version_status": told}, tfs.GetModelStatusResponse())
+        states = statuses(self._plane.states(_call(request, Method.GET_MODEL_STATUS)))
+        return ParseDict({"model_version_status": states}, tfs.GetModelStatusResponse())
 
     async def _reload_config(self, _request: Any, _context: Context) -> Any:
         """The request's own configuration is not looked at, as in OVMS: config.json is the only one."""

@@ -32,12 +32,12 @@ class Extensions:
 
     async def _config(self, request: Any, _context: Context) -> Any:
         version = self._plane.catalogue.find(request.name, parse_version(request.version))
-        told = {"config": configuration(version)}
-        return ParseDict(told, proto.ModelConfigResponse())
+        document = {"config": configuration(version)}
+        return ParseDict(document, proto.ModelConfigResponse())
 
     async def _statistics(self, request: Any, _context: Context) -> Any:
-        told = statistics(self._plane.statistics(request.name, parse_version(request.version)))
-        return ParseDict(told, proto.ModelStatisticsResponse())
+        document = statistics(self._plane.statistics(request.name, parse_version(request.version)))
+        return ParseDict(document, proto.ModelStatisticsResponse())
 
     async def _index(self, request: Any, _context: Context) -> Any:
         refuse_repository(request.repository_name)

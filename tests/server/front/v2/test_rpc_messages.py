@@ -102,7 +102,7 @@ PAIR = {"model": "two", "name": "x"}
         pytest.param(build((1, 10), FORTY, model_version="\u0663"), "no number", id="another script's digit"),
         pytest.param(build((1, 10), FORTY, name="n" * 100_000), "Required input: b", id="an endless name"),
         pytest.param(build((1, 10), FORTY, datatype="\U0001f600" * 5000), "precision", id="endless datatype"),
-        pytest.param(b"\x0a\x02\xff\xff", "no valid ModelInferRequest", id="no UTF-8"),
+        pytest.param(b"\x0a\x02\xff\xff", "not a valid ModelInferRequest", id="no UTF-8"),
     ],
 )  # fmt: skip
 def test_a_wrong_request_is_an_invalid_argument_naming_the_fault_and_the_server_goes_on(
