@@ -67,6 +67,14 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] 
     parser.add_argument(
         "--namespaces", default=get["namespaces"], help="comma-separated namespaces to watch (default: all)"
     )
+    _add_limits(parser)
+    parser.add_argument("--log-format", default=get["log_format"] or "json", choices=("json", "text"))
+    parser.add_argument(
+        "--log-level", default=get["log_level"] or "info", choices=("debug", "info", "warning")
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=_at_least(1, int), default=8, help="objects reconciled in parallel")
     parser.add_argument("--liveness-port", type=int, default=8080, help="port of GET /healthz")
     parser.add_argument(
@@ -80,10 +88,6 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] 
         type=_at_least(1, float),
         default=30.0,
         help="how often to ask the servers of settled objects for their status",
-    )
-    parser.add_argument("--log-format", default=get["log_format"] or "json", choices=("json", "text"))
-    parser.add_argument(
-        "--log-level", default=get["log_level"] or "info", choices=("debug", "info", "warning")
     )
 
 

@@ -6,7 +6,7 @@ codec encodes the response where it lies in the engine's memory; the end of the 
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -17,12 +17,33 @@ from modelserver.dataplane.shortcut import RawInput, Shortcut
 from modelserver.engine import Lease, LoadedModel
 from modelserver.errors import NotFound, NotReady, Overloaded, ServerError
 from modelserver.models.catalogue import Catalogue
-from modelserver.models.model import Version
+from modelserver.models.model import State, Version
 from modelserver.signature import Request, Signature, Spec
 from modelserver.telemetry import families, request_log
 from modelserver.telemetry.labels import model_operation, of_interface
 from modelserver.telemetry.metrics import Metrics
 from modelserver.tensors import Call, Response, Tensor
+
+
+@dataclass(frozen=True)
+class Described:
+    """What clients may know of a version that answers."""
+
+    model: str
+    number: int
+    signature: Signature
+    info: Mapping[str, Any]
+    """What its file says about the model."""
+
+
+@dataclass(frozen=True)
+class VersionState:
+    """One version in whatever state."""
+
+    number: int
+    state: State
+    error: str | None
+
 
 DecodeImages = Callable[[NDArray[Any], Spec], Awaitable[NDArray[Any]]]
 MAX_SHORTCUTS = 256
@@ -148,11 +169,20 @@ class DataPlane:
             self.meters.of(version, call).failed(started, shed=True)
             raise
 
-    def metadata(self, call: Call) -> tuple[Version, list[int]]:
+    def metadata(self, call: Call) -> tuple[Described, list[int]]:
         """The version asked for, and all numbers that are served."""
         version = self.find(call)
         self.meters.of(version, call).success.add()
-        return version, self.catalogue.served(call.model)
+        return _described(version), self.catalogue.served(call.model)
+
+    def description(self, name: str, number: int | None) -> Described:
+        """The version asked for; not counted."""
+        return _described(self.catalogue.find(name, number))
+
+    def is_served(self, name: str) -> bool | None:
+        """Whether any version of a model answers; None for unknown models. Not counted."""
+        model = self.catalogue.models.get(name)
+        return None if model is None else bool(model.available)
 
     def is_model_ready(self, call: Call) -> bool:
         """Whether the model answers; raises NotFound when nobody knows it."""
@@ -176,7 +206,11 @@ class DataPlane:
         models = [self.catalogue.models[name]] if name else self.catalogue.models.values()
         return [self.meters.statistics(model.versions[one]) for model in models for one in model.available]
 
-    def states(self, call: Call) -> list[Version]:
+    def all_states(self) -> dict[str, list[VersionState]]:
+        """Every version of every model."""
+        return {name: _states(self.catalogue.states(name, None)) for name in self.catalogue.models}
+
+    def states(self, call: Call) -> list[VersionState]:
         """The version asked for, or all of them, in whatever state; raises NotFound."""
         try:
             versions = self.catalogue.states(call.model, call.version)
@@ -184,7 +218,7 @@ class DataPlane:
             self._count_unknown(call)
             raise
         self._count_ready(call)
-        return versions
+        return _states(versions)
 
     def find(self, call: Call) -> Version:
         """The version asked for; raises NotFound or NotReady, and counts that."""
@@ -205,3 +239,12 @@ class DataPlane:
         family = families.REQUESTS_FAIL if failed else families.REQUESTS_SUCCESS
         labels = model_operation(call.api, call.interface, call.method, call.model)
         self._metrics.counter(family, labels).add()
+
+
+def _described(version: Version) -> Described:
+    loaded = version.serving
+    return Described(version.model, version.number, loaded.signature, loaded.info)
+
+
+def _states(versions: Iterable[Version]) -> list[VersionState]:
+    return [VersionState(version.number, version.state, version.error) for version in versions]

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
-from modelserver.models.model import Version
+from modelserver.dataplane.plane import Described, VersionState
 from modelserver.signature import Spec
 
 LABELS = "Version labels are not supported: name the version, /versions/N, or none for the newest"
 
 
-def statuses(versions: Iterable[Version]) -> list[dict[str, Any]]:
-    """The state of each version, as TensorFlow Serving tells it."""
+def statuses(versions: Iterable[VersionState]) -> list[dict[str, Any]]:
+    """The state of each version, as TensorFlow Serving writes it."""
     return [
         {
             "version": str(version.number),
@@ -25,12 +25,11 @@ def statuses(versions: Iterable[Version]) -> list[dict[str, Any]]:
     ]
 
 
-def signature(version: Version) -> dict[str, Any]:
+def signature(version: Described) -> dict[str, Any]:
     """Inputs and outputs of a version, as TensorFlow Serving's metadata describe them."""
-    loaded = version.serving
-    signature = {
-        "inputs": {spec.name: _described(spec) for spec in loaded.signature.inputs},
-        "outputs": {spec.name: _described(spec) for spec in loaded.signature.outputs},
+    document = {
+        "inputs": {spec.name: _described(spec) for spec in version.signature.inputs},
+        "outputs": {spec.name: _described(spec) for spec in version.signature.outputs},
         "methodName": "",
     }
     return {
@@ -38,7 +37,7 @@ def signature(version: Version) -> dict[str, Any]:
         "metadata": {
             "signature_def": {
                 "@type": "type.googleapis.com/tensorflow.serving.SignatureDefMap",
-                "signatureDef": {SIGNATURE: signature},
+                "signatureDef": {SIGNATURE: document},
             }
         },
     }

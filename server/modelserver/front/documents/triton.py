@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from modelserver.dataplane.meters import Statistics
+from modelserver.dataplane.plane import Described
 from modelserver.errors import InvalidRequest
-from modelserver.models.model import Version
 from modelserver.signature import Spec
 
 
@@ -15,16 +15,15 @@ def statistics(versions: Iterable[Statistics]) -> dict[str, Any]:
     return {"model_stats": [asdict(version) for version in versions]}
 
 
-def configuration(version: Version) -> dict[str, Any]:
+def configuration(version: Described) -> dict[str, Any]:
     """What of Triton's model configuration is true here."""
-    loaded = version.serving
     return {
         "name": version.model,
         "platform": "openvino",
         "backend": "openvino",
         "max_batch_size": 0,  # shapes are shown whole, with their batch dimension
-        "input": [_described(spec) for spec in loaded.signature.inputs],
-        "output": [_described(spec) for spec in loaded.signature.outputs],
+        "input": [_described(spec) for spec in version.signature.inputs],
+        "output": [_described(spec) for spec in version.signature.outputs],
     }
 
 

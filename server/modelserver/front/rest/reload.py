@@ -23,8 +23,8 @@ async def reload(plane: Plane, control: Management) -> Response:
 def _states(plane: DataPlane, status: int) -> Response:
     """Laid out as OVMS does."""
     parts = []
-    for name in plane.catalogue.models:
-        states = {"model_version_status": statuses(plane.catalogue.states(name, None))}
+    for name, versions in plane.all_states().items():
+        states = {"model_version_status": statuses(versions)}
         parts.append(f"{json.dumps(name)} : \n{json.dumps(states, indent=1)}")
     body = "{\n" + ",\n".join(parts) + "\n}" if parts else "{}"
     return Response(body, status, media_type=JSON)

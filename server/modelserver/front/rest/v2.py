@@ -43,4 +43,4 @@ async def model_statistics(plane: Plane, asked: Asked) -> Response:
 
 async def model_configuration(plane: Plane, asked: Asked) -> Response:
     """As Triton writes it."""
-    return JSONResponse(configuration(plane.catalogue.find(*asked)))
+    return JSONResponse(configuration(plane.description(*asked)))

@@ -91,10 +91,10 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
         states = health_pb2.HealthCheckResponse
         if service in ("", *_APIS):
             return int(states.SERVING if self._health.is_ready() else states.NOT_SERVING)
-        model = self._plane.catalogue.models.get(service)
-        if model is None:
+        is_served = self._plane.is_served(service)
+        if is_served is None:
             return int(states.SERVICE_UNKNOWN)
-        return int(states.SERVING if model.available else states.NOT_SERVING)
+        return int(states.SERVING if is_served else states.NOT_SERVING)
 
 
 class _Reflection(reflection.aio.ReflectionServicer):  # type: ignore[misc]

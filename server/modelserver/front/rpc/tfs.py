@@ -57,8 +57,8 @@ class PredictionService:
         version, _ = self._plane.metadata(call)
         signatures = tfs.SignatureDefMap()
         signature = signatures.signature_def[SIGNATURE]
-        _describe(signature.inputs, version.serving.signature.inputs)
-        _describe(signature.outputs, version.serving.signature.outputs)
+        _describe(signature.inputs, version.signature.inputs)
+        _describe(signature.outputs, version.signature.outputs)
         answer = tfs.GetModelMetadataResponse()
         answer.model_spec.name = version.model
         answer.model_spec.version.value = version.number

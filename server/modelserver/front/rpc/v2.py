@@ -106,8 +106,8 @@ class V2Service:
         answer = proto.ModelMetadataResponse(
             name=version.model, versions=[str(number) for number in served], platform="OpenVINO"
         )
-        _describe(answer.inputs, version.serving.signature.inputs)
-        _describe(answer.outputs, version.serving.signature.outputs)
+        _describe(answer.inputs, version.signature.inputs)
+        _describe(answer.outputs, version.signature.outputs)
         return answer
 
 

@@ -31,7 +31,7 @@ class Extensions:
         }
 
     async def _config(self, request: Any, _context: Context) -> Any:
-        version = self._plane.catalogue.find(request.name, parse_version(request.version))
+        version = self._plane.description(request.name, parse_version(request.version))
         document = {"config": configuration(version)}
         return ParseDict(document, proto.ModelConfigResponse())
 
