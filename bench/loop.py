@@ -1,7 +1,7 @@
 """What one gRPC inference takes on the event loop, without sockets: the figures of decision 0007.
 
 Runs in the environment of the checkout that is measured, as a file of its own. It knows the package's name,
-the method's name, and that a class `Shortcut` with a method `infer` takes the short way, wherever that is.
+the method's name, and that a class `Shortcut` with a method `run` (before: `infer`) takes the short way, wherever that is.
 argv: directory of the model, its name, file with a ModelInferRequest, seconds, file for the result.
 """
 
@@ -84,19 +84,20 @@ class Switch:
     def __init__(self) -> None:
         modules = [module for name, module in list(sys.modules.items()) if name.startswith("modelserver")]
         found: set[Any] = {getattr(module, "Shortcut", None) for module in modules}
-        self._classes = {kind: kind.infer for kind in found if hasattr(kind, "infer")}
-        if not self._classes:
-            raise LookupError("no class Shortcut with a method infer: bench/loop.py needs the new name")
+        names = [(kind, name) for kind in found for name in ("run", "infer") if hasattr(kind, name)]
+        self._methods = {(kind, name): getattr(kind, name) for kind, name in names}
+        if not self._methods:
+            raise LookupError("no class Shortcut with a method run: bench/loop.py needs the new name")
         self.closed = 0
         """How many requests found it closed."""
 
     def close(self) -> None:
-        for kind in self._classes:
-            kind.infer = self._no_answer
+        for kind, name in self._methods:
+            setattr(kind, name, self._no_answer)
 
     def open(self) -> None:
-        for kind, infer in self._classes.items():
-            kind.infer = infer
+        for (kind, name), method in self._methods.items():
+            setattr(kind, name, method)
 
     def _no_answer(self, *_: Any) -> None:
         self.closed += 1

@@ -100,7 +100,9 @@ class Visit:
 
         `names` are those of the tensors that came raw, in the request's order.
         """
-        if not self._loaded.inline or any(array.dtype.hasobject for array in request.arrays):
+        if self.plane.shortcut(head) is not None or not self._loaded.inline:
+            return
+        if any(array.dtype.hasobject for array in request.arrays):
             return
         places = list(self.signature.places(names))
         inputs = [RawInput.like(places.index(place), array) for place, array in enumerate(request.arrays)]
@@ -143,7 +145,7 @@ class DataPlane:
 
     def remember(self, head: object, shortcut: Shortcut, changes: int) -> None:
         """From now on; not if anything has changed since the model was found."""
-        if self.shortcut(head) is not None or changes != self.catalogue.changes:
+        if changes != self.catalogue.changes:
             return
         if len(self._shortcuts) >= MAX_SHORTCUTS:
             self._shortcuts.clear()
