@@ -29,10 +29,24 @@ class Node:
             f" && systemctl start kubelet",
         )  # fmt: skip
         until(f"a kubelet with the policy {policy}", lambda: self._cpu_policy() == policy, timeout=60)
+        until("the kubelet knows its pods again", self._knows_its_pods, timeout=60)
 
     def _cpu_policy(self) -> str:
+        return self._ask("configz").get("kubeletconfig", {}).get("cpuManagerPolicy", "")
+
+    def _knows_its_pods(self) -> bool:
+        """Until it has read them from the API server, it refuses exec and logs as for pods that do not exist."""
+        known = {pod["metadata"]["uid"] for pod in self._ask("pods").get("items") or ()}
+        text = self.cluster.kubectl(
+            "get", "pods", "--all-namespaces", "--field-selector", f"spec.nodeName={self.name}", "-o", "json"
+        )
+        pods = [pod["metadata"] for pod in json.loads(text)["items"]]
+        mirror = "kubernetes.io/config.mirror"
+        return known >= {pod["uid"] for pod in pods if mirror not in pod.get("annotations", {})}
+
+    def _ask(self, path: str) -> dict:
+        """The kubelet itself; nothing while it is starting."""
         try:
-            document = self.cluster.kubectl("get", "--raw", f"/api/v1/nodes/{self.name}/proxy/configz")
-        except CommandFailed:  # it is starting
-            return ""
-        return json.loads(document)["kubeletconfig"]["cpuManagerPolicy"]
+            return json.loads(self.cluster.kubectl("get", "--raw", f"/api/v1/nodes/{self.name}/proxy/{path}"))
+        except CommandFailed:
+            return {}
