@@ -1,8 +1,7 @@
 """What one gRPC inference takes on the event loop, without sockets: the figures of decision 0007.
 
 Runs in the environment of the checkout that is measured, as a file of its own. It knows the package's name,
-the method's name, and that a class `Shortcut` with a method `run` (before: `infer`) takes the short way, wherever
-that is.
+the method's name, and that a class `Shortcut` with a method `run` (before: `infer`) takes the short way.
 argv: directory of the model, its name, file with a ModelInferRequest, seconds, file for the result.
 """
 

@@ -35,7 +35,7 @@ class Node:
         return self._ask("configz").get("kubeletconfig", {}).get("cpuManagerPolicy", "")
 
     def _knows_its_pods(self) -> bool:
-        """Until it has read them from the API server, it refuses exec and logs as for pods that do not exist."""
+        """Until it has read them from the API server, exec fails as for pods that do not exist."""
         known = {pod["metadata"]["uid"] for pod in self._ask("pods").get("items") or ()}
         text = self.cluster.kubectl(
             "get", "pods", "--all-namespaces", "--field-selector", f"spec.nodeName={self.name}", "-o", "json"
