@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from modelserver import proto
 from modelserver.codec import binary, wire
 from modelserver.errors import InvalidRequest
-from modelserver.signature import Request, Signature, Spec
+from modelserver.signature import Request, Signature
 from modelserver.tensors import NUMPY, Response, check_number, parse_version
 
 _REQUEST_ID = 3 << 3 | 2
@@ -58,8 +58,21 @@ class Head:
     names: list[str]
     """Of the inputs."""
     outputs: list[str]
+    described: tuple["_Described", ...] = ()
+    """The inputs, once they are known to make sense."""
+    has_contents: bool = False
+    """Whether any input brings its data typed, inside the head."""
     is_shared: bool = False
     """Whether later requests with the same bytes get this head."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """What an input says of itself."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -137,42 +150,53 @@ def _remember_beginning(message: bytes, parsed: Parsed) -> None:
 
 def decode(parsed: Parsed, signature: Signature) -> Request:
     """The tensors, over the message's own memory where they came raw; raises InvalidRequest."""
-    inputs, raw = parsed.head.message.inputs, parsed.raw
-    places = signature.places(parsed.head.names)
-    shapes = [_checked(item, signature.inputs[place]) for item, place in zip(inputs, places, strict=True)]
-    if raw:
-        _check_raw(inputs, len(raw))
-        decoded = [
-            binary.decode(item.name, item.datatype, shape, data)
-            for item, shape, data in zip(inputs, shapes, raw, strict=True)
-        ]
-    else:
-        decoded = [_decode_contents(item, shape) for item, shape in zip(inputs, shapes, strict=True)]
-    by_place = dict(zip(places, decoded, strict=True))
-    arrays = [by_place[place] for place in range(len(by_place))]
-    wanted = parsed.head.outputs
-    return Request(arrays, signature.wanted(wanted) if wanted else signature.every_output)
+    head = parsed.head
+    described = head.described or _describe(head)
+    places = signature.places(head.names)
+    for item, place in zip(described, places, strict=True):
+        spec = signature.inputs[place]
+        if item.datatype != spec.datatype or item.shape != spec.fixed:
+            spec.require(item.datatype, item.shape)
+    decoded = _decode_raw(head, parsed.raw) if parsed.raw else _decode_typed(head)
+    arrays = decoded if len(decoded) == 1 else [decoded[places.index(place)] for place in range(len(decoded))]
+    return Request(arrays, signature.wanted(head.outputs) if head.outputs else signature.every_output)
 
 
-def _check_raw(inputs: Any, count: int) -> None:
-    if any(item.contents.ListFields() for item in inputs):
+def _describe(head: Head) -> tuple[_Described, ...]:
+    """The inputs, if the protocol allows what they say of themselves; worked out once per head."""
+    head.described = tuple(
+        _Described(item.name, item.datatype, _checked(item)) for item in head.message.inputs
+    )
+    head.has_contents = any(item.contents.ListFields() for item in head.message.inputs)
+    return head.described
+
+
+def _checked(item: Any) -> tuple[int, ...]:
+    """The shape of an input."""
+    binary.checked_dtype(item.name, item.datatype)
+    return binary.checked_shape(item.name, item.shape)
+
+
+def _decode_raw(head: Head, raw: list[memoryview]) -> list[NDArray[Any]]:
+    if head.has_contents:
         raise InvalidRequest(
             "Passing buffers both in ModelInferRequest::InferInputTensor::contents and in"
             " ModelInferRequest::raw_input_contents is not allowed"
         )
-    if count != len(inputs):
+    number = len(head.described)
+    if len(raw) != number:
         raise InvalidRequest(
-            f"Size of raw_input_contents: {count} is different than number of inputs: {len(inputs)}"
+            f"Size of raw_input_contents: {len(raw)} is different than number of inputs: {number}"
         )
+    return [
+        binary.decode(item.name, item.datatype, item.shape, data)
+        for item, data in zip(head.described, raw, strict=True)
+    ]
 
 
-def _checked(item: Any, spec: Spec) -> tuple[int, ...]:
-    """The shape of an input, if the protocol and the model allow what it says."""
-    shape = tuple(item.shape)
-    if item.datatype != spec.datatype or shape != spec.fixed:
-        binary.checked_dtype(item.name, item.datatype)
-        spec.require(item.datatype, binary.checked_shape(item.name, shape))
-    return shape
+def _decode_typed(head: Head) -> list[NDArray[Any]]:
+    inputs = zip(head.message.inputs, head.described, strict=True)
+    return [_decode_contents(item, described.shape) for item, described in inputs]
 
 
 def _decode_contents(item: Any, shape: tuple[int, ...]) -> NDArray[Any]:
