@@ -138,7 +138,7 @@ def test_a_version_that_is_no_number_is_a_bad_request(server, version):
         assert_error(body)
 
 
-@pytest.mark.parametrize("name", ["a model", "team/model", "größe", "100%"])
+@pytest.mark.parametrize("name", ["a model", "team/model", "größe", "100%", "a:predict"])
 def test_any_name_is_addressed_percent_encoded(repository, tmp_path, name):
     path = tmp_path / "config.json"
     entry = {"name": name, "base_path": str(repository / "dummy")}
