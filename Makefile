@@ -14,7 +14,7 @@ WORKERS ?= 4
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help setup demo demo-down up down images test test-long lint format generate constraints
-.PHONY: bench-quick bench-compare walks clean
+.PHONY: bench-quick bench-compare walks picture clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -75,6 +75,10 @@ bench-compare: $(STAMP) ## CPU per request next to BASE=COMMIT, with a verdict (
 
 walks: $(STAMP) ## calls, files and returns of each way through server and operator
 	@$(PYTHON) -m bench.walks
+
+picture: ## docs/architecture.svg from its source, by Graphviz
+	@command -v dot >/dev/null || apt-get install -y -qq graphviz
+	@dot -Tsvg docs/architecture.dot > docs/architecture.svg
 
 clean: ## remove the virtual environment and build leftovers (the cache stays)
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
