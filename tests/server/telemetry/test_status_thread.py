@@ -37,7 +37,7 @@ from tests.support.waiting import until, until_async
 HANDICAPPED = """
 import pathlib, threading, time
 import uvicorn
-from modelserver.telemetry import heartbeat as heart
+from modelserver.telemetry import heartbeat
 
 heartbeat.SILENT_SECONDS = 3
 here, tick = pathlib.Path(__file__).parent, uvicorn.Server.on_tick
@@ -169,7 +169,7 @@ async def test_a_thread_that_ends_by_itself_is_told_on_the_main_loop():
     told = asyncio.get_running_loop().create_future()
     async with apart(StatusApp(Calm()), told.set_result) as (thread, _):
         thread._server._server.should_exit = True
-        assert "ended by itself" in str(await asyncio.wait_for(told, 30))
+        assert "ended unexpectedly" in str(await asyncio.wait_for(told, 30))
 
 
 async def test_what_keeps_the_thread_from_starting_is_raised_where_it_is_started():

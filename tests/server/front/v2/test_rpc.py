@@ -137,7 +137,9 @@ def with_raw(*raws, **fields):
         pytest.param(with_raw(bytes(39)), "INVALID_ARGUMENT", "Expected: 40 bytes; Actual: 39", id="size"),
         pytest.param(with_raw(bytes(40), bytes(40)), "INVALID_ARGUMENT", "different than number", id="count"),
         pytest.param(with_raw(), "INVALID_ARGUMENT", "Invalid number of values", id="nothing"),
-        pytest.param(with_raw(bytes(40), model_version="x"), "INVALID_ARGUMENT", "no number", id="version"),
+        pytest.param(
+            with_raw(bytes(40), model_version="x"), "INVALID_ARGUMENT", "not a number", id="version"
+        ),
         pytest.param(
             with_raw(bytes(40), model_version="9" * 5000), "NOT_FOUND", "version is not found", id="huge"
         ),
