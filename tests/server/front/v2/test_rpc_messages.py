@@ -99,7 +99,7 @@ PAIR = {"model": "two", "name": "x"}
         pytest.param(asking(build((1, 10), FORTY), *["a"] * 70_000), "not a valid", id="70000 outputs"),
         pytest.param(build((1, 10), FORTY, model_version="-1"), "not a number", id="negative version"),
         pytest.param(build((1, 10), FORTY, model_version=" 1"), "not a number", id="version with a blank"),
-        pytest.param(build((1, 10), FORTY, model_version="\u0663"), "not a number", id="another script's digit"),
+        pytest.param(build((1, 10), FORTY, model_version="\u0663"), "not a number", id="foreign digit"),
         pytest.param(build((1, 10), FORTY, name="n" * 100_000), "Required input: b", id="an endless name"),
         pytest.param(build((1, 10), FORTY, datatype="\U0001f600" * 5000), "precision", id="endless datatype"),
         pytest.param(b"\x0a\x02\xff\xff", "not a valid ModelInferRequest", id="no UTF-8"),
