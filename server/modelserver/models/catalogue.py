@@ -19,7 +19,7 @@ class Catalogue:
 
     def find(self, name: str, number: int | None) -> Version:
         """The version that answers; raises NotFound or NotReady in OVMS's words."""
-        model = self.known(name)
+        model = self.models.get(name) or self.known(name)
         if number is None or model.is_unloaded:
             if (newest := model.newest) is not None:
                 return newest
