@@ -195,7 +195,7 @@ def test_a_size_that_cannot_be_is_refused(repository, arguments):
     path = str(repository / "dummy")
     ended = run_to_end("--model_name", "d", "--model_path", path, "--rest_port", str(free_port()), *arguments)
     assert ended.returncode == 64
-    assert "is no dimension: use a number above 0" in ended.stderr
+    assert "is not a dimension: use a number above 0" in ended.stderr
 
 
 @pytest.mark.parametrize("text", ["[N,H,W,C]:[batch,channels,height,width]", "nhwc:nchw"])
