@@ -5,14 +5,14 @@ import json
 import re
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from devcluster.errors import CommandFailed as CommandError
+from devcluster.errors import CommandFailed
 from devcluster.host.process import Runner, stop
+from devcluster.host.waiting import wait_until
 
 FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) -> (\d+)")
 
@@ -29,7 +29,7 @@ class Kubernetes:
         """Run kubectl in the namespace and return what it prints.
 
         Raises:
-            CommandError: kubectl ended with an error, or not within `timeout` seconds.
+            CommandFailed: kubectl ended with an error, or not within `timeout` seconds.
         """
         return self._runner.run(self._kubectl(*arguments), stdin=stdin, timeout=timeout)
 
@@ -38,7 +38,7 @@ class Kubernetes:
         return self._runner.succeeds(self._kubectl(*arguments), timeout=timeout)
 
     def helm(self, *arguments: str, timeout: float = 300) -> str:
-        """Run helm and return what it prints; raises CommandError."""
+        """Run helm and return what it prints; raises CommandFailed."""
         return self._runner.run(["helm", *arguments], timeout=timeout)
 
     def apply(self, manifest: str | Path) -> str:
@@ -67,14 +67,9 @@ class Kubernetes:
 
     def wait_for(self, name: str, condition: str = "Ready", timeout: float = 120) -> None:
         """Wait until a ModelServer's condition is True; the error shows its conditions and pods."""
-        try:
-            until(
-                f"{condition} of modelserver/{name}",
-                lambda: self.condition(name, condition).get("status") == "True",
-                timeout,
-            )
-        except TimeoutError as error:
-            raise CommandError(f"{error}\n{self.describe(name)}") from None
+        if not wait_until(lambda: self.condition(name, condition).get("status") == "True", timeout):
+            what = f"{condition} of modelserver/{name}: not within {timeout:.0f} s"
+            raise CommandFailed(f"{what}\n{self.describe(name)}")
 
     def describe(self, name: str) -> str:
         """Say what there is to say about a ModelServer that is not as it should be."""
@@ -87,7 +82,7 @@ class Kubernetes:
         )
         said = []
         for arguments in wanted:
-            with contextlib.suppress(CommandError):
+            with contextlib.suppress(CommandFailed):
                 said.append(self.kubectl(*arguments)[-3000:])
         return "\n".join(said)
 
@@ -132,7 +127,7 @@ def _forwarded(process: subprocess.Popen[str], ports: set[int]) -> dict[int, int
             break
     guard.cancel()
     if not ports <= set(forwarded):
-        raise CommandError(f"kubectl port-forward: {output.strip() or 'it ended without any output'}")
+        raise CommandFailed(f"kubectl port-forward: {output.strip() or 'it ended without any output'}")
     return forwarded
 
 
@@ -152,15 +147,3 @@ def current_condition(found: dict[str, Any], kind: str) -> dict[str, Any]:
 def selector(name: str) -> str:
     """Select the children and pods of a ModelServer."""
     return f"app.kubernetes.io/instance={name}"
-
-
-def until(what: str, holds: Any, timeout: float = 60, pause: float = 0.3) -> Any:
-    """Ask again until `holds()` returns something true, and return it; raises TimeoutError naming `what`."""
-    deadline = time.monotonic() + timeout
-    while True:
-        answer = holds()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {timeout:.0f} s")
-        time.sleep(pause)

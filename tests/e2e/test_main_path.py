@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from devcluster.demo import evidence
-from devcluster.kubectl import CommandError, Kubernetes, selector
+from devcluster.errors import CommandFailed
+from devcluster.kubectl import Kubernetes, selector
 from tests.support.e2e import end_drains
 from tests.support.waiting import until
 
@@ -114,7 +115,7 @@ spec:
   streams: 1
   models: [{name: m, uri: "file:///m"}]
 """
-    with pytest.raises(CommandError, match=r"hint.*streams|streams.*hint"):
+    with pytest.raises(CommandFailed, match=r"hint.*streams|streams.*hint"):
         kubernetes.apply(manifest)
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 import yaml
 
-from devcluster.kubectl import CommandError, Kubernetes
+from devcluster.errors import CommandFailed
+from devcluster.kubectl import Kubernetes
 from modelserver_operator.api import parse
 from modelserver_operator.errors import Invalid
 from tests.support.modelservers import ACCEPTED, REFUSED, REFUSED_BY_SCHEMA, model_server, with_model
@@ -25,7 +26,7 @@ def submit(cluster: Kubernetes, body: dict) -> dict:
 def test_what_cannot_work_is_refused_saying_what_to_do(cluster: Kubernetes, case: str):
     spec, message = REFUSED[case]
 
-    with pytest.raises(CommandError, match=message):
+    with pytest.raises(CommandFailed, match=message):
         submit(cluster, model_server(**spec))
 
 
@@ -33,7 +34,7 @@ def test_what_cannot_work_is_refused_saying_what_to_do(cluster: Kubernetes, case
 def test_an_object_that_breaks_the_schema_is_refused(cluster: Kubernetes, case: str):
     spec, message = REFUSED_BY_SCHEMA[case]
 
-    with pytest.raises(CommandError, match=message):
+    with pytest.raises(CommandFailed, match=message):
         submit(cluster, model_server(**spec))
 
 
@@ -45,9 +46,9 @@ def test_what_works_is_admitted_and_read_back(cluster: Kubernetes, case: str):
 
 
 def test_a_name_that_no_service_can_have_is_refused(cluster: Kubernetes):
-    with pytest.raises(CommandError, match="becomes the name of a Service"):
+    with pytest.raises(CommandFailed, match="becomes the name of a Service"):
         submit(cluster, model_server("9-lives"))
-    with pytest.raises(CommandError, match="at most 52"):
+    with pytest.raises(CommandFailed, match="at most 52"):
         submit(cluster, model_server("a" * 53))
 
 

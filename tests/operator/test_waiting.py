@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from devcluster.kubectl import CommandError, Kubernetes
+from devcluster.errors import CommandFailed
+from devcluster.kubectl import Kubernetes
 from tests.support.children import patch, submit
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess
@@ -50,7 +51,7 @@ def test_ready_of_the_generation_before_is_not_taken(unattended: Kubernetes, sta
     report_ready(unattended, status, condition)
 
     assert unattended.condition("server", "Ready") == {}
-    with pytest.raises(CommandError, match=r"Ready of modelserver/server: not within 1 s"):
+    with pytest.raises(CommandFailed, match=r"Ready of modelserver/server: not within 1 s"):
         unattended.wait_for("server", timeout=1)
 
 

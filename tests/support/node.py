@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from devcluster import Cluster
 from devcluster.engine import Engine
 from devcluster.errors import CommandFailed
-from devcluster.kubectl import until
+from tests.support.waiting import until
 
 CONFIGURATION = "/var/lib/kubelet/config.yaml"
 
