@@ -20,13 +20,16 @@ class LiveLimits:
         self.held = 0
         """Bytes of request bodies in memory, both fronts together."""
 
-    def require_room(self, size: int, before: int = 0) -> None:
-        """Raises TooLarge or Overloaded where a body of this size, of which `before` is held, has no room."""
-        if size > self.now.max_request_bytes or self.held + size - before > self.now.memory_quota:
-            raise self._refusal(size)
+    def require_room(self, size: int) -> None:
+        """Raises TooLarge or Overloaded where a body of this size has no room."""
+        self.hold(size)
+        self.release(size)
 
     def hold(self, size: int, before: int = 0) -> None:
-        """Takes that room; the caller gives it back by `release`."""
+        """Takes room for a body of this size, of which `before` has it; raises TooLarge or Overloaded.
+
+        The caller gives it back by `release`.
+        """
         if size > self.now.max_request_bytes or self.held + size - before > self.now.memory_quota:
             raise self._refusal(size)
         self.held += size - before

@@ -139,6 +139,14 @@ class Signature:
         return tuple(wanted.values())
 
 
+def in_order(arrays: list[NDArray[Any]], places: Sequence[int]) -> list[NDArray[Any]]:
+    """The arrays of a request's tensors, whose `places` are these, in the order of the model's inputs."""
+    ordered = list(arrays)
+    for array, place in zip(arrays, places, strict=True):
+        ordered[place] = array
+    return ordered
+
+
 def _sent_for(spec: Spec, sent: dict[str, int]) -> int:
     for name in spec.aliases:
         if name in sent:

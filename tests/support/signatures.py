@@ -8,3 +8,13 @@ def signature_of(*inputs):
     specs = (Spec(name, frozenset([name]), datatype, tuple(dims), "") for name, datatype, dims in inputs)
     outputs = (Spec(name, frozenset([name]), "FP32", ((0, -1),), "") for name in ("a", "b"))
     return Signature(tuple(specs), tuple(outputs))
+
+
+def taking(**tensors):
+    """Of a model that takes such tensors, of any size."""
+    return signature_of(
+        *((name, tensor.datatype, [(0, -1)] * tensor.data.ndim) for name, tensor in tensors.items())
+    )
+
+
+NUMBERS = signature_of(("x", "FP32", [(0, -1)]))

@@ -19,7 +19,7 @@ from modelserver.codec.body import Encoded
 from modelserver.codec.json_text import MAX_DEPTH, check_depth
 from modelserver.codec.tfs_types import SIGNATURE
 from modelserver.errors import InvalidRequest
-from modelserver.signature import Request, Signature, Spec
+from modelserver.signature import Request, Signature, Spec, in_order
 from modelserver.tensors import NUMPY, Response, Tensor
 
 _ROW = "Could not parse instance content. Not valid ndarray detected"
@@ -57,11 +57,11 @@ def decode(body: bytes, _headers: Mapping[bytes, bytes], signature: Signature) -
         rows = None
         columns, broken = _columns(document["inputs"], inputs), _COLUMN
     places = signature.places(list(columns))
-    arrays = {
-        place: _array(name, columns[name], inputs[place], broken)
-        for name, place in zip(columns, places, strict=True)
-    }
-    request = Request([arrays[place] for place in range(len(arrays))], signature.every_output)
+    arrays = [
+        _array(name, value, inputs[place], broken)
+        for (name, value), place in zip(columns.items(), places, strict=True)
+    ]
+    request = Request(in_order(arrays, places), signature.every_output)
     return Decoded(request, None if rows is None else len(rows))
 
 

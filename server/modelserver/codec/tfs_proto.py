@@ -18,7 +18,7 @@ from modelserver.codec import binary, wire
 from modelserver.codec.tfs_types import DATATYPES, SIGNATURE
 from modelserver.errors import InvalidRequest
 from modelserver.proto import tfs
-from modelserver.signature import Request, Signature, Spec
+from modelserver.signature import Request, Signature, Spec, in_order
 from modelserver.tensors import NUMPY, Response, Tensor, check_number
 
 _INPUT, _NAME, _TENSOR, _CONTENT = 2 << 3 | 2, 1 << 3 | 2, 2 << 3 | 2, 4 << 3 | 2
@@ -91,14 +91,12 @@ def decode(parsed: Parsed, signature: Signature) -> Request:
     outputs = parsed.head.output_filter
     check_number("outputs", len(outputs))
     places = signature.places([item.name for item in parsed.inputs])
-    arrays = {
-        place: _decode_input(item, signature.inputs[place])
+    arrays = [
+        _decode_input(item, signature.inputs[place])
         for item, place in zip(parsed.inputs, places, strict=True)
-    }
-    return Request(
-        [arrays[place] for place in range(len(arrays))],
-        signature.wanted(list(outputs)) if outputs else signature.every_output,
-    )
+    ]
+    wanted = signature.wanted(outputs) if outputs else signature.every_output
+    return Request(in_order(arrays, places), wanted)
 
 
 def _decode_input(item: _Input, spec: Spec) -> NDArray[Any]:

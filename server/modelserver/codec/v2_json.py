@@ -18,7 +18,7 @@ from modelserver.codec import binary, json_values
 from modelserver.codec.body import HEADER, Encoded
 from modelserver.codec.json_text import MAX_DEPTH, SLICE_BYTES, check_depth, slices
 from modelserver.errors import InvalidRequest
-from modelserver.signature import Request, Signature, Spec
+from modelserver.signature import Request, Signature, Spec, in_order
 from modelserver.tensors import MAX_TENSORS, NUMPY, Response, Tensor, check_number
 
 MAX_OUTPUTS_BYTES = 1 << 20
@@ -148,13 +148,12 @@ class _Tail:
 def _decode_inputs(inputs: list[_Input], tail: _Tail, signature: Signature) -> list[NDArray[Any]]:
     """The arrays in the model's order; the raw ones follow each other in the request's."""
     places = signature.places([item.name for item in inputs])
-    arrays = {
-        place: _decode_input(item, signature.inputs[place], tail)
-        for item, place in zip(inputs, places, strict=True)
-    }
+    arrays = [
+        _decode_input(item, signature.inputs[place], tail) for item, place in zip(inputs, places, strict=True)
+    ]
     if tail.left:
         raise InvalidRequest(f"{len(tail.left)} unexpected bytes after the last binary input")
-    return [arrays[place] for place in range(len(arrays))]
+    return arrays if len(arrays) == 1 else in_order(arrays, places)
 
 
 def _decode_input(item: _Input, spec: Spec, tail: _Tail) -> NDArray[Any]:

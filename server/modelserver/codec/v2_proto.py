@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from modelserver import proto
 from modelserver.codec import binary, wire
 from modelserver.errors import InvalidRequest
-from modelserver.signature import Request, Signature
+from modelserver.signature import Request, Signature, in_order
 from modelserver.tensors import NUMPY, Response, check_number, parse_version
 
 _REQUEST_ID = 3 << 3 | 2
@@ -158,7 +158,7 @@ def decode(parsed: Parsed, signature: Signature) -> Request:
         if item.datatype != spec.datatype or item.shape != spec.fixed:
             spec.require(item.datatype, item.shape)
     decoded = _decode_raw(head, parsed.raw) if parsed.raw else _decode_typed(head)
-    arrays = decoded if len(decoded) == 1 else [decoded[places.index(place)] for place in range(len(decoded))]
+    arrays = decoded if len(decoded) == 1 else in_order(decoded, places)
     return Request(arrays, signature.wanted(head.outputs) if head.outputs else signature.every_output)
 
 

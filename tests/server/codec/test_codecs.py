@@ -14,7 +14,7 @@ from modelserver.codec.body import HEADER
 from modelserver.errors import InvalidRequest
 from modelserver.signature import Request
 from modelserver.tensors import NUMPY, Response, Tensor, from_bf16, to_bf16
-from tests.support.signatures import signature_of
+from tests.support.signatures import NUMBERS, taking
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 NUMERIC = sorted(NUMPY.keys() - {"BYTES", "BF16"})
@@ -32,20 +32,6 @@ def tensors(draw, datatypes=(*NUMERIC, "BYTES")):
     if datatype == "BYTES":
         return Tensor("x", datatype, draw(strings(shape)))
     return Tensor("x", datatype, draw(hnp.arrays(NUMPY[datatype], shape)))
-
-
-def taking(*tensors, names=None):
-    """The signature of a model that takes such tensors, of any size."""
-    names = names or [f"x{number}" for number in range(len(tensors))]
-    return signature_of(
-        *(
-            (name, tensor.datatype, [(0, -1)] * tensor.data.ndim)
-            for name, tensor in zip(names, tensors, strict=True)
-        )
-    )
-
-
-NUMBERS = signature_of(("x", "FP32", [(0, -1)]))
 
 
 def same(first, second):
@@ -80,7 +66,9 @@ def test_a_grpc_request_is_read_whatever_the_order_of_its_fields(inputs, raw_fir
     parts = [head.SerializeToString(), raws.SerializeToString()]
     parsed = v2_proto.parse(b"".join(reversed(parts) if raw_first else parts))
     assert (parsed.head.model, parsed.request_id) == ("m", "7")
-    decoded = v2_proto.decode(parsed, taking(*inputs))
+    decoded = v2_proto.decode(
+        parsed, taking(**{f"x{number}": tensor for number, tensor in enumerate(inputs)})
+    )
     for tensor, read in zip(inputs, decoded.arrays, strict=True):
         assert same(read, tensor.data)
 
@@ -132,7 +120,7 @@ def test_a_rest_answer_can_be_sent_back_as_a_request(tensor, is_binary):
     body, length = v2_json.encode(Response("m", 1, [tensor]), asked)
     sent = body.replace(b'"outputs":', b'"inputs":', 1)
     headers = {} if length is None else {HEADER: b"%d" % (length - 1)}
-    (read,) = v2_json.decode(sent, headers, taking(tensor, names=["x"])).request.arrays
+    (read,) = v2_json.decode(sent, headers, taking(x=tensor)).request.arrays
     if tensor.data.dtype.kind == "f" and not is_binary:
         assert np.array_equal(read, tensor.data, equal_nan=True)
     else:
@@ -145,7 +133,7 @@ def test_unknown_fields_of_every_kind_are_skipped(tensor, unknown):
     head.inputs.add(name="x", datatype=tensor.datatype, shape=tensor.data.shape)
     raw = proto.ModelInferRequest(raw_input_contents=[bytes(binary.encode(tensor.datatype, tensor.data))])
     message = unknown + head.SerializeToString() + unknown + raw.SerializeToString() + unknown
-    (read,) = v2_proto.decode(v2_proto.parse(message), taking(tensor, names=["x"])).arrays
+    (read,) = v2_proto.decode(v2_proto.parse(message), taking(x=tensor)).arrays
     assert same(read, tensor.data)
 
 

@@ -15,7 +15,7 @@ from modelserver.errors import InvalidRequest
 from modelserver.proto import tfs
 from modelserver.signature import Request
 from modelserver.tensors import NUMPY, Response, Tensor, from_bf16
-from tests.support.signatures import signature_of
+from tests.support.signatures import NUMBERS, taking
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 NUMERIC = sorted(NUMPY.keys() - {"BYTES"})
@@ -40,13 +40,6 @@ def same(first, second):
 def proto_of(tensor):
     answer = tfs.PredictResponse.FromString(tfs_proto.encode(Response("m", 3, [tensor])))
     return answer.outputs[tensor.name]
-
-
-def taking(**tensors):
-    """The signature of a model that takes such tensors, of any size."""
-    return signature_of(
-        *((name, tensor.datatype, [(0, -1)] * tensor.data.ndim) for name, tensor in tensors.items())
-    )
 
 
 @given(st.dictionaries(st.text(max_size=5), tensors(), min_size=1, max_size=3), st.booleans(), st.booleans())
@@ -102,7 +95,6 @@ def test_bytes_that_are_no_message_are_refused_and_nothing_worse(message):
         tfs_proto.decode(tfs_proto.parse(message), NUMBERS)
 
 
-NUMBERS = signature_of(("x", "FP32", [(0, -1)]))
 NO_ZEROS = hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4)
 
 
