@@ -44,7 +44,9 @@ class Source:
     names: Names = field(default_factory=Names)
 
 
-def load(devices: Devices, source: Source, limits: LiveLimits) -> LoadedModel:
+def load(
+    devices: Devices, source: Source, limits: LiveLimits, spread_cpus: float = SPREAD_CPUS
+) -> LoadedModel:
     """Runs in a thread of its own; raises LoadFailed with OpenVINO's reason."""
     plan = source.plan
     devices.require(plan.device)
@@ -63,7 +65,7 @@ def load(devices: Devices, source: Source, limits: LiveLimits) -> LoadedModel:
     loaded = LoadedModel(compiled, Description(signature, info), _effect(compiled, plan), limits)
     seconds = _warm_up(loaded)
     if _may_run_inline(network, plan, loaded, seconds):
-        loaded = _inline(devices.core, network, plan, loaded)
+        loaded = _inline(devices.core, network, plan, loaded, spread_cpus)
     return loaded
 
 
@@ -81,7 +83,9 @@ def _may_run_inline(network: ov.Model, plan: Plan, loaded: LoadedModel, seconds:
     return int(sum(node.get_byte_size() for node in constants)) <= TWICE_BYTES
 
 
-def _inline(core: ov.Core, network: ov.Model, plan: Plan, loaded: LoadedModel) -> LoadedModel:
+def _inline(
+    core: ov.Core, network: ov.Model, plan: Plan, loaded: LoadedModel, spread_cpus: float
+) -> LoadedModel:
     """The model for the event loop if it is quick there, otherwise the one that is loaded.
 
     One request at a time needs no stream: waking a stream's thread costs most of a small inference.
@@ -97,15 +101,16 @@ def _inline(core: ov.Core, network: ov.Model, plan: Plan, loaded: LoadedModel) -
             seconds = _warm_up(bare, times=20)
         except (RuntimeError, LoadFailed):
             continue
-        if seconds is not None and seconds < INLINE_SECONDS and not (exclusive and _spreads(bare)):
+        is_quick = seconds is not None and seconds < INLINE_SECONDS
+        if is_quick and not (exclusive and _spreads(bare, spread_cpus)):
             loaded.close()
             return bare
         bare.close()
     return loaded
 
 
-def _spreads(loaded: LoadedModel) -> bool:
-    """Whether other threads work along: more CPU time than time goes by.
+def _spreads(loaded: LoadedModel, limit: float) -> bool:
+    """Whether other threads work along: more CPU seconds per second than the limit.
 
     Other work of this process looks the same: then it counts as spreading, which costs little.
     """
@@ -115,7 +120,7 @@ def _spreads(loaded: LoadedModel) -> bool:
         for _ in range(10):
             loaded.run_once(arrays)
         shares.append((time.process_time() - used) / (time.perf_counter() - started))
-    return median(shares) > SPREAD_CPUS
+    return median(shares) > limit
 
 
 def _read(core: ov.Core, path: Path) -> ov.Model:

@@ -13,7 +13,7 @@ import pytest
 from modelserver.admission import LiveLimits
 from modelserver.dataplane.status import Health, Startup
 from modelserver.front.http.server import HttpServer, bind
-from modelserver.front.http.thread import HttpThread
+from modelserver.front.http.thread import MARGIN_SECONDS, HttpThread
 from modelserver.front.rest.app import StatusApp
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.model import Model, State, Version
@@ -82,10 +82,10 @@ def code(url):
 
 
 @asynccontextmanager
-async def apart(app, died=None):
+async def apart(app, died=None, margin=MARGIN_SECONDS):
     """The app on a thread of its own; gives that and where it listens."""
     server = HttpServer(app, bind(("127.0.0.1",), port := free_port()), LiveLimits(Limits()))
-    thread = HttpThread(server, died or pytest.fail)
+    thread = HttpThread(server, died or pytest.fail, margin)
     await thread.start()
     try:
         yield thread, f"http://127.0.0.1:{port}"
@@ -146,8 +146,7 @@ async def test_the_thread_ends_with_the_server():
         fetch(url)
 
 
-async def test_a_thread_that_is_stuck_is_left_behind_and_the_log_says_so(monkeypatch, caplog):
-    monkeypatch.setattr("modelserver.front.http.thread.MARGIN_SECONDS", 0.2)
+async def test_a_thread_that_is_stuck_is_left_behind_and_the_log_says_so(caplog):
     inside, go = threading.Event(), threading.Event()
 
     class Stuck(Calm):
@@ -156,7 +155,7 @@ async def test_a_thread_that_is_stuck_is_left_behind_and_the_log_says_so(monkeyp
             go.wait(60)
             return b""
 
-    async with apart(StatusApp(Stuck())) as (thread, url):
+    async with apart(StatusApp(Stuck()), margin=0.2) as (thread, url):
         asked = asyncio.create_task(asyncio.to_thread(code, f"{url}/metrics"))
         await until_async("the question", inside.is_set)
         await thread.stop(0)
