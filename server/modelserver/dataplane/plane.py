@@ -45,6 +45,7 @@ class VersionState:
     error: str | None
 
 
+VERSION_STATES = tuple(state.value for state in State)
 DecodeImages = Callable[[NDArray[Any], Spec], Awaitable[NDArray[Any]]]
 MAX_SHORTCUTS = 256
 
