@@ -218,7 +218,7 @@ class Server:
         gc.collect()
         gc.freeze()
         for name, model in self._catalogue.models.items():
-            is_hopeless = model.is_unreadable or any(one.is_wanted for one in model.versions.values())
+            is_hopeless = model.is_unreadable or any(one.failed for one in model.versions.values())
             if self._settings.on_load_failure is OnLoadFailure.EXIT and is_hopeless and not model.available:
                 self.failure = f"model {name}: {model.error}"
                 self.failed.set()

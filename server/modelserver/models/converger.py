@@ -50,7 +50,7 @@ class Converger:
             self._retire_model(model)
         self._catalogue.notify()
         await self.converge(revision, settle=False)
-        self._catalogue.revision = revision
+        self._catalogue.revision, self._catalogue.has_converged = revision, True
         self._catalogue.notify()
 
     async def converge(self, revision: str | None, *, settle: bool = True, scan: bool = True) -> None:
@@ -58,6 +58,8 @@ class Converger:
         models = list(self._catalogue.models.values())
         if scan:
             await self._scanner.scan(models, settle=settle)
+        for model in models:
+            model.note_wanted()
         surroundings = self._planner.survey(models)
         for model in models:
             await self._converge_model(model, surroundings)
@@ -85,22 +87,21 @@ class Converger:
     def is_retry_due(self) -> bool:
         """Whether a version that could not be loaded may be tried again now."""
         return any(
-            version.error and version.is_wanted and time.monotonic() >= version.retry_at
+            version.failed and version.error and version.is_wanted and time.monotonic() >= version.retry_at
             for model in self._catalogue.models.values()
             for version in model.versions.values()
         )
 
     async def _converge_model(self, model: Model, surroundings: Surroundings) -> None:
-        wanted = model.select(model.files)
-        for number in wanted - model.versions.keys():
-            model.versions[number] = Version(model.settings.name, number)
-        for number, version in model.versions.items():
-            version.is_wanted = number in wanted
-        serving = await self._bring_up(model, surroundings)
-        for number, version in model.versions.items():
-            if number not in serving and version.loaded is not None:
-                self._retirement.retire(version)
-            elif not version.is_wanted and version.loaded is None and version.state is not State.UNLOADING:
+        model.chosen = await self._bring_up(model, surroundings)
+        serving = model.chosen | model.substitutes
+        for number, version in list(model.versions.items()):
+            if version.loaded is not None:
+                if number not in serving:
+                    self._retirement.retire(version)
+            elif not version.is_wanted and version.state is State.START:
+                del model.versions[number]  # it was asked for, but never there
+            elif not version.is_wanted and version.state is not State.UNLOADING:
                 version.state, version.error = State.END, None
         model.error = model.why_not_as_wanted()
 
@@ -153,7 +154,7 @@ class Converger:
 
     def _announce(self, version: Version, new: Loading) -> None:
         """The version answers from now on."""
-        _log_serving(version)
+        _log_serving(version, *self._catalogue.progress())
         effect = new.model.effect
         figures = Figures(effect.streams, effect.nireq, effect.threads, new.seconds)
         self._series.serves(version.labels, figures, new.model)
@@ -181,12 +182,14 @@ class Converger:
                 self._retirement.retire(version)
 
 
-def _log_serving(version: Version) -> None:
+def _log_serving(version: Version, served: int, wanted: int) -> None:
     effect = version.serving.effect
     LOG.info(
-        "model %s version %d serves: devices %s, streams %s, nireq %d, threads %s, hint %s, pinned %s %s",
-        version.model, version.number, ",".join(effect.execution_devices), effect.streams, effect.nireq,
-        effect.threads, effect.hint, effect.pinning, "inline" if version.serving.inline else "",
+        "model %s version %d serves (%d of %d wanted versions): devices %s, streams %s, nireq %d, threads %s,"
+        " hint %s, pinned %s %s",
+        version.model, version.number, served, wanted, ",".join(effect.execution_devices), effect.streams,
+        effect.nireq, effect.threads, effect.hint, effect.pinning,
+        "inline" if version.serving.inline else "",
     )  # fmt: skip
     for warning in version.plan.warnings if version.plan else ():
         LOG.warning("model %s: %s", version.model, warning)

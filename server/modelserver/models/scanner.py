@@ -40,6 +40,9 @@ class Scanner:
             return model.files
         model.is_unreadable = False
         _note(model, None if found else f"No version found for model in path: {base}")
+        if not found and model.scanned != base:
+            return model.files  # a new path that is still empty deletes nothing
+        model.scanned = base
         return found
 
 

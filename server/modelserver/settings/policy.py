@@ -14,6 +14,11 @@ class Policy:
     versions: frozenset[int] = frozenset()
     everything: bool = False
 
+    @property
+    def is_relative(self) -> bool:
+        """Whether versions are wanted for being the newest, not by their number."""
+        return not (self.everything or self.versions)
+
     def select(self, available: Collection[int]) -> set[int]:
         """The wanted ones among those available."""
         if self.everything:

@@ -308,15 +308,22 @@ LOADED = SimpleNamespace(effect=EFFECT, inline=False)
 PLAN = SimpleNamespace(warnings=("w",), pinning_reason="none")
 
 
+def settled():
+    """A catalogue whose first pass has ended."""
+    catalogue = Catalogue()
+    catalogue.has_converged = True
+    return catalogue
+
+
 def version(catalogue, name, number=1, loaded=LOADED):
     """Adds a version to the catalogue."""
     model = catalogue.models.setdefault(name, Model(ModelSettings(name, "/nowhere")))
-    model.versions[number] = Version(name, number, plan=PLAN, loaded=loaded)
+    model.versions[number] = Version(name, number, is_wanted=True, plan=PLAN, loaded=loaded)
     return model.versions[number]
 
 
 def test_models_and_versions_come_and_go_while_another_thread_asks():
-    catalogue = Catalogue()
+    catalogue = settled()
     health = health_of(catalogue)
 
     def ask():
@@ -352,7 +359,7 @@ def test_what_is_read_is_of_one_moment_whatever_changes_meanwhile():
 
 
 def test_asking_changes_nothing_only_what_happens_does():
-    catalogue = Catalogue()
+    catalogue = settled()
     health, late = health_of(catalogue), version(catalogue, "m", loaded=None)
     late.loaded = LOADED
     assert not health.is_ready()
@@ -360,8 +367,8 @@ def test_asking_changes_nothing_only_what_happens_does():
     assert health.is_ready()
 
 
-def test_it_is_ready_at_the_first_moment_when_all_models_answer_and_then_while_any_does():
-    catalogue = Catalogue()
+def test_it_is_ready_when_every_wanted_version_answers_and_then_while_any_does():
+    catalogue = settled()
     health, seen = health_of(catalogue), []
     versions = [version(catalogue, name, loaded=None) for name in ("m", "n")]
     for one, loaded in [(0, LOADED), (1, LOADED), (0, None), (1, None), (0, LOADED)]:
@@ -372,7 +379,7 @@ def test_it_is_ready_at_the_first_moment_when_all_models_answer_and_then_while_a
 
 
 def test_draining_is_not_ready_from_that_very_moment():
-    catalogue = Catalogue()
+    catalogue = settled()
     health = health_of(catalogue)
     version(catalogue, "m")
     catalogue.notify()
