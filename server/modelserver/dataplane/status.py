@@ -246,7 +246,7 @@ def _model_status(name: str, model: Model) -> ModelStatus:
         revision=model.revision,
         error=model.error,
         versions=tuple(
-            VersionStatus(number, version.state, version.is_wanted, version.error)
+            VersionStatus(number, version.state, version.is_wanted, version.trouble)
             for number, version in sorted(model.versions.items())
         ),
     )

@@ -16,11 +16,11 @@ from modelserver.engine.elements import datatype_of, reason
 from modelserver.engine.info import model_info
 from modelserver.engine.loaded import Description, Effect, LoadedModel
 from modelserver.engine.names import Names
+from modelserver.engine.probing import smallest, zeros
 from modelserver.engine.shaping import layouts, shape_model
 from modelserver.errors import LoadFailed
 from modelserver.settings.config_file import Shaping
 from modelserver.signature import Signature, Spec
-from modelserver.tensors import NUMPY
 from modelserver.tuning.plan import Plan
 from modelserver.tuning.wish import is_virtual
 
@@ -114,7 +114,7 @@ def _spreads(loaded: LoadedModel, limit: float) -> bool:
 
     Other work of this process looks the same: then it counts as spreading, which costs little.
     """
-    arrays, shares = [_zeros(spec) for spec in loaded.signature.inputs], []
+    arrays, shares = [zeros(spec, smallest(spec)) for spec in loaded.signature.inputs], []
     for _ in range(9):
         started, used = time.perf_counter(), time.process_time()
         for _ in range(10):
@@ -176,7 +176,7 @@ def _warm_up(loaded: LoadedModel, times: int = 3) -> float | None:
 
     Zeros may be no valid input where sizes are free, so only a model of fixed shapes must succeed.
     """
-    arrays = [_zeros(spec) for spec in loaded.signature.inputs]
+    arrays = [zeros(spec, smallest(spec)) for spec in loaded.signature.inputs]
     try:
         loaded.run_once(arrays)
         return min(_timed(loaded, arrays) for _ in range(times))
@@ -191,10 +191,3 @@ def _timed(loaded: LoadedModel, arrays: list[np.ndarray[Any, Any]]) -> float:
     started = time.perf_counter()
     loaded.run_once(arrays)
     return time.perf_counter() - started
-
-
-def _zeros(spec: Spec) -> np.ndarray[Any, Any]:
-    shape = tuple(max(low, 1) if low != high else low for low, high in spec.dims)
-    if spec.datatype == "BYTES":
-        return np.full(shape, b"", dtype=object)
-    return np.zeros(shape, NUMPY[spec.datatype])

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Collection
 
+from modelserver.engine import LoadedModel
 from modelserver.errors import LoadFailed
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.loader import Loader, Loading
@@ -84,6 +85,23 @@ class Converger:
         self._retire_model(model)
         await self.converge(self._catalogue.revision, scan=False)
 
+    def distrust(self, version: Version, reason: str | None) -> None:
+        """It serves on, but is not ready for this reason; None ends that."""
+        version.fault = reason
+        if (model := self._catalogue.models.get(version.model)) is not None:
+            model.error = model.why_not_as_wanted()
+        self._catalogue.notify()
+
+    async def renew(self, version: Version, broken: LoadedModel) -> None:
+        """Compile the version again and swap; where that fails, it no longer answers and is loaded later."""
+        if version.loaded is not broken or version.recipe is None:
+            return
+        self._series.renewed(version.labels)
+        await self._load(version, version.recipe)
+        if version.loaded is broken:
+            self._retirement.retire(version)
+        self.distrust(version, None)
+
     def is_retry_due(self) -> bool:
         """Whether a version that could not be loaded may be tried again now."""
         return any(
@@ -146,7 +164,7 @@ class Converger:
             LOG.exception("unexpected error while loading model %s", version.model)
             return self._note_failure(version, recipe, repr(error))
         version.loaded, version.recipe, version.plan = new.model, recipe, recipe.plan
-        version.state, version.error, version.failures = State.AVAILABLE, None, 0
+        version.state, version.error, version.fault, version.failures = State.AVAILABLE, None, None, 0
         self._announce(version, new)
         if old is not None:
             self._retirement.replaced(old)

@@ -59,6 +59,17 @@ class Version:
     """The last attempt that failed."""
     failures: int = 0
     retry_at: float = 0.0
+    fault: str | None = None
+    """Why `loaded` is not trusted to answer: it is being compiled again."""
+
+    def __str__(self) -> str:
+        """As messages name it."""
+        return f"model {self.model} version {self.number}"
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from serving what is wanted."""
+        return self.error or self.fault
 
     @property
     def labels(self) -> VersionLabels:
@@ -88,7 +99,7 @@ class Model:
     error: str | None = None
     scan_error: str | None = None
     chosen: set[int] = field(default_factory=set)
-    """The versions that the policy chose in the last pass among those that can be loaded: all of them answer."""
+    """What the policy chose in the last pass among the versions that can be loaded: all of them answer."""
     scanned: str | None = None
     """The path where `files` were found: the one before the last change of the settings, while the new one
     gives nothing."""
@@ -171,5 +182,5 @@ class Model:
         """The first reason why the model is not served as the configuration wants it."""
         if self.is_unloaded:
             return UNLOADED
-        errors = [version.error for _, version in sorted(self.versions.items()) if version.is_wanted]
+        errors = [version.trouble for _, version in sorted(self.versions.items()) if version.is_wanted]
         return self.scan_error or next(filter(None, errors), None)
