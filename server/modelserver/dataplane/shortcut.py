@@ -60,7 +60,7 @@ class Shortcut:
     def run(self, raw: list[memoryview]) -> Response | None:
         """The response, over the engine's memory; None where the long way has to be taken.
 
-        That is, where the data are not as long as they have to be, and after a failure, which is judged there.
+        That is, where the data are not as long as they have to be, and after a failure, judged there.
         """
         started, arrays = time.perf_counter(), []
         if len(raw) != len(self.inputs):

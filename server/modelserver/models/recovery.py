@@ -84,7 +84,7 @@ class Recovery:
             task.cancel()
 
     async def judge(self, version: Version, loaded: LoadedModel) -> None:
-        """After a failed inference: returns when its request was wrong, raises NotReady when the version is."""
+        """After a failed inference: return if the request was wrong, raise NotReady if the version is."""
         if version.loaded is not loaded:
             raise NotReady(f"{version} was replaced during the inference, which failed; try again")
         case = self._cases.get(version)
