@@ -144,13 +144,13 @@ class Model:
 
     @property
     def substitutes(self) -> set[int]:
-        """What goes on serving while nothing can be chosen although something is wanted.
+        """What keeps serving while nothing can be chosen although something is wanted.
 
-        A wanted version whose files were deleted is none: deleting them is how it is ended.
+        Versions whose files were deleted are none: that is how a version is ended.
         """
         if self.chosen or not self.wanted:
             return set()
-        return {number for number in self.available if not self.versions[number].is_wanted}
+        return self.files.keys() & set(self.available) - self.wanted
 
     def note_wanted(self) -> None:
         """Every wanted version stands among the versions; one that is not there with its error."""
@@ -183,4 +183,7 @@ class Model:
         if self.is_unloaded:
             return UNLOADED
         errors = [version.trouble for _, version in sorted(self.versions.items()) if version.is_wanted]
-        return self.scan_error or next(filter(None, errors), None)
+        reason = self.scan_error or next(filter(None, errors), None)
+        if reason is not None and (substitutes := self.substitutes):
+            return f"{reason}; version {max(substitutes)} keeps serving until then"
+        return reason

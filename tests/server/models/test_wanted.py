@@ -68,16 +68,13 @@ def test_an_asked_for_version_that_cannot_be_loaded_does_not_end_the_one_that_se
     until("version 2", lambda: answer(server) == (2.0, "2"), timeout=20)
 
 
-def test_the_last_version_that_works_outlives_its_files_while_the_newest_is_broken(configured, base):
-    server, _ = configured
-    (base / "2").mkdir()
-    (base / "2" / "model.xml").write_text("<net")
-    until("the error", lambda: 2 in states(server) and states(server)[2][2], timeout=20)
+def test_deleting_the_version_that_keeps_serving_ends_it(configured, base):
+    server, config = configured
+    follow(server, config, "r2", entry(base, specific(7)))
+    assert "version 1 keeps serving until then" in model_status(server)["error"]
     shutil.rmtree(base / "1")
-    until("two looks", lambda: server.log().count("version 2 cannot be loaded") > 2, timeout=20)
-    assert answer(server) == (1.0, "1")
-    models.save(models.dummy(2), base / "2")
-    until("version 2", lambda: answer(server) == (2.0, "2"), timeout=20)
+    until("the end", lambda: states(server)[1][0] == "END", timeout=20)
+    assert states(server)[7][:2] == ("START", True)
 
 
 def test_a_new_path_that_is_still_empty_keeps_what_is_served(configured, base, tmp_path):
