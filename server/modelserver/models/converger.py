@@ -86,7 +86,7 @@ class Converger:
         await self.converge(self._catalogue.revision, scan=False)
 
     def distrust(self, version: Version, reason: str | None) -> None:
-        """It serves on, but is not ready for this reason; None ends that."""
+        """It keeps serving, but its own readiness fails for this reason; None ends that."""
         version.fault = reason
         if (model := self._catalogue.models.get(version.model)) is not None:
             model.error = model.why_not_as_wanted()
