@@ -109,6 +109,7 @@ def test_a_version_of_nineteen_digits_is_served_and_named_exactly_in_every_api(t
     for number in (5, *BIG):
         models.save(models.dummy(number % 1000), tmp_path / str(number))
     with serving(tmp_path, "--model_version_policy", json.dumps(policy)) as server:
+        server.wait_ready()
         wait_for(server, dict.fromkeys((5, *BIG), "AVAILABLE"))
         assert answering(server) == BIG[-1] % 1000
         told = server.status()["models"][0]["versions"]
