@@ -24,7 +24,7 @@ def model_files(names: Iterable[str]) -> list[str]:
     """Those of a directory's files that could be the model, the one that is served first.
 
     By format; then a file named as exporters name the model, then one with its weights beside it, then by
-    name. A SavedModel has other `.pb` files beside it, which are no models.
+    name. The other `.pb` files of a SavedModel do not count.
     """
     visible = {name for name in names if not is_hidden(name)}
     found = [name for name in visible if PurePath(name).suffix in _SUFFIXES]

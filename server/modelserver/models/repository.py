@@ -83,7 +83,7 @@ class LocalStorage:
 
 
 def _scan_directory(path: Path) -> tuple[list[VersionFiles | None], list[str]]:
-    """The versions, and what is to be told: what plays no part, and which of several models was chosen."""
+    """The versions, and notes for the log: what plays no part, and which of several models was chosen."""
     children = sorted(child for child in path.iterdir() if not is_hidden(child.name))
     # The shortest name of a number comes last: 7 wins over 007.
     longest_first = sorted(children, key=lambda child: -len(child.name))
@@ -121,7 +121,7 @@ def _single(path: Path) -> VersionFiles | None:
 
 
 def _look_into(number: int, directory: Path) -> tuple[VersionFiles | None, list[str]]:
-    """The version in this directory, and what is to be told; None where nothing could be a model."""
+    """The version in this directory, and notes for the log; None where nothing could be a model."""
     with os.scandir(directory) as entries:
         files = [entry.name for entry in entries if entry.is_file()]
     models = model_files(files)
