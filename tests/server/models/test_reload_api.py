@@ -117,7 +117,7 @@ def test_a_model_that_joins_and_one_that_leaves_are_201(served):
         ),
         pytest.param(
             '{"model_config_list": [{"config": {"name": "a", "base_path": "/a\\u0000b"}}]}',
-            r"base_path '/a\x00b' must not contain a NUL byte",
+            r"'/a\x00b'",
             id="nul",
         ),
     ],
