@@ -47,6 +47,27 @@ def onnx(directory: Path) -> Path:
     return _write(directory / "model.onnx", model)
 
 
+def onnx_with_weights(path: Path, location: str) -> Path:
+    """ModelProto with y = x + w, whose w, FP32 [1,4], is the whole of the file at this location."""
+    weights = message((1, 1), (1, WIDTH), (2, 1), (8, "w"), (13, external(location)), (14, 1))
+    return onnx_of_graph(path, (5, weights))
+
+
+def external(location: str) -> bytes:
+    """StringStringEntryProto, as onnx writes it."""
+    return message((1, "location"), (2, location))
+
+
+def onnx_of_graph(path: Path, *fields: tuple[int, Value]) -> Path:
+    """ModelProto with y = x + w, and these fields in its graph."""
+    dims = message(*[(1, message((1, size))) for size in (1, WIDTH)])
+    kind = message((1, message((1, 1), (2, dims))))
+    node = message((1, "x"), (1, "w"), (2, "y"), (4, "Add"))
+    ends = ((11, message((1, "x"), (2, kind))), (12, message((1, "y"), (2, kind))))
+    graph = message((1, node), (2, "sum"), *fields, *ends)
+    return _write(path, message((1, 8), (7, graph), (8, message((1, ""), (2, 13)))))
+
+
 def saved_model(directory: Path) -> Path:
     """SavedModel with a placeholder and an AddV2, without variables."""
     signature = message(
