@@ -85,8 +85,12 @@ def _check_addresses(given: argparse.Namespace) -> None:
         if value is not None and value > 65535:
             raise UsageError(f"{name} number out of range from 0 to 65535")
     for name in ("grpc_bind_address", "rest_bind_address"):
-        if not all(_HOST.fullmatch(host) for host in getattr(given, name).split(",")):
+        if not all(_HOST.fullmatch(host) for host in _hosts(getattr(given, name))):
             raise UsageError(f"{name} has invalid format: proper hostname or IP address expected.")
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(host.strip() for host in text.split(","))
 
 
 def _check_ports(given: argparse.Namespace) -> None:
@@ -130,8 +134,8 @@ def _settings(given: argparse.Namespace, warnings: tuple[str, ...]) -> ServerSet
         port=given.port,
         rest_port=given.rest_port,
         status_port=given.rest_port if given.status_port is None else given.status_port,
-        grpc_hosts=tuple(given.grpc_bind_address.split(",")),
-        rest_hosts=tuple(given.rest_bind_address.split(",")),
+        grpc_hosts=_hosts(given.grpc_bind_address),
+        rest_hosts=_hosts(given.rest_bind_address),
         workers=given.grpc_workers,
         channel_arguments=_channel_arguments(given.grpc_channel_arguments),
         limits=_limits(given),

@@ -28,7 +28,7 @@ class RpcServer:
         self._interceptors = [AccessInterceptor()] if access_log else []
         self._server: grpc.aio.Server | None = None
 
-    async def start(self, addresses: list[str], arguments: tuple[tuple[str, int | str], ...]) -> None:
+    async def start(self, targets: list[str], arguments: tuple[tuple[str, int | str], ...]) -> None:
         """Answer from now on; BindFailed when an address is taken."""
         # What config.json allows more than at the start, gRPC's own limit refuses on.
         allowed = self._backend.limits.now.max_request_bytes
@@ -40,12 +40,12 @@ class RpcServer:
         )
         server = grpc.aio.server(interceptors=self._interceptors, options=options)
         self._add_services(server)
-        for address in addresses:
+        for target in targets:
             try:
-                server.add_insecure_port(address)
+                server.add_insecure_port(target)
             except RuntimeError as error:
                 raise BindFailed(
-                    f"Cannot listen on {address} for gRPC: the address is in use or unknown"
+                    f"Cannot listen on {target} for gRPC: the address is in use or unknown"
                 ) from error
         await server.start()
         self._server = server
