@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from modelserver.dataplane.meters import Meters, Statistics
 from modelserver.dataplane.shortcut import RawInput, Shortcut
 from modelserver.engine import Lease, LoadedModel
-from modelserver.errors import NotFound, NotReady, Overloaded, ServerError
+from modelserver.errors import InferenceFailed, InvalidRequest, NotFound, NotReady, Overloaded, ServerError
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.model import State, Version
 from modelserver.signature import Request, Signature, Spec
@@ -87,10 +87,15 @@ class Visit:
         if self.signature.image_inputs:
             arrays = await self.plane.without_images(arrays, self.signature)
         self._prepared = time.perf_counter()
-        if loaded.inline:
-            lease = loaded.infer_now(arrays)
-        else:
-            lease = await loaded.infer(arrays, self.call.deadline, self.call.gone)
+        try:
+            if loaded.inline:
+                lease = loaded.infer_now(arrays)
+            else:
+                lease = await loaded.infer(arrays, self.call.deadline, self.call.gone)
+        except InferenceFailed as error:
+            if (sizes := self.signature.differing_batches(arrays)) is not None:
+                raise InvalidRequest(f"The inputs have different batch sizes ({sizes}). {error}") from error
+            raise
         self._lease, outputs = lease, lease.outputs
         tensors = [Tensor(name, datatype, outputs[place]) for place, name, datatype in request.outputs]
         return Response(version.model, version.number, tensors)

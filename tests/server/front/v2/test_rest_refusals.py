@@ -209,3 +209,21 @@ def test_a_body_that_announces_too_much_is_a_413_before_it_is_read(server):
         )
         answer = b"".join(iter(lambda: caller.recv(4096), b""))  # to the end: the connection is closed
         assert answer.startswith(b"HTTP/1.1 413")
+
+
+def of_batches(x, n):
+    inputs = [
+        {"name": "x", "shape": [x, 2], "datatype": "FP32", "data": [1] * 2 * x},
+        {"name": "n", "shape": [n, 2], "datatype": "INT32", "data": [1] * 2 * n},
+    ]
+    return {"inputs": inputs}
+
+
+def test_different_batches_are_a_400_where_the_model_cannot_take_them_and_only_there(server):
+    message = refused(server, "two", of_batches(2, 3))
+    assert message.startswith("The inputs have different batch sizes (x 2, n 3). Internal inference error: ")
+    columns = {"inputs": {"x": [[1, 2]] * 2, "n": [[1, 2]] * 3}}
+    status, raw, _ = server.post("/v1/models/two:predict", columns)
+    assert (status, "different batch sizes (x 2, n 3)" in json.loads(raw)["error"]) == (400, True)
+    assert infer(server, "two", of_batches(2, 1))[0] == 200  # broadcast by the model
+    assert infer(server, "two", of_batches(2, 2))[0] == 200
