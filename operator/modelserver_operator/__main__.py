@@ -20,6 +20,7 @@ from modelserver_operator.settings import add_options, from_arguments, images
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; errors are one line on stderr."""
+    _open_closed_streams()
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.command(arguments)
@@ -31,6 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _open_closed_streams() -> None:
+    """/dev/null for each of the descriptors 0 to 2 that the parent has closed.
+
+    The next files and sockets would take these numbers, and what is printed would go there.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _parser() -> argparse.ArgumentParser:

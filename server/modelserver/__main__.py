@@ -21,6 +21,7 @@ from modelserver.settings import command_line  # noqa: E402
 
 def main() -> int:
     """0 after an orderly stop, 1 when serving is impossible, 64 for a wrong command line."""
+    _open_closed_streams()
     try:
         settings = command_line.parse(sys.argv[1:], variables=os.environ)
     except UsageError as error:
@@ -39,6 +40,20 @@ def main() -> int:
     # A model that is still compiling would hold a normal exit up for as long as it takes.
     logging.shutdown()
     os._exit(code)
+
+
+def _open_closed_streams() -> None:
+    """/dev/null for each of the descriptors 0 to 2 that the parent has closed.
+
+    The next files and sockets would take these numbers, and libuv ends the process when its own are among
+    them.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:

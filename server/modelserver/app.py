@@ -20,6 +20,7 @@ from modelserver.dataplane.plane import DataPlane
 from modelserver.dataplane.status import Health, Startup
 from modelserver.engine import Devices
 from modelserver.errors import ServerError
+from modelserver.front.addresses import addresses, grpc_targets
 from modelserver.front.http.access import AccessApp
 from modelserver.front.http.cors import CorsApp
 from modelserver.front.http.server import HttpServer, bind
@@ -163,8 +164,8 @@ class Server:
         settings = self._settings
         self._heartbeat.begin()
         if settings.port:
-            addresses = [f"{_bracketed(host)}:{settings.port}" for host in settings.grpc_hosts]
-            await self._rpc.start(addresses, settings.channel_arguments)
+            targets = grpc_targets(addresses(settings.grpc_hosts, settings.port))
+            await self._rpc.start(targets, settings.channel_arguments)
         await self._start_http()
         for warning in self._health.now.warnings:
             LOG.warning("%s", warning)
@@ -246,7 +247,3 @@ class Server:
         return await asyncio.get_running_loop().run_in_executor(
             self._threads.decode, image.decode, images, spec
         )
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -138,6 +138,20 @@ class Signature:
             wanted[place] = Output(place, name, self.outputs[place].datatype)
         return tuple(wanted.values())
 
+    def differing_batches(self, arrays: Sequence[NDArray[Any]]) -> str | None:
+        """The batch sizes of the inputs whose batch is free, where they differ.
+
+        Some models take that; only an inference can tell.
+        """
+        sizes = {
+            spec.name: array.shape[0]
+            for spec, array in zip(self.inputs, arrays, strict=True)
+            if spec.dims and spec.shape[0] < 0
+        }
+        if len(set(sizes.values())) < 2:
+            return None
+        return ", ".join(f"{name} {size}" for name, size in sizes.items())
+
 
 def in_order(arrays: list[NDArray[Any]], places: Sequence[int]) -> list[NDArray[Any]]:
     """The arrays of a request's tensors, whose `places` are these, in the order of the model's inputs."""

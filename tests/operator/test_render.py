@@ -1,6 +1,7 @@
 """The children of an object: whole, in golden files, and by the laws they obey."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from modelserver_operator.__main__ import main, to_yaml
 from modelserver_operator.api import Spec, parse
 from modelserver_operator.api.rules import broken
 from modelserver_operator.desired import Images, render
+from tests.support.closing import SUBSETS, without
 from tests.support.modelservers import model_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -262,3 +264,19 @@ def test_a_setting_that_would_loop_or_never_work_is_refused(flag: str, capsys: p
 if __name__ == "__main__":
     for each in GOLDEN:
         (DATA / f"render_{each}.yaml").write_text(golden(each))
+
+
+@pytest.mark.parametrize("closed", SUBSETS, ids="+".join)
+def test_a_command_without_standard_streams_ends_with_0(tmp_path: Path, closed: tuple[str, ...]):
+    path = tmp_path / "server.yaml"
+    path.write_text(to_yaml(model_server("server")))
+    for arguments in (["render", str(path)], ["crd"]):
+        ended = subprocess.run(
+            [*without(closed), sys.executable, "-m", "modelserver_operator", *arguments],
+            capture_output=True,
+            check=False,
+            timeout=60,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "operator")},
+        )
+        assert (ended.returncode, ended.stderr) == (0, b"")
+        assert bool(ended.stdout) == ("stdout" not in closed)

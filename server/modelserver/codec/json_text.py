@@ -5,6 +5,7 @@ ends, and skip what they do not know.
 """
 
 import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 
 import numpy as np
@@ -30,6 +31,15 @@ def check_depth(text: bytes) -> None:
     opened = (brackets & 2).astype(np.int8) - 1  # this bit is set in [ and {, not in ] and }
     if opened.cumsum(dtype=np.int32).max(initial=0) > MAX_DEPTH:
         raise InvalidRequest(f"JSON nesting depth exceeds the allowed limit of {MAX_DEPTH}")
+
+
+def explain(text: bytes, error: Exception) -> str:
+    """Why a text is not JSON; parsers say of a mark that cannot be seen only where it stands."""
+    if text.startswith(BOM_UTF8):
+        return "it begins with a byte order mark (BOM); send UTF-8 without one"
+    if text.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return "it is UTF-16; send UTF-8"
+    return str(error)
 
 
 def slices(text: bytes, size: int = SLICE_BYTES) -> Iterator[bytes] | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from modelserver.codec import binary, json_values
 from modelserver.codec.body import Encoded
-from modelserver.codec.json_text import MAX_DEPTH, check_depth
+from modelserver.codec.json_text import MAX_DEPTH, check_depth, explain
 from modelserver.codec.tfs_types import SIGNATURE
 from modelserver.errors import InvalidRequest
 from modelserver.signature import Request, Signature, Spec, in_order
@@ -46,6 +46,8 @@ def decode(body: bytes, _headers: Mapping[bytes, bytes], signature: Signature) -
     name = document.get("signature_name") or SIGNATURE
     if name != SIGNATURE:
         raise InvalidRequest(f"Invalid signature name: {name!r}; the only one is {SIGNATURE}")
+    if "instances" in document and "inputs" in document:  # clients write null for the one they leave out
+        document = {key: value for key, value in document.items() if value is not None}
     if ("instances" in document) == ("inputs" in document):
         raise InvalidRequest(
             "Invalid JSON structure. Could not detect row or column format: give either instances or inputs"
@@ -73,7 +75,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The file is not valid json: {error}") from error
+        raise InvalidRequest(f"The file is not valid json: {explain(body, error)}") from error
     if not isinstance(document, dict):
         raise InvalidRequest("Request body should be JSON object")
     return document

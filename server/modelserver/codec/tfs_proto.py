@@ -5,6 +5,7 @@ tensor_content (field 4) is cut out as a view of the message and only the small 
 whatever looks different is left to protobuf. An answer is written the same way.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -24,6 +25,9 @@ from modelserver.tensors import NUMPY, Response, Tensor, check_number
 _INPUT, _NAME, _TENSOR, _CONTENT = 2 << 3 | 2, 1 << 3 | 2, 2 << 3 | 2, 4 << 3 | 2
 CUT_BYTES = 16384
 """Below this, looking for the content costs more than the copy that protobuf makes of it."""
+REPEATED_BYTES = 1 << 20
+"""Of a tensor that comes as the one number of all its elements, as TensorFlow writes it. A few bytes must not
+become a tensor of any size."""
 _OUTPUT_TAG, _NAME_TAG = bytes([1 << 3 | 2]), bytes([_NAME])
 _TENSOR_TAG, _CONTENT_TAG = bytes([_TENSOR]), bytes([_CONTENT])
 _NOTHING: binary.Buffer = b""
@@ -130,12 +134,19 @@ def _decode_values(item: _Input, datatype: str, shape: tuple[int, ...]) -> NDArr
     values = getattr(item.tensor, DATATYPES[datatype][1])
     if datatype == "BYTES":
         return binary.as_objects(item.name, shape, list(values))
-    binary.check_count(item.name, prod(shape), len(values))
+    count = prod(shape)
+    if len(values) == 1 < count and count * NUMPY[datatype].itemsize <= REPEATED_BYTES:
+        return np.full(shape, _numbers(item.name, datatype, values)[0])
+    binary.check_count(item.name, count, len(values))
+    return _numbers(item.name, datatype, values).reshape(shape)
+
+
+def _numbers(name: str, datatype: str, values: Sequence[Any]) -> NDArray[Any]:
     if datatype in ("FP16", "BF16"):  # the bits of each, in an integer
-        bits = binary.narrowed(item.name, "UINT16", np.fromiter(values, np.int32, len(values)))
-        return bits.view(NUMPY[datatype]).reshape(shape)
+        bits = binary.narrowed(name, "UINT16", np.fromiter(values, np.int32, len(values)))
+        return bits.view(NUMPY[datatype])
     wide = np.dtype(np.int32) if DATATYPES[datatype][1] == "int_val" else NUMPY[datatype]
-    return binary.narrowed(item.name, datatype, np.fromiter(values, wide, len(values))).reshape(shape)
+    return binary.narrowed(name, datatype, np.fromiter(values, wide, len(values)))
 
 
 def encode(response: Response) -> bytes:

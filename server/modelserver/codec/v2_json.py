@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from modelserver.codec import binary, json_values
 from modelserver.codec.body import HEADER, Encoded
-from modelserver.codec.json_text import MAX_DEPTH, SLICE_BYTES, check_depth, slices
+from modelserver.codec.json_text import MAX_DEPTH, SLICE_BYTES, check_depth, explain, slices
 from modelserver.errors import InvalidRequest
 from modelserver.signature import Request, Signature, Spec, in_order
 from modelserver.tensors import MAX_TENSORS, NUMPY, Response, Tensor, check_number
 
 MAX_OUTPUTS_BYTES = 1 << 20
 """Of the text that names outputs; more would become objects by the million before they are counted."""
-_ABSENT = msgspec.Raw(b"")
+_ABSENT, _NULL = msgspec.Raw(b""), msgspec.Raw(b"null")
 
 
 class _Input(msgspec.Struct):
@@ -85,7 +85,7 @@ def decode(body: bytes, headers: Mapping[bytes, bytes], signature: Signature) ->
         envelope = _decode_envelope(text)
         outputs = () if envelope.outputs is _ABSENT else _named_outputs(memoryview(envelope.outputs))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InvalidRequest(_explain(error, json_length)) from error
+        raise InvalidRequest(_explain(error, text)) from error
     arrays = _decode_inputs(envelope.inputs, _Tail(memoryview(body)[json_length:]), signature)
     return Decoded(
         Request(
@@ -117,14 +117,14 @@ def _json_length(header: bytes, available: int) -> int:
     return int(header)
 
 
-def _explain(error: Exception, length: int) -> str:
+def _explain(error: Exception, body: bytes) -> str:
     text = str(error)
-    if not length:
+    if not body:
         return "The request body is empty; a JSON object with inputs is expected"
     if isinstance(error, RecursionError):
         return "JSON nesting depth exceeds the allowed limit"
     if not isinstance(error, msgspec.ValidationError):
-        return f"The file is not valid json: {text}"
+        return f"The file is not valid json: {explain(body, error)}"
     if "missing required field `inputs`" in text:
         return "Invalid JSON structure, missing inputs"
     if text.startswith("Expected `object`") and " - at" not in text:
@@ -162,7 +162,7 @@ def _decode_input(item: _Input, spec: Spec, tail: _Tail) -> NDArray[Any]:
         binary.checked_dtype(item.name, item.datatype)
         spec.require(item.datatype, binary.checked_shape(item.name, shape))
     size = item.parameters.get("binary_data_size") if item.parameters else None
-    if item.data is not _ABSENT:
+    if item.data is not _ABSENT and item.data != _NULL:
         if size is not None:
             raise InvalidRequest("Request contains values both in binary data and in content value")
         return _decode_json(item, shape)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from modelserver.dataplane.meters import Meters, Statistics
 from modelserver.dataplane.shortcut import RawInput, Shortcut
 from modelserver.engine import Lease, LoadedModel
-from modelserver.errors import InferenceFailed, NotFound, NotReady, Overloaded, ServerError
+from modelserver.errors import InferenceFailed, InvalidRequest, NotFound, NotReady, Overloaded, ServerError
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.model import State, Version
 from modelserver.models.recovery import Recovery
@@ -94,7 +94,10 @@ class Visit:
                 lease = loaded.infer_now(arrays)
             else:
                 lease = await loaded.infer(arrays, self.call.deadline, self.call.gone)
-        except InferenceFailed:
+        except InferenceFailed as error:
+            if (sizes := self.signature.differing_batches(arrays)) is not None:
+                self.plane.recovery.suspect(version, loaded)
+                raise InvalidRequest(f"The inputs have different batch sizes ({sizes}). {error}") from error
             await self.plane.recovery.judge(version, loaded)
             raise
         self._lease, outputs = lease, lease.outputs

@@ -1,13 +1,12 @@
 """Which devices exist, and a refusal when the one asked for does not: never a silent fallback."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import openvino as ov
 
 from modelserver.engine.elements import reason
 from modelserver.errors import LoadFailed
+from modelserver.tuning.plan import Plan
 from modelserver.tuning.wish import families, is_virtual
 
 # Taken by OpenVINO's core itself, so that no device lists them.
@@ -52,8 +51,9 @@ class Devices:
                 f" which has {', '.join(self.names) or 'none'}. Check the image, device files and driver."
             )
 
-    def require_properties(self, device: str, properties: Mapping[str, Any]) -> None:
+    def require_properties(self, plan: Plan) -> None:
         """Raise LoadFailed for a property that nobody behind a virtual device knows: it would be dropped."""
+        device, properties = plan.device, plan.properties
         if not is_virtual(device):
             return
         behind = families(device) or self.names
@@ -63,7 +63,8 @@ class Devices:
             unknown |= settings.keys() - self._known(name)
         if unknown:
             raise LoadFailed(
-                f"Plugin config contains unsupported keys: {', '.join(sorted(unknown))} for {device}"
+                "Plugin config contains unsupported keys: "
+                + plan.as_written(f"{', '.join(sorted(unknown))} for {device}")
             )
 
     def _known(self, device: str) -> frozenset[str]:

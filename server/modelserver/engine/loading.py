@@ -51,14 +51,14 @@ def load(
     plan = source.plan
     devices.require(plan.device)
     try:
-        devices.require_properties(plan.device, plan.properties)
+        devices.require_properties(plan)
         shaping = source.names.translate(source.shaping)
         network = _read(devices.core, source.model)
         info = model_info(network)
         network = shape_model(network, shaping)
         compiled = devices.core.compile_model(network, plan.device, dict(plan.properties))
     except (RuntimeError, TypeError, ValueError) as error:
-        text = reason(error)
+        text = plan.as_written(reason(error))
         unsupported = "Plugin config contains unsupported keys: " if "Unsupported property" in text else ""
         raise LoadFailed(f"{source.model.name}: {unsupported}{text}") from error
     signature = Signature(*source.names.rename(*_specs(compiled, network, shaping)))

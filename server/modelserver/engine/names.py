@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
-from modelserver.errors import LoadFailed
+from modelserver.errors import ConfigError, LoadFailed
 from modelserver.settings.config_file import Shaping
+from modelserver.settings.texts import without_mark
 from modelserver.signature import Spec
 
 MAPPING_FILE = "mapping_config.json"
@@ -45,11 +46,13 @@ def read_names(path: Path | None) -> Names:
     if path is None:
         return Names()
     try:
-        raw = orjson.loads(path.read_bytes())
+        raw = orjson.loads(without_mark(path.read_bytes()))
     except OSError as error:
         raise LoadFailed(f"{MAPPING_FILE} cannot be read: {error.strerror or error}") from error
     except orjson.JSONDecodeError as error:
         raise LoadFailed(f"{MAPPING_FILE} is not valid JSON: {error}") from error
+    except ConfigError as error:
+        raise LoadFailed(f"{MAPPING_FILE}: {error}") from error
     if (
         not isinstance(raw, dict)
         or raw.keys() - {"inputs", "outputs"}

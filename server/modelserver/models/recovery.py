@@ -87,13 +87,17 @@ class Recovery:
         """After a failed inference: return if the request was wrong, raise NotReady if the version is."""
         if version.loaded is not loaded:
             raise NotReady(f"{version} was replaced during the inference, which failed; try again")
+        if (reason := await asyncio.shield(self.suspect(version, loaded))) is not None:
+            raise NotReady(f"{version} is {COMPILED_AGAIN}; try again later: {reason}")
+
+    def suspect(self, version: Version, loaded: LoadedModel) -> asyncio.Task[str | None]:
+        """After a failed inference, whatever caused it; gives why the version is broken, or None."""
         case = self._cases.get(version)
         if case is None or case.loaded is not loaded:
             case = self._cases[version] = _Case(version, loaded)
             case.verdict = self._begin(self._check(case))
         assert case.verdict is not None  # noqa: S101 - a case begins with its check
-        if (reason := await asyncio.shield(case.verdict)) is not None:
-            raise NotReady(f"{version} is {COMPILED_AGAIN}; try again later: {reason}")
+        return case.verdict
 
     async def _check(self, case: _Case) -> str | None:
         moments = self._moments.setdefault(case.version, _Moments())

@@ -15,6 +15,7 @@ from modelserver.settings.limits import Cors, Limits
 from modelserver.settings.monitoring import Monitoring, checked_names
 from modelserver.settings.options import LOG_LEVELS, MODEL_OPTIONS, build_parser, option_names
 from modelserver.settings.process import ControlMode, OnLoadFailure, ServerSettings
+from modelserver.settings.texts import require_visible, trimmed
 from modelserver.tuning.plan import check
 
 _HOST = re.compile(r"[A-Za-z0-9._\-]+|\[?[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%]*\]?")
@@ -27,7 +28,9 @@ def parse(
     parser = build_parser()
     from_environment = environment.read(variables or {}, argv, option_names(parser))
     try:
-        given, unknown = parser.parse_known_args([*from_environment.arguments, *_plain(argv)])
+        arguments = [*from_environment.arguments, *_plain(argv)]
+        _refuse_control_characters(arguments)
+        given, unknown = parser.parse_known_args(arguments)
         if unknown:
             _refuse_unknown(unknown)
         if from_environment.workers is not None:
@@ -41,12 +44,24 @@ def parse(
 def _plain(argv: list[str]) -> list[str]:
     """One spelling of every option; `--shape -1,10` is a value, not two options."""
     result: list[str] = []
-    for item in argv:
+    for item in map(trimmed, argv):
         if re.match(r"-[0-9]", item) and result and re.fullmatch(r"--[a-z_]+", result[-1]):
             result[-1] += f"={item}"
         else:
             result.append(_underscored(item))
     return result
+
+
+def _refuse_control_characters(arguments: list[str]) -> None:
+    name = "an argument"
+    for item in arguments:
+        is_option = item.startswith("--")
+        option, _, value = item[2:].partition("=") if is_option else (name, "", item)
+        name = option if is_option else "an argument"
+        try:
+            require_visible(option, value)
+        except ConfigError as error:
+            raise UsageError(f"error parsing options - {error}") from error
 
 
 def _underscored(item: str) -> str:
@@ -85,8 +100,12 @@ def _check_addresses(given: argparse.Namespace) -> None:
         if value is not None and value > 65535:
             raise UsageError(f"{name} number out of range from 0 to 65535")
     for name in ("grpc_bind_address", "rest_bind_address"):
-        if not all(_HOST.fullmatch(host) for host in getattr(given, name).split(",")):
+        if not all(_HOST.fullmatch(host) for host in _hosts(getattr(given, name))):
             raise UsageError(f"{name} has invalid format: proper hostname or IP address expected.")
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(host.strip() for host in text.split(","))
 
 
 def _check_ports(given: argparse.Namespace) -> None:
@@ -130,8 +149,8 @@ def _settings(given: argparse.Namespace, warnings: tuple[str, ...]) -> ServerSet
         port=given.port,
         rest_port=given.rest_port,
         status_port=given.rest_port if given.status_port is None else given.status_port,
-        grpc_hosts=tuple(given.grpc_bind_address.split(",")),
-        rest_hosts=tuple(given.rest_bind_address.split(",")),
+        grpc_hosts=_hosts(given.grpc_bind_address),
+        rest_hosts=_hosts(given.rest_bind_address),
         workers=given.grpc_workers,
         channel_arguments=_channel_arguments(given.grpc_channel_arguments),
         limits=_limits(given),

@@ -13,6 +13,7 @@ from modelserver.settings import notation, unsupported
 from modelserver.settings.limits import parse_limits
 from modelserver.settings.monitoring import Monitoring, parse_monitoring
 from modelserver.settings.policy import Policy, parse_policy
+from modelserver.settings.texts import require_name, require_visible, shown, without_mark
 from modelserver.tuning.wish import Wish
 
 _TOP_KEYS = {"revision", "server", "model_config_list", "monitoring"}
@@ -66,13 +67,11 @@ class Configuration:
 def read_configuration(path: Path) -> Configuration:
     """Parse config.json; a ConfigError names the file, the place and the fault."""
     try:
-        raw = orjson.loads(path.read_bytes())
+        return parse_configuration(orjson.loads(without_mark(path.read_bytes())), path.parent)
     except OSError as error:
         raise ConfigError(f"Config file {path} cannot be read: {error.strerror or error}") from error
     except orjson.JSONDecodeError as error:
         raise ConfigError(f"Config file {path} is not valid JSON: {error}") from error
-    try:
-        return parse_configuration(raw, path.parent)
     except ConfigError as error:
         raise ConfigError(f"Config file {path}: {error}") from error
 
@@ -111,7 +110,7 @@ def _refuse_unknown_top_keys(raw: Mapping[str, Any]) -> None:
 
 
 def _server(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    server = raw.get("server", {})
+    server = {} if raw.get("server") is None else raw["server"]
     if not isinstance(server, dict):
         raise ConfigError("server: an object is expected")
     if unknown := sorted(server.keys() - set(_SERVER_KEYS)):
@@ -135,7 +134,7 @@ def _parse_entry(raw: Mapping[str, Any], index: int, directory: Path) -> ModelSe
         return parse_model(raw, directory)
     except ConfigError as error:
         raise ConfigError(
-            f"model_config_list[{index}] ({raw.get('name', 'without name')}): {error}"
+            f"model_config_list[{index}] ({shown(raw.get('name', 'without name'))}): {error}"
         ) from error
 
 
@@ -155,6 +154,8 @@ def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
         raise ConfigError("name is missing")
     if not isinstance(base, str) or not base:
         raise ConfigError("base_path is missing")
+    _refuse_control_characters(raw)
+    require_name("name", name)
     return ModelSettings(
         name=name,
         base_path=_local_path(base, directory),
@@ -172,6 +173,12 @@ def _refuse_unknown_model_keys(raw: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"{key}: {unsupported.MODEL_KEYS[key]} are not supported by this server; remove it"
             )
+
+
+def _refuse_control_characters(raw: Mapping[str, Any]) -> None:
+    for key, value in raw.items():
+        if isinstance(value, str):
+            require_visible(key, value)
 
 
 def _local_path(base: str, directory: Path) -> str:
@@ -196,6 +203,8 @@ def _parse_shaping(raw: Mapping[str, Any]) -> Shaping:
         for key in _SHAPING_KEYS
         if raw.get(key) is not None
     }
+    if given.get("batch_size") == "0":  # OVMS's word for the model's own
+        del given["batch_size"]
     return Shaping(**given)
 
 

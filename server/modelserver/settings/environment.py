@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from modelserver.settings.texts import shown, trimmed
+
 PREFIX = "MODELSERVER_"
 WORKERS = "GRPC_SERVERS"
 """OVMS's own: it overrides grpc_workers, even one that is on the command line."""
@@ -36,7 +38,8 @@ def read(variables: Mapping[str, str], argv: Sequence[str], options: Collection[
     """The options among the variables that the command line does not give."""
     given = {item.partition("=")[0][2:].replace("-", "_") for item in argv if item.startswith("--")}
     arguments, names, warnings = [], [], []
-    for name, value in sorted(variables.items()):
+    for name, given_value in sorted(variables.items()):
+        value = trimmed(given_value)
         option = name.removeprefix(PREFIX).lower()
         if not name.startswith(PREFIX) or not value or option in given:
             continue
@@ -59,11 +62,12 @@ def read(variables: Mapping[str, str], argv: Sequence[str], options: Collection[
     )
 
 
-def _workers(value: str | None) -> tuple[int | None, tuple[str, ...]]:
+def _workers(given: str | None) -> tuple[int | None, tuple[str, ...]]:
+    value = trimmed(given or "")
     if not value:
         return None, ()
     if not re.fullmatch(r"[1-9][0-9]{0,5}", value):
-        return None, (f"{WORKERS}={value} is not a number of workers and is ignored",)
+        return None, (f"{WORKERS}={shown(value)} is not a number of workers and is ignored",)
     return int(value), ()
 
 

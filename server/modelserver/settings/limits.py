@@ -6,6 +6,9 @@ from typing import Any
 
 from modelserver.errors import ConfigError
 
+MAX_HEADER_BYTES = 1 << 16
+"""Of a request's headers over REST, or of its metadata over gRPC."""
+
 
 @dataclass(frozen=True)
 class Cors:

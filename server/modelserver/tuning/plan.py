@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelserver.errors import ConfigError
-from modelserver.tuning.legacy import translate
+from modelserver.tuning.legacy import Translation, translation
 from modelserver.tuning.machine import Machine
 from modelserver.tuning.wish import Wanted, Wish, families, is_virtual, read
 
@@ -49,6 +49,12 @@ class Plan:
     pinning: bool
     pinning_reason: str = field(compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    translated: Translation | None = field(default=None, compare=False)
+    """Where the names of the properties come from."""
+
+    def as_written(self, message: str) -> str:
+        """OpenVINO's message, with the keys that the user wrote for the property names in it."""
+        return message if self.translated is None else self.translated.explain(message)
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def plan(wish: Wish, machine: Machine, neighbours: Neighbours) -> Plan:
     threads = _threads(wanted, machine, neighbours)
     chosen = _with_requests(_streams_or_hint(wanted, threads, machine.numa_nodes), wanted, threads)
     pinning = _pinning(wanted, machine, neighbours)
-    warnings = (*chosen.warnings, *pinning.warnings, *_thread_warnings(threads, machine))
+    warnings = (*chosen.warnings, *pinning.warnings, *_thread_warnings(wanted, threads, machine))
     return Plan(
         wish.device,
         _properties(wanted, threads, chosen, is_pinned=pinning.is_on),
@@ -85,6 +91,7 @@ def plan(wish: Wish, machine: Machine, neighbours: Neighbours) -> Plan:
         pinning.is_on,
         pinning.reason,
         warnings,
+        wanted.translated,
     )
 
 
@@ -105,7 +112,7 @@ def count_neighbours(loads: Sequence[tuple[Wish, int]], exclusive_cpus: int | No
 def _has_own_threads(wish: Wish) -> bool:
     """A wish that contradicts itself is refused when its model is loaded, not here."""
     try:
-        return Wanted(wish, translate(wish.plugin_config)).has_own_threads
+        return Wanted(wish, translation(wish.plugin_config)).has_own_threads
     except ConfigError:
         return False
 
@@ -113,7 +120,7 @@ def _has_own_threads(wish: Wish) -> bool:
 def _threads(wanted: Wanted, machine: Machine, neighbours: Neighbours) -> int:
     """Threads for this model: its own, or its part of what there is."""
     if "INFERENCE_NUM_THREADS" in wanted.config:
-        return _positive(wanted.config["INFERENCE_NUM_THREADS"], "INFERENCE_NUM_THREADS")
+        return _positive(wanted.config["INFERENCE_NUM_THREADS"], wanted.key("INFERENCE_NUM_THREADS"))
     if wanted.has_own_threads:
         return machine.threads
     return max(1, machine.threads // max(1, neighbours.sharing))
@@ -129,10 +136,11 @@ def _positive(value: Any, name: str) -> int:
     return number
 
 
-def _thread_warnings(threads: int, machine: Machine) -> tuple[str, ...]:
+def _thread_warnings(wanted: Wanted, threads: int, machine: Machine) -> tuple[str, ...]:
     if threads <= machine.threads:
         return ()
-    return (f"INFERENCE_NUM_THREADS {threads} is more than the {machine.threads} CPUs of this process",)
+    key = wanted.key("INFERENCE_NUM_THREADS")
+    return (f"{key} {threads} is more than the {machine.threads} CPUs of this process",)
 
 
 def _streams_or_hint(wanted: Wanted, threads: int, numa_nodes: int) -> _Parallelism:
@@ -182,8 +190,9 @@ def _with_nireq(chosen: _Parallelism, nireq: int, wanted: Wanted, threads: int) 
     _positive(nireq, "nireq")
     if isinstance(chosen.streams, int) and nireq < chosen.streams:
         if isinstance(wanted.streams, int):
+            key = wanted.key("NUM_STREAMS") if wanted.wish.streams is None else "streams"
             raise ConfigError(
-                f"nireq {nireq} is below streams {chosen.streams}: streams without a request would idle;"
+                f"nireq {nireq} is below {key} {chosen.streams}: streams without a request would idle;"
                 f" set nireq to {chosen.streams} or more"
             )
         warning = f"nireq {nireq} is below the {chosen.streams} streams derived: streams are capped to it"

@@ -28,8 +28,16 @@ class Wanted:
     """A wish whose plugin_config is translated, without contradictions."""
 
     wish: Wish
-    config: Mapping[str, Any]
-    """plugin_config under the present names."""
+    translated: Translation
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """plugin_config under the present names."""
+        return self.translated.properties
+
+    def key(self, name: str) -> str:
+        """The key of plugin_config under which the user gave this property."""
+        return self.translated.key(name)
 
     @property
     def hint(self) -> str | None:
@@ -50,13 +58,15 @@ class Wanted:
 def read(wish: Wish) -> Wanted:
     """Translate once; raises ConfigError naming what contradicts what, as it was written."""
     translated = translation(wish.plugin_config)
-    wanted = Wanted(wish, translated.properties)
+    wanted = Wanted(wish, translated)
     _refuse_hint_with_streams(wish, translated)
     if wanted.hint is not None and wanted.hint not in HINTS:
-        raise ConfigError(f"unknown performance hint {wanted.hint!r}: use one of {', '.join(HINTS)}")
+        place = "" if wish.hint else f"plugin_config: {wanted.key('PERFORMANCE_HINT')}: "
+        raise ConfigError(f"{place}unknown performance hint {wanted.hint!r}: use one of {', '.join(HINTS)}")
     if str(wanted.config.get("ENABLE_CPU_RESERVATION", "NO")).upper() not in ("NO", "FALSE", "0"):
         raise ConfigError(
-            "ENABLE_CPU_RESERVATION is not supported: it makes every later model fail to compile; remove it"
+            f"{wanted.key('ENABLE_CPU_RESERVATION')} is not supported: it makes every later model fail to"
+            " compile; remove it"
         )
     return wanted
 

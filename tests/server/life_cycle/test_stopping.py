@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from pathlib import Path
 
 import grpc
 import pytest
@@ -10,6 +11,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from modelserver import proto
 from tests.support import models
+from tests.support.closing import SUBSETS, without
 from tests.support.server_process import ServerProcess, environment, free_port, run_to_end
 from tests.support.waiting import until
 
@@ -135,3 +137,30 @@ def test_an_inference_longer_than_the_request_timeout_is_finished_all_the_same(t
         server.terminate()
         assert answer.result(30)
         assert server.wait(15) == 0
+
+
+@pytest.mark.parametrize("closed", SUBSETS, ids="+".join)
+def test_a_server_started_without_standard_streams_runs_and_stops_with_0(repository, closed):
+    path = str(repository / "dummy")
+    with ServerProcess("--model_name", "m", "--model_path", path, prefix=without(closed)) as server:
+        server.wait_ready()
+        descriptors = Path(f"/proc/{server.process.pid}/fd")
+        held = {str((descriptors / str(number)).readlink()) for number in range(3)}
+        assert not [name for name in held if name.startswith(("socket:", "anon_inode:", "pipe:"))]
+        server.terminate()
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize("closed", SUBSETS, ids="+".join)
+def test_a_dry_run_without_standard_streams_ends_with_0(repository, closed):
+    ended = run_to_end(
+        "--model_name", "m", "--model_path", str(repository / "dummy"), "--rest_port", "7", "--dry_run",
+        prefix=without(closed),
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert bool(ended.stdout) == ("stdout" not in closed)
+
+
+@pytest.mark.parametrize("closed", [("stderr",), ("stdin", "stdout", "stderr")], ids="+".join)
+def test_a_wrong_command_line_without_standard_streams_ends_with_64(closed):
+    assert run_to_end("--surprise", prefix=without(closed)).returncode == 64

@@ -113,8 +113,8 @@ PORT = ["--port", "9001"]
             "Model version policy is in wrong format",
         ),
         (
-            [*MODEL, *PORT, "--batch_size", "0"],
-            "error parsing options - batch_size: '0' is not a dimension: use a number above 0, -1, or",
+            [*MODEL, *PORT, "--batch_size", "00"],
+            "error parsing options - batch_size: '00' is not a dimension: use a number above 0, -1, or",
         ),
         (
             [*MODEL, *PORT, "--shape", '{"x": "(1,b)"}'],
@@ -127,6 +127,8 @@ PORT = ["--port", "9001"]
         ([*MODEL, *PORT, "--scale", "0"], "error parsing options - scale '0': values are divided by it"),
         (["--model_name", "m", "--model_path", "s3://b/m", *PORT], "s3:// storage is not supported yet"),
         (["--model_name", "m", "--model_path", "../m", *PORT], "must not contain .."),
+        (["--model_name", "..", "--model_path", "m", *PORT], "clients take '..' in a URL for a directory"),
+        ([*MODEL, "--port", "1", "--grpc_bind_address", "::,"], "grpc_bind_address has invalid format"),
     ],
 )
 def test_a_wrong_command_line_is_refused_in_ovms_words(arguments, message):

@@ -93,6 +93,25 @@ def test_objects_written_as_json_text_are_read_as_ovms_does():
             "request_timeout_seconds is a number of at least 0",
         ),
         (
+            {"model_config_list": [{"config": {**MODEL, "name": "m\n"}}]},
+            r"\[0\] \('m\\n'\): name: 'm\\n' contains a control character; remove it",
+        ),
+        ({"model_config_list": [{"config": {**MODEL, "name": "m\u2029"}}]}, "contains a control character"),
+        ({"model_config_list": [{"config": {**MODEL, "name": "a,\tb"}}]}, "contains a control character"),
+        ({"model_config_list": [{"config": {**MODEL, "name": "\ud800"}}]}, "'.ud800' is not UTF-8"),
+        ({"model_config_list": [{"config": {**MODEL, "name": ""}}]}, "name is missing"),
+        ({"model_config_list": [{"config": {**MODEL, "name": None}}]}, "name is missing"),
+        ({"model_config_list": [{"config": {**MODEL, "name": "."}}]}, r"clients take '\.' in a URL"),
+        ({"model_config_list": [{"config": {**MODEL, "name": ".."}}]}, r"clients take '\.\.' in a URL"),
+        (
+            {"model_config_list": [{"config": {**MODEL, "base_path": "/m\x00"}}]},
+            r"base_path: '/m\\x00' contains a control character",
+        ),
+        (
+            {"model_config_list": [{"config": {**MODEL, "target_device": "CPU\n"}}]},
+            r"target_device: 'CPU\\n' contains a control character",
+        ),
+        (
             {"model_config_list": [{"config": {**MODEL, "allow_cache": 1.5}}]},
             "allow_cache must be true or false",
         ),
@@ -119,3 +138,32 @@ def test_a_file_that_cannot_be_read_or_parsed_is_named(tmp_path):
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ConfigError, match=r"bad\.json is not valid JSON"):
         read_configuration(tmp_path / "bad.json")
+    (tmp_path / "wide.json").write_text("{}", "utf-16")
+    with pytest.raises(ConfigError, match=r"wide\.json: the file is UTF-16; save it as UTF-8"):
+        read_configuration(tmp_path / "wide.json")
+
+
+def test_a_byte_order_mark_in_front_of_the_file_changes_nothing(tmp_path):
+    text = json.dumps({"model_config_list": [{"config": MODEL}]})
+    (tmp_path / "plain.json").write_text(text)
+    (tmp_path / "marked.json").write_text(text, "utf-8-sig")
+    assert read_configuration(tmp_path / "marked.json") == read_configuration(tmp_path / "plain.json")
+
+
+def test_null_is_as_good_as_leaving_a_key_out():
+    """Go and Java write it for what is not set."""
+    keys = (
+        "target_device", "batch_size", "shape", "layout", "precision", "color_format", "mean", "scale",
+        "hint", "streams", "expected_clients", "nireq", "plugin_config", "model_version_policy",
+        "allow_cache", "stateful",
+    )  # fmt: skip
+    top = {"revision": None, "server": None, "monitoring": None, "mediapipe_config_list": None}
+    entry = dict.fromkeys(keys) | {"name": "m", "base_path": "models/m"}
+    assert parse(entry, **top) == parse({"name": "m", "base_path": "models/m"})
+    limits = dict.fromkeys(("queue_size", "request_timeout_seconds", "max_request_bytes"))
+    assert parse(server={**limits, "file_system_poll_wait_seconds": None}) == parse()
+
+
+@pytest.mark.parametrize("size", [0, "0"])
+def test_a_batch_size_of_0_is_the_models_own_as_in_ovms(size):
+    assert parse({**MODEL, "batch_size": size}) == parse(MODEL)

@@ -105,3 +105,72 @@ def test_a_wrong_variable_exits_with_64():
     assert ended.stderr == (
         "port number out of range from 0 to 65535 (set in the environment: MODELSERVER_PORT)\n"
     )
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\n\n"])
+def test_line_breaks_at_the_end_of_a_value_are_dropped(ending):
+    """They come with the content of a file in a Secret or ConfigMap."""
+    given = {
+        "MODELSERVER_MODEL_NAME": "m", "MODELSERVER_MODEL_PATH": "/models/m", "MODELSERVER_PORT": "9001",
+        "MODELSERVER_REST_PORT": "9002", "MODELSERVER_LOG_LEVEL": "debug", "MODELSERVER_TARGET_DEVICE": "GPU",
+        "MODELSERVER_METRICS_ENABLE": "true", "MODELSERVER_PLUGIN_CONFIG": '{\n\t"NUM_STREAMS": 2\r\n}',
+        "MODELSERVER_GRPC_BIND_ADDRESS": "127.0.0.1,\n::1", "MODELSERVER_MODEL_CONTROL_MODE": "none",
+        "GRPC_SERVERS": "2",
+    }  # fmt: skip
+    settings = parse(**{name: value + ending for name, value in given.items()})
+    assert settings == parse(**given)
+    assert (settings.model.name, settings.model.base_path) == ("m", "/models/m")
+    assert (settings.port, settings.log_level, settings.workers) == (9001, "DEBUG", 2)
+    assert settings.grpc_hosts == ("127.0.0.1", "::1")
+    assert parse("--model_name", "m" + ending, f"--model_path=/models/m{ending}", **PORT).model.name == "m"
+
+
+def test_a_value_of_line_breaks_alone_is_as_good_as_none():
+    assert parse(**MODEL, **PORT, MODELSERVER_REST_PORT="\n").rest_port == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"MODELSERVER_MODEL_NAME": "m\nn"}, r"model_name: 'm\nn' contains a control character"),
+        ({"MODELSERVER_MODEL_NAME": "\tm"}, r"model_name: '\tm' contains a control character"),
+        ({"MODELSERVER_MODEL_NAME": "m\x7f"}, r"model_name: 'm\x7f' contains a control character"),
+        ({"MODELSERVER_MODEL_NAME": "m\u2028"}, r"model_name: 'm\u2028' contains a control character"),
+        ({"MODELSERVER_MODEL_PATH": "/a\n/b"}, r"model_path: '/a\n/b' contains a control character"),
+        ({"MODELSERVER_LOG_LEVEL": "de\nbug"}, r"log_level: 'de\nbug' contains a control character"),
+        ({"MODELSERVER_TARGET_DEVICE": "C\x1bPU"}, r"target_device: 'C\x1bPU' contains a control character"),
+        ({"MODELSERVER_LOG_PATH": "/log/\x07"}, r"log_path: '/log/\x07' contains a control character"),
+        (
+            {"MODELSERVER_PLUGIN_CONFIG": '{"A\x01": 1}'},
+            r"""plugin_config: '{"A\x01": 1}' contains a contr""",
+        ),
+        ({"MODELSERVER_REST_PORT": "90\n02"}, r"rest_port: '90\n02' contains a control character"),
+    ],
+)
+def test_a_control_character_is_refused_shown_escaped_with_its_variable(variables, message):
+    with pytest.raises(UsageError) as refusal:
+        parse(**{**MODEL, **PORT, **variables})
+    (variable,) = variables
+    text = str(refusal.value)
+    assert text.isprintable()
+    assert message in text
+    assert text.endswith(f"; remove it (set in the environment: {variable})")
+
+
+def test_a_control_character_on_the_command_line_is_refused_too():
+    for arguments in (["--model_name", "m\vn"], ["--model_name=m\vn"]):
+        with pytest.raises(UsageError, match=r"model_name: 'm\\x0bn' contains a control character"):
+            parse(*arguments, "--model_path", "m", **PORT)
+
+
+def test_a_server_whose_name_comes_with_a_line_break_serves_every_route_under_the_plain_name(repository):
+    variables = {
+        "MODELSERVER_MODEL_NAME": "m\n", "MODELSERVER_MODEL_PATH": f"{repository / 'dummy'}\n",
+        "MODELSERVER_LOG_LEVEL": "info\n",
+    }  # fmt: skip
+    body = {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10}]}
+    with ServerProcess(grpc=False, **variables) as server:
+        server.wait_ready()
+        assert server.post("/v2/models/m/infer", body)[0] == 200
+        for path in ("/v2/models/m", "/v2/models/m/ready", "/v1/models/m", "/v1/models/m/metadata"):
+            assert server.get(path)[0] == 200

@@ -1,10 +1,16 @@
 """The tuning table, row by row, and its laws."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelserver.errors import ConfigError
+from modelserver.admission import LiveLimits
+from modelserver.engine import Devices, Source, load
+from modelserver.errors import ConfigError, LoadFailed
+from modelserver.settings.config_file import Shaping
+from modelserver.settings.limits import Limits
 from modelserver.tuning.legacy import LEGACY_NAMES, translate
 from modelserver.tuning.machine import Machine
 from modelserver.tuning.plan import Neighbours, check, plan
@@ -104,7 +110,6 @@ def test_a_legacy_key_becomes_todays(prefix, key, value, want):
         (Wish(streams=4, nireq=2), ("nireq 2", "streams 4")),
         (Wish(plugin_config={"ENABLE_CPU_RESERVATION": True}), ("ENABLE_CPU_RESERVATION",)),
         (Wish(plugin_config={"CPU_BIND_THREAD": "SOMETIMES"}), ("CPU_BIND_THREAD", "SOMETIMES")),
-        (Wish(plugin_config={"CPU_THROUGHPUT_STREAMS": "many"}), ("many",)),
         (Wish(hint="FAST"), ("FAST", "THROUGHPUT")),
         (Wish(nireq=100_001), ("Nireq parameter too high",)),
     ],
@@ -113,6 +118,61 @@ def test_a_contradiction_is_refused_naming_what_contradicts(wish, names):
     with pytest.raises(ConfigError) as refusal:
         plan(wish, machine(), Neighbours())
     assert all(name in str(refusal.value) for name in names)
+
+
+@pytest.mark.parametrize("prefix", ["", "KEY_"])
+@pytest.mark.parametrize(
+    ("key", "value", "more"),
+    [
+        ("CPU_THROUGHPUT_STREAMS", "many", {}),
+        ("CPU_THROUGHPUT_STREAMS", "-7", {}),
+        ("CPU_THROUGHPUT_STREAMS", 0, {}),
+        ("CPU_THROUGHPUT_STREAMS", 1.5, {}),
+        ("GPU_THROUGHPUT_STREAMS", "9999999999", {}),
+        ("CPU_THROUGHPUT_STREAMS", 4, {"nireq": 2}),
+        ("CPU_THREADS_NUM", "all", {}),
+        ("CPU_THREADS_NUM", "-1", {}),
+        ("CPU_BIND_THREAD", "SOMETIMES", {}),
+        ("NUM_STREAMS", "many", {}),
+        ("PERFORMANCE_HINT", "FAST", {}),
+        ("ENABLE_CPU_RESERVATION", True, {}),
+    ],
+)
+def test_a_refusal_names_the_key_and_the_value_as_they_were_written(prefix, key, value, more):
+    with pytest.raises(ConfigError) as refusal:
+        check(Wish(plugin_config={prefix + key: value}, **more))
+    message = str(refusal.value)
+    assert re.search(rf"(?<![A-Z_]){prefix}{key}(?![A-Z_])", message)
+    assert key == "ENABLE_CPU_RESERVATION" or f"{value}" in message
+    others = {"NUM_STREAMS", "INFERENCE_NUM_THREADS", "ENABLE_CPU_PINNING", "streams"} - {key}
+    assert not [name for name in others if re.search(rf"(?<![A-Z_]){name} (is|are|must|\d)", message)]
+
+
+def test_a_warning_names_the_key_as_it_was_written():
+    (warning,) = plan(Wish(plugin_config={"KEY_CPU_THREADS_NUM": 9}), machine(), Neighbours()).warnings
+    assert warning == "KEY_CPU_THREADS_NUM 9 is more than the 4 CPUs of this process"
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        (
+            Wish(plugin_config={"CPU_THREADS_NUM": "9" * 14}),
+            r"INFERENCE_NUM_THREADS.* \(given as CPU_THREADS_NUM in plugin_config\)$",
+        ),
+        (Wish(plugin_config={"KEY_FROB": 1}), r"FROB.* \(given as KEY_FROB in plugin_config\)$"),
+        (
+            Wish(device="AUTO:CPU", plugin_config={"KEY_FROB": 1}),
+            r"FROB for AUTO:CPU \(given as KEY_FROB in plugin_config\)$",
+        ),
+        (Wish(plugin_config={"FROB": 1}), r"FROB by CPU plugin\.$"),
+    ],
+)
+def test_a_refusal_of_openvino_names_the_key_as_it_was_written(repository, wish, message):
+    chosen = plan(wish, machine(), Neighbours())
+    source = Source(repository / "dummy" / "1" / "model.xml", Shaping(), chosen)
+    with pytest.raises(LoadFailed, match=message):
+        load(Devices(None), source, LiveLimits(Limits()))
 
 
 def test_nireq_below_derived_streams_caps_them_with_a_warning():

@@ -14,8 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from modelserver.admission import LiveLimits
 from modelserver.front.http.errors import CLOSE, refusal
+from modelserver.settings.limits import MAX_HEADER_BYTES
 
-MAX_HEADER_BYTES = 1 << 16
 LOOK_SECONDS = 1.0
 _OFFER = (b"connection", b"upgrade", b"http2-settings")
 

@@ -10,6 +10,7 @@ import uvicorn
 
 from modelserver.admission import LiveLimits
 from modelserver.errors import BindFailed
+from modelserver.front.addresses import Address, addresses
 from modelserver.front.http.protocol import GuardedProtocol, Timeouts
 
 BACKLOG = 2048
@@ -19,21 +20,20 @@ _CLOSE = (b"connection", b"close")
 def bind(hosts: tuple[str, ...], port: int) -> list[socket.socket]:
     """Listening sockets for one port on several addresses; BindFailed says which one failed and why."""
     sockets = []
-    for host in hosts:
+    for address in addresses(hosts, port):
         try:
-            sockets.append(_bind_one(host.strip("[]"), port))
+            sockets.append(_bind_one(address))
         except OSError as error:
-            raise BindFailed(f"Cannot listen on {host}:{port}: {error.strerror or error}") from error
-        except UnicodeError as error:
-            raise BindFailed(f"Cannot listen on {host}:{port}: invalid host name") from error
+            raise BindFailed(f"Cannot listen on {address}: {error.strerror or error}") from error
     return sockets
 
 
-def _bind_one(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, protocol)
+def _bind_one(address: Address) -> socket.socket:
+    listener = socket.socket(address.family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(address)
+    if address.family is socket.AF_INET6:  # the system's default differs from host to host
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, address.v6_only)
+    listener.bind(address.place)
     listener.listen(BACKLOG)
     return listener
 

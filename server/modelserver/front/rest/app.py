@@ -1,6 +1,7 @@
 """The REST front: the applications of its two ports, made of the HTTP table."""
 
 import asyncio
+import re
 from collections.abc import Iterable
 
 from fastapi import FastAPI
@@ -19,6 +20,8 @@ from modelserver.front.rest.status import NoMetrics
 from modelserver.front.traffic import Traffic
 from modelserver.telemetry.heartbeat import Heartbeat
 from modelserver.telemetry.labels import Interface
+
+_ENCODED_COLON = re.compile(rb"(/v1/models/.+)%3[Aa]((?:predict|classify|regress)/?)")
 
 
 class RestApp:
@@ -43,9 +46,28 @@ class RestApp:
             if found is not None:
                 await self._infer.answer(found, scope, receive, reply)
             else:
-                await self._routed.answer(scope, receive, reply)
+                await self._answer_other(with_colon(scope), receive, reply)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is answered and logged
             await reply.fail(error, scope, receive)
+
+    async def _answer_other(self, scope: Scope, receive: Receive, reply: Reply) -> None:
+        """One request whose path, as it came, is none of inference."""
+        found = self._infer.find(scope["raw_path"].decode("latin-1"))
+        if found is not None:
+            await self._infer.answer(found, scope, receive, reply)
+        else:
+            await self._routed.answer(scope, receive, reply)
+
+
+def with_colon(scope: Scope) -> Scope:
+    """The colon in front of a method of TensorFlow Serving may come percent-encoded (RFC 3986, section 2.2).
+
+    Only in POST: by GET, which has no such methods, it belongs to a model's name.
+    """
+    path = scope["raw_path"]
+    if scope["method"] != "POST" or not (match := _ENCODED_COLON.fullmatch(path)):
+        return scope
+    return {**scope, "raw_path": b"%b:%b" % match.groups()}
 
 
 class StatusApp:

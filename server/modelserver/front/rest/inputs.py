@@ -10,6 +10,7 @@ from fastapi import Depends
 from starlette.requests import Request as HttpRequest
 
 from modelserver.admission import Held
+from modelserver.codec.json_text import explain
 from modelserver.dataplane.backend import Backend
 from modelserver.dataplane.control import Control
 from modelserver.dataplane.plane import DataPlane
@@ -87,7 +88,7 @@ async def _json_object(
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
-            raise InvalidRequest(f"The body is not valid JSON: {error}") from error
+            raise InvalidRequest(f"The body is not valid JSON: {explain(body, error)}") from error
         if not isinstance(document, dict):
             raise InvalidRequest("Request body should be JSON object")
         return document

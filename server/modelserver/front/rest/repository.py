@@ -12,10 +12,10 @@ from modelserver.front.rest.inputs import Asked, JsonObject, Management
 
 async def index(control: Management, body: JsonObject) -> Response:
     """Every version of every model, or those that are ready."""
-    ready = body.get("ready", False)
-    if not isinstance(ready, bool):
+    ready = body.get("ready")
+    if not isinstance(ready, bool | None):
         raise InvalidRequest("ready must be true or false")
-    return JSONResponse([asdict(entry) for entry in control.index(ready=ready)])
+    return JSONResponse([asdict(entry) for entry in control.index(ready=bool(ready))])
 
 
 async def load(control: Management, asked: Asked, body: JsonObject) -> Response:
@@ -33,7 +33,7 @@ async def unload(control: Management, asked: Asked, body: JsonObject) -> Respons
 
 
 def _parameters(body: dict[str, Any]) -> dict[str, Any]:
-    parameters = body.get("parameters", {})
+    parameters = {} if body.get("parameters") is None else body["parameters"]
     if not isinstance(parameters, dict):
         raise InvalidRequest("parameters must be an object")
     return parameters

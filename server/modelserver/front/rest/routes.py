@@ -17,8 +17,8 @@ def _get(path: str, handler: Handler, *schema: str, slash: bool = True) -> Route
     return Route("GET", path, handler, Schema(*schema) if schema else None, slash)
 
 
-def _post(path: str, handler: Handler | Inference, *schema: str, slash: bool = True) -> Route:
-    return Route("POST", path, handler, Schema(*schema) if schema else None, slash)
+def _post(path: str, handler: Handler | Inference, *schema: str) -> Route:
+    return Route("POST", path, handler, Schema(*schema) if schema else None)
 
 
 async def _openapi_document() -> Response:
@@ -59,12 +59,12 @@ ROUTES = (
     _post("/v1/config/reload", reload.reload,
           "Read config.json and the model directories now", "Configuration"),
     _post(_V1 + ":predict", _PREDICT,
-          "One inference (TensorFlow Serving)", "PredictResponse", "PredictRequest", slash=False),
-    _post(_V1 + ":classify", tfs.refuse_method, slash=False),
-    _post(_V1 + ":regress", tfs.refuse_method, slash=False),
-    _post(_LABEL + ":classify", tfs.refuse_method, slash=False),
-    _post(_LABEL + ":regress", tfs.refuse_method, slash=False),
-    _post(_LABEL + ":predict", tfs.refuse_label, slash=False),
+          "One inference (TensorFlow Serving)", "PredictResponse", "PredictRequest"),
+    _post(_V1 + ":classify", tfs.refuse_method),
+    _post(_V1 + ":regress", tfs.refuse_method),
+    _post(_LABEL + ":classify", tfs.refuse_method),
+    _post(_LABEL + ":regress", tfs.refuse_method),
+    _post(_LABEL + ":predict", tfs.refuse_label),
     _get(_LABEL + "[/metadata]", tfs.refuse_label),
     _get(_V1 + "/metadata", tfs.model_metadata, "Signature of a model (TensorFlow Serving)", "Anything"),
     _get(_V1, tfs.model_status, "State of a model's versions (TensorFlow Serving)", "ModelStatus"),

@@ -40,6 +40,15 @@ def b64(raw):
         pytest.param(
             "dummy", {"signature_name": "", "inputs": [TEN]}, {"outputs": [MORE]}, id="no signature"
         ),
+        pytest.param(
+            "dummy", {"inputs": None, "instances": [TEN]}, {"predictions": [MORE]}, id="the other null"
+        ),
+        pytest.param(
+            "dummy",
+            {"signature_name": None, "inputs": [TEN], "instances": None},
+            {"outputs": [MORE]},
+            id="null for what is left out",
+        ),
         pytest.param("scalar", {"inputs": 3.5}, {"outputs": 3.5}, id="scalar column, no name"),
         pytest.param("scalar", {"inputs": {"x": 0.1}}, {"outputs": 0.1}, id="scalar column, named"),
         pytest.param("fp32", {"instances": [1, 2.5]}, {"predictions": [1.0, 2.5]}, id="scalars as rows"),
@@ -117,6 +126,9 @@ def test_the_models_datatype_decides_how_values_are_read(server, datatype, value
         pytest.param("dummy", b"", "The request body is empty", id="no body"),
         pytest.param("dummy", b"{", "The file is not valid json", id="half a body"),
         pytest.param("dummy", b'{"inputs":"\xff"}', "The file is not valid json", id="no UTF-8"),
+        pytest.param("dummy", b"\xef\xbb\xbf{}", "json: it begins with a byte order mark (BOM)", id="BOM"),
+        pytest.param("dummy", "{}".encode("utf-16"), "json: it is UTF-16; send UTF-8", id="UTF-16"),
+        pytest.param("dummy", {"inputs": None, "instances": None}, "row or column format", id="null both"),
         pytest.param("dummy", [TEN], "Request body should be JSON object", id="a list"),
         pytest.param("dummy", {}, "Could not detect row or column format", id="neither"),
         pytest.param("dummy", {"inputs": [], "instances": []}, "row or column format", id="both"),
@@ -281,6 +293,28 @@ def test_what_is_not_there_is_said_in_ovmss_words(server, method, path, want, me
     assert (status, list(answer)) == (want, ["error"])
     assert message in answer["error"]
     assert want != 405 or headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/models/dummy:predict/", 200),
+        ("/v1/models/dummy%3Apredict", 200),
+        ("/v1/models/dummy%3apredict/", 200),
+        ("/v1/models/dummy/versions/1%3Apredict", 200),
+        ("/v1/models/a%2Fb%3Apredict", 404),
+        ("/v1/models/dummy%3Aclassify", 501),
+        ("/v1/models/dummy:classify/", 501),
+        ("/v1/models/dummy/labels/stable%3Apredict", 400),
+        ("/v1/models/dummy%3Aguess", 405),
+        ("/v1/models/dummy%253Apredict", 405),
+    ],
+)
+def test_the_colon_may_be_percent_encoded_and_a_slash_may_follow(server, path, status):
+    """RFC 3986, section 2.2, leaves the former open; many clients encode all that is not a letter."""
+    told, raw, _ = fetch(server.url(path), json.dumps({"instances": [TEN]}).encode())
+    assert told == status, raw
+    assert status != 200 or json.loads(raw) == {"predictions": [MORE]}
 
 
 def test_the_status_is_laid_out_as_by_tensorflow_serving(server):

@@ -106,6 +106,21 @@ def test_every_datatype_comes_as_content_and_as_single_values(call, datatype, dt
         assert (from_bf16(told) if datatype == "BF16" else told).tolist() == values
 
 
+@pytest.mark.parametrize(("datatype", "dtype", "field", "values"), TYPES)
+def test_one_number_stands_for_every_element_as_tensorflow_writes_it(call, datatype, dtype, field, values):
+    is_bf16 = datatype == "BF16"
+    plain = np.full(7, values[1], np.float32 if is_bf16 else NUMPY[datatype])
+    data = to_bf16(plain) if is_bf16 else plain
+    single = data.view(np.uint16).tolist() if field == "half_val" else data.tolist()
+    request = ten(asking(datatype.lower()), "x", dtype, [7], None, **{field: single[:1]})
+    assert np.array_equal(array(call("Predict", request).outputs["x"], datatype), data)
+
+
+def test_a_big_tensor_of_one_number_is_taken_up_to_a_mebibyte(call):
+    request = ten(asking("dynamic"), shape=[1, 1 << 18], content=None, float_val=[0.5])
+    assert set(array(call("Predict", request).outputs["a"], "FP32").ravel()) == {1.5}
+
+
 def test_strings_come_and_go_as_string_val(call):
     strings = [b"", b"\x00\xff", "größer".encode()]
     answer = call("Predict", ten(asking("bytes"), "x", "DT_STRING", [3], None, string_val=strings))
@@ -210,9 +225,19 @@ def numbered(dtype):
         ),
         (ten(asking(), content=None), "INVALID_ARGUMENT", "Expected: 40 bytes; Actual: 0 bytes"),
         (
-            ten(asking(), content=None, float_val=[1.0]),
+            ten(asking(), content=None, float_val=[1.0, 2.0]),
             "INVALID_ARGUMENT",
-            "Invalid number of values in tensor proto container - Expected: 10; Actual: 1; input name: b",
+            "Invalid number of values in tensor proto container - Expected: 10; Actual: 2; input name: b",
+        ),
+        (
+            ten(asking("dynamic"), shape=[1, (1 << 18) + 1], content=None, float_val=[1.0]),
+            "INVALID_ARGUMENT",
+            "Expected: 262145; Actual: 1; input name: b",
+        ),
+        (
+            ten(asking("uint8"), "x", "DT_UINT8", [2], None, int_val=[256]),
+            "INVALID_ARGUMENT",
+            "does not fit its datatype UINT8",
         ),
         (ten(asking(), shape=[10]), "INVALID_ARGUMENT", "Invalid number of shape dimensions"),
         (ten(asking(), shape=[2, 5]), "INVALID_ARGUMENT", "Invalid input shape - Expected: (1,10)"),

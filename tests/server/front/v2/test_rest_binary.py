@@ -87,6 +87,38 @@ def test_a_wrong_binary_size_is_a_400(server, size, tail, length):
     assert (status, list(json.loads(raw))) == (400, ["error"])
 
 
+@pytest.mark.parametrize("parameters", [{"binary_data_size": 40}, {"binary_data_size": None}, {}, None])
+def test_null_is_as_good_as_leaving_a_member_out(server, parameters):
+    """Go and Java write it for what is not set: data beside a binary size, and every optional member."""
+    nothing = {"id": None, "parameters": None, "outputs": None}
+    head = {"name": "b", "shape": [1, 10], "datatype": "FP32", "data": None, "parameters": parameters}
+    body, headers = binary(nothing | {"inputs": [head]}, np.ones(10, np.float32).tobytes())
+    status, raw, _ = server.post(INFER.format("dummy"), body, **headers)
+    assert status == 200, raw
+    answer = json.loads(raw)
+    assert "id" not in answer
+    assert [one["data"] for one in answer["outputs"]] == [[2.0] * 10]
+
+
+def test_null_in_what_shapes_the_answer_is_as_good_as_leaving_it_out(server):
+    more = {
+        "parameters": {"binary_data_output": None},
+        "outputs": [{"name": "a", "parameters": {"binary_data": None}}],
+    }
+    status, answer = infer(server, "dummy", one_input("b", [1, 10], "FP32", [1] * 10, **more))
+    assert (status, answer["outputs"][0]["data"]) == (200, [2.0] * 10)
+    more["outputs"][0]["parameters"] = None
+    assert infer(server, "dummy", one_input("b", [1, 10], "FP32", [1] * 10, **more))[0] == 200
+
+
+@pytest.mark.parametrize("member", ["name", "shape", "datatype"])
+def test_null_for_a_member_that_is_required_is_refused_by_its_name(server, member):
+    asked = one_input("b", [1, 10], "FP32", [1] * 10)
+    asked["inputs"][0][member] = None
+    status, answer = infer(server, "dummy", asked)
+    assert (status, member in answer["error"]) == (400, True)
+
+
 def test_data_and_a_binary_size_together_are_refused(server):
     asked = one_input("b", [1, 10], "FP32", [0] * 10)
     asked["inputs"][0]["parameters"] = {"binary_data_size": 40}

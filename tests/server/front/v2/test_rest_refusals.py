@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from tests.support.rest import infer, one_input
+from tests.support.server_process import ServerProcess
 
 TEN = one_input("b", [1, 10], "FP32", [0] * 10)
 VALID = TEN["inputs"][0]
@@ -68,7 +69,8 @@ def test_brackets_that_are_not_nested_are_no_depth(server, body):
         pytest.param("dummy", b"[]", "should be JSON object", id="an array"),
         pytest.param("dummy", b"7", "should be JSON object", id="a number"),
         pytest.param("dummy", json.dumps(TEN).encode() + b"x", "not valid json", id="something behind"),
-        pytest.param("dummy", b"\xef\xbb\xbf{}", "not valid json", id="byte order mark"),
+        pytest.param("dummy", b"\xef\xbb\xbf{}", "valid json: it begins with a byte order mark", id="BOM"),
+        pytest.param("dummy", "{}".encode("utf-16"), "not valid json: it is UTF-16; send UTF-8", id="UTF-16"),
         pytest.param("dummy", {"inputs": None}, "inputs", id="inputs null"),
         pytest.param("dummy", {"inputs": {}}, "inputs", id="inputs an object"),
         pytest.param("dummy", {"inputs": [7]}, "inputs[0]", id="an input that is a number"),
@@ -90,7 +92,7 @@ def test_brackets_that_are_not_nested_are_no_depth(server, body):
         pytest.param("dummy", one_input("b", [True, 10], "FP32", [0] * 10), "shape[0]", id="a size as bool"),
         pytest.param("dummy", one_input("b", 10, "FP32", [0] * 10), "shape", id="shape a number"),
         pytest.param("dummy", one_input("b", [1, 10], "fp32", [0] * 10), "precision", id="small letters"),
-        pytest.param("dummy", one_input("b", [1, 10], "FP32", None), "ndarray", id="data null"),
+        pytest.param("dummy", one_input("b", [1, 10], "FP32", None), "No data", id="data null"),
         pytest.param("dummy", one_input("b", [1, 10], "FP32", "AAAA"), "ndarray", id="data a string"),
         pytest.param("dynamic", with_data(b"[1e39]"), "overflow", id="beyond FP32"),
         pytest.param("dynamic", with_data(b"[1e400]"), "infinity", id="beyond all floats"),
@@ -208,3 +210,27 @@ def test_a_body_that_announces_too_much_is_a_413_before_it_is_read(server):
         )
         answer = b"".join(iter(lambda: caller.recv(4096), b""))  # to the end: the connection is closed
         assert answer.startswith(b"HTTP/1.1 413")
+
+
+def of_batches(x, n):
+    inputs = [
+        {"name": "x", "shape": [x, 2], "datatype": "FP32", "data": [1] * 2 * x},
+        {"name": "n", "shape": [n, 2], "datatype": "INT32", "data": [1] * 2 * n},
+    ]
+    return {"inputs": inputs}
+
+
+def test_different_batches_are_a_400_where_the_model_cannot_take_them_and_only_there(repository):
+    """On a server of its own: OpenVINO may not forget such a failure soon."""
+    path = str(repository / "two")
+    columns = {"inputs": {"x": [[1, 2]] * 2, "n": [[1, 2]] * 3}}
+    with ServerProcess("--model_name", "two", "--model_path", path) as server:
+        server.wait_ready()
+        for sizes in ((2, 2), (2, 1), (1, 3)):  # one is for all: the model repeats it
+            assert infer(server, "two", of_batches(*sizes))[0] == 200
+        message = refused(server, "two", of_batches(2, 3))
+        assert message.startswith(
+            "The inputs have different batch sizes (x 2, n 3). Internal inference error"
+        )
+        status, raw, _ = server.post("/v1/models/two:predict", columns)
+        assert (status, "different batch sizes (x 2, n 3)" in json.loads(raw)["error"]) == (400, True)
