@@ -90,3 +90,29 @@ def reshaped() -> ov.Model:
     x = _parameter([-1], np.float32, "x")
     node = ops.reshape(x, ops.constant(np.array([2, 3], np.int64)), False)
     return ov.Model([_result(node, "y")], [x], "reshaped")
+
+
+def branching(*, of_data: bool = False) -> ov.Model:
+    """x -> y, x + 1 where `which`, otherwise x + 2; `of_data`: sizes in the branches depend on the data."""
+    x = _parameter([2], np.float32, "x")
+    which = _parameter([], np.bool_, "which")
+    choice = ops.if_op(which)
+    bodies = [_branch(plus, of_data=of_data) for plus in (1.0, 2.0)]
+    (then, then_x), (other, other_x) = bodies
+    choice.set_then_body(then)
+    choice.set_else_body(other)
+    choice.set_input(x.output(0), then_x, other_x)
+    y = choice.set_output(then.get_results()[0], other.get_results()[0])
+    y.set_names({"y"})
+    return ov.Model([ops.result(y)], [x, which], "branching")
+
+
+def _branch(plus: float, *, of_data: bool):
+    x = ops.parameter([2], np.float32)
+    node = ops.add(x, ops.constant(np.float32(plus)))
+    if of_data:
+        places = ops.non_zero(ops.add(ops.abs(x), ops.constant(np.float32(1))))  # all of them
+        node = ops.reshape(
+            ops.gather(node, places, ops.constant(np.int64(0))), ops.constant(np.array([2])), False
+        )
+    return ov.Model([ops.result(node)], [x], "branch"), x

@@ -73,7 +73,8 @@ def _renamed(specs: tuple[Spec, ...], names: Mapping[str, str], side: str) -> tu
     renamed = tuple(_with_alias(spec, names) for spec in specs)
     seen = [spec.name for spec in renamed]
     if twice := {name for name in seen if seen.count(name) > 1}:
-        raise LoadFailed(f"{MAPPING_FILE}: {side}: {', '.join(sorted(twice))} would name two tensors")
+        blamed = f"{MAPPING_FILE}: {side}" if names else f"the model's {side}"
+        raise LoadFailed(f"{blamed}: {', '.join(sorted(twice))} would name two tensors")
     return renamed
 
 
