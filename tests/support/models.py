@@ -1,5 +1,6 @@
 """Small models built with OpenVINO's own operations, each for one behaviour."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,13 @@ def save(model: ov.Model, directory: Path) -> Path:
     """Write an IR into a version directory and give that directory."""
     directory.mkdir(parents=True, exist_ok=True)
     ov.save_model(model, directory / "model.xml", compress_to_fp16=False)
+    return directory
+
+
+def strip_names(directory: Path) -> Path:
+    """Take the tensors' names out of a saved IR, as files of older converters have none."""
+    graph = directory / "model.xml"
+    graph.write_text(re.sub(r' (output_)?names="[^"]*"', "", graph.read_text()))
     return directory
 
 
@@ -116,3 +124,20 @@ def _branch(plus: float, *, of_data: bool):
             ops.gather(node, places, ops.constant(np.int64(0))), ops.constant(np.array([2])), False
         )
     return ov.Model([ops.result(node)], [x], "branch"), x
+
+
+def several(outputs: str = "abca", shape=(1, 4), *, named: bool = True) -> ov.Model:
+    """x -> for each letter of `outputs` an output: a = x + 1, b = x + 2 and so on; a letter may come again.
+
+    Without names, OpenVINO makes up some, with the number of the node.
+    """
+    x = ops.parameter(list(shape), np.float32, **({"name": "x"} if named else {}))
+    if named:
+        x.output(0).set_names({"x"})
+    nodes = {}
+    for letter in outputs:
+        plus = ops.constant(np.float32("abcdefgh".index(letter) + 1))
+        node = nodes.setdefault(letter, ops.add(x, plus))
+        if named:
+            node.output(0).set_names({letter})
+    return ov.Model([ops.result(nodes[letter]) for letter in outputs], [x], "several")
