@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from modelserver.codec import binary, json_values, v2_raw
+from modelserver.codec import binary, json_values
 from modelserver.codec.body import HEADER, Encoded
 from modelserver.codec.json_text import MAX_DEPTH, SLICE_BYTES, check_depth, slices
 from modelserver.errors import InvalidRequest
@@ -106,7 +106,7 @@ def decode(body: bytes, headers: Mapping[bytes, bytes], signature: Signature) ->
 def _decode_raw(body: bytes, signature: Signature) -> Decoded:
     """A request that says nothing is answered with all outputs, and those raw too."""
     return Decoded(
-        Request([v2_raw.decode(memoryview(body), signature)], signature.every_output), None, True, {}
+        Request([binary.decode_alone(memoryview(body), signature)], signature.every_output), None, True, {}
     )
 
 

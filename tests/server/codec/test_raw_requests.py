@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from modelserver.codec import v2_raw
+from modelserver.codec import binary
 from modelserver.errors import InvalidRequest
 from tests.support import models
 from tests.support.rest import INFER
@@ -119,7 +119,7 @@ def test_without_the_header_an_empty_body_is_told_so(server):
     ],
 )
 def test_the_shape_follows_from_the_size(datatype, dims, size, shape):
-    array = v2_raw.decode(memoryview(bytes(size)), signature_of(("x", datatype, dims)))
+    array = binary.decode_alone(memoryview(bytes(size)), signature_of(("x", datatype, dims)))
     assert array.shape == shape
 
 
@@ -134,13 +134,13 @@ def test_the_shape_follows_from_the_size(datatype, dims, size, shape):
 )
 def test_bounds_hold(datatype, dims, size, says):
     with pytest.raises(InvalidRequest) as refused:
-        v2_raw.decode(memoryview(bytes(size)), signature_of(("x", datatype, dims)))
+        binary.decode_alone(memoryview(bytes(size)), signature_of(("x", datatype, dims)))
     assert says in str(refused.value)
 
 
 def test_the_array_is_the_bodys_own_memory():
     body = np.arange(10, dtype=np.float32).tobytes()
-    array = v2_raw.decode(memoryview(body), signature_of(("x", "FP32", [(1, 1), (10, 10)])))
+    array = binary.decode_alone(memoryview(body), signature_of(("x", "FP32", [(1, 1), (10, 10)])))
     assert array.ctypes.data == np.frombuffer(body, np.uint8).ctypes.data
 
 

@@ -151,6 +151,13 @@ def test_settings_and_mapping_take_names_by_place_and_the_files_own(tmp_path, ol
     assert [(spec.name, spec.layout) for spec in loaded.signature.outputs] == [("out_0", ""), ("total", "CN")]
 
 
+def test_a_mapping_of_one_tensor_under_two_of_its_names_is_refused(tmp_path):
+    models.save(models.several("ab", named=False), tmp_path)
+    made_up = ov.Core().read_model(tmp_path / "model.xml").outputs[1].get_any_name()
+    with pytest.raises(LoadFailed, match=f"mapping_config.json: outputs: {made_up} and out_1 are one tensor"):
+        load(tmp_path, names=Names({}, {made_up: "p", "out_1": "q"}))
+
+
 def test_a_model_with_a_state_is_refused_naming_it(tmp_path):
     with pytest.raises(LoadFailed, match="stateful models are not supported, and this one keeps total from"):
         load(models.save(broken.stateful(), tmp_path))
