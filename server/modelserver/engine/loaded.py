@@ -110,10 +110,18 @@ class LoadedModel:
         self._pool.require_place()
 
     def run_once(self, arrays: Sequence[NDArray[Any]]) -> None:
-        """Infer in the calling thread, before anybody else uses the model."""
+        """Infer before anybody else uses the model; returns when it is done. Raises RuntimeError.
+
+        In the way that requests take: OpenVINO's `infer` swallows errors where there is one stream with one
+        thread (docs/decisions/0013).
+        """
         slot = self._slots[0]
         self._bind(slot, arrays)
-        slot.infer()
+        if self.inline:
+            slot.infer()
+        else:
+            slot.start(None)
+            slot.request.wait()
         if self._is_free:
             self._prove(arrays)
 
@@ -197,7 +205,7 @@ class LoadedModel:
         """Run one inference on the event loop, for a model that is `inline`.
 
         Nobody else is at work meanwhile, so one lease serves every request: its outputs are there until the
-        caller waits for anything.
+        caller waits for anything. Without streams `infer` raises what is wrong, on one thread too.
         """
         asked = time.perf_counter()
         lease = self._shared
@@ -249,8 +257,10 @@ class LoadedModel:
             self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
         await done
 
-    def _called_back(self, lease: Lease) -> None:
+    def _called_back(self, lease: Lease | None) -> None:
         """In OpenVINO's thread: only pass it on. An exception here would end the process."""
+        if lease is None:  # `run_once` waits itself
+            return
         assert self._loop is not None  # noqa: S101 - start_async came before
         with suppress(RuntimeError):  # the loop is closed: the process is ending, nobody waits any more
             self._loop.call_soon_threadsafe(lease.finish)

@@ -105,6 +105,9 @@ class Recovery:
         if (reason := await self._ask(case, moments)) is None:
             self._close(case)
             return None
+        if case.version.loaded is not case.loaded:  # it was replaced meanwhile
+            self._close(case)
+            return reason
         case.trust = Trust.BROKEN
         LOG.error("%s can no longer answer and is compiled again: %s", case.version, reason)
         self._converger.distrust(case.version, f"it is {COMPILED_AGAIN}: {reason}")
