@@ -39,7 +39,7 @@ def channel_options(max_bytes: int, given: Mapping[str, int | str]) -> tuple[tup
         "grpc.keepalive_permit_without_calls": 1,
         "grpc.http2.min_ping_interval_without_data_ms": PING_SECONDS * 1000,
     }
-    return tuple((ours | given).items())
+    return tuple({**ours, **given}.items())
 
 
 class RpcServer:
