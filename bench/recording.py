@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from bench.tracing import Episode, Step, background
 from devcluster.host.process import stop
@@ -16,6 +16,8 @@ from devcluster.host.process import stop
 IDLE_SECONDS = 3.0
 """Longer than anything of ours sleeps between two looks at something."""
 SETTLE_SECONDS = 0.15
+QUIET_SECONDS = 0.4
+"""Longer than a request that a program waits for, shorter than a pause after which it looks again."""
 WAIT_SECONDS = 60
 
 
@@ -33,7 +35,20 @@ class Traced:
         self._say("begin")
         work()
         time.sleep(SETTLE_SECONDS)
-        return self._say("end")
+        return self._end()
+
+    def record_until_quiet(self, work: Callable[[], object]) -> list[Step]:
+        """What runs from when this begins until the program has reacted and nothing of it runs any more."""
+        self._say("begin")
+        work()
+        wait_for(self._is_quiet, "the program to react and to come to rest")
+        return self._end()
+
+    def _is_quiet(self) -> bool:
+        before: int = self._say("count")
+        time.sleep(QUIET_SECONDS)
+        now: int = self._say("count")
+        return now == before > 0
 
     def learn_idle(self, work: Callable[[], object] = lambda: None) -> None:
         """Learn what runs while the program is idle, or does no more than this."""
@@ -48,13 +63,16 @@ class Traced:
         self.idle |= background(steps)
         self.idle_threads |= {step.thread for step in steps}
 
-    def _say(self, command: str) -> list[Step]:
+    def _end(self) -> list[Step]:
+        return [Step(*step) for step in self._say("end")]
+
+    def _say(self, command: str) -> Any:
         self._commands.write(command + "\n")
         self._commands.flush()
         line = self._answers.readline()
         if not line:
             raise RuntimeError("the traced program has ended; see its log")
-        return [Step(*step) for step in json.loads(line)]
+        return json.loads(line)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Runs a program of ours and records every Python call into its package between two commands.
 
 argv: package, file descriptor for the recordings, module, arguments of the module. Lines on standard input:
-`begin` and `end`; each is answered by one line of JSON, `end` with the steps since `begin`.
+`begin`, `count` and `end`; each is answered by one line of JSON, `end` with the steps since `begin`, `count`
+with their number so far.
 """
 
 import importlib.util
@@ -11,6 +12,7 @@ import os
 import runpy
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -33,6 +35,9 @@ class Recorder:
     def begin(self) -> None:
         self._steps = []
         self._is_on = True
+
+    def count(self) -> int:
+        return len(self._steps)
 
     def end(self) -> list[tuple[int, bool, bool, str, str]]:
         self._is_on = False
@@ -74,10 +79,8 @@ def _is_resumed(frame: FrameType) -> bool:
 def _obey(recorder: Recorder, descriptor: int) -> None:
     with os.fdopen(descriptor, "w") as answers:
         for line in sys.stdin:
-            if line.strip() == "begin":
-                recorder.begin()
-            steps = recorder.end() if line.strip() == "end" else []
-            answers.write(json.dumps(steps) + "\n")
+            command: Callable[[], object] = getattr(recorder, line.strip())
+            answers.write(json.dumps(command()) + "\n")
             answers.flush()
 
 

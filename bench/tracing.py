@@ -80,6 +80,30 @@ def walk(name: str, steps: Sequence[Step], idle: Container[Episode]) -> Walk:
     return Walk(name, tuple((step.file, step.function) for step in kept))
 
 
+def one_pass(steps: Sequence[Step]) -> list[Step]:
+    """From an event to the end of the work it causes, of a program whose loop takes work from a queue.
+
+    The episodes up to the first resumption handle the event; the resumed loop looks for work and does it.
+    Later episodes that begin like those handle other events and are left out. The end is where the loop looks
+    again.
+    """
+    found = episodes(steps)
+    resumed = next(
+        (number for number, places in enumerate(found) if not steps[places[0]].is_call), len(found)
+    )
+    starts = {_name(steps[places[0]]) for places in found[:resumed]}
+    later = {place for places in found[resumed:] if _name(steps[places[0]]) in starts for place in places}
+    kept = [place for place in range(len(steps)) if place not in later]
+    loop = found[resumed] if resumed < len(found) else []
+    looks = [_name(steps[place]) for place in loop if steps[place].is_call][:1]
+    again = [place for place in kept if steps[place].is_call and [_name(steps[place])] == looks][1:]
+    return [steps[place] for place in kept if not again or place < again[0]]
+
+
+def _name(step: Step) -> tuple[str, str]:
+    return step.file, step.function
+
+
 def _episode(steps: Sequence[Step], places: Iterable[int]) -> Episode:
     return tuple((steps[place].file, steps[place].function, steps[place].is_call) for place in places)
 

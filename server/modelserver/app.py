@@ -31,6 +31,7 @@ from modelserver.models.catalogue import Catalogue
 from modelserver.models.converger import Converger
 from modelserver.models.loader import Loader
 from modelserver.models.planner import Planner
+from modelserver.models.recovery import Recovery
 from modelserver.models.repository import LocalStorage
 from modelserver.models.scanner import Scanner
 from modelserver.models.watcher import Watch, Watcher
@@ -137,7 +138,8 @@ class Server:
         self._watcher = Watcher(self._catalogue, converger, self._limits, configuration, watch)
         startup = Startup(workers, warnings)
         self._health = Health(self._catalogue, self._watcher, metrics, machine.read_machine, startup)
-        plane = DataPlane(self._catalogue, metrics, self._decode_images)
+        self._recovery = Recovery(converger, self._watcher.in_turn, self._threads.check)
+        plane = DataPlane(self._catalogue, self._recovery, metrics, self._decode_images)
         control = Control(self._catalogue, converger, self._watcher, settings.model_control_mode)
         self._backend = Backend(plane, self._health, self._limits, control, metrics, self._threads)
         self._rpc = RpcServer(self._backend, access_log=settings.access_log)
@@ -202,6 +204,7 @@ class Server:
                     await asyncio.wait_for(hurry.wait(), self._settings.drain_seconds)
             self._loading.cancel()
         self._watcher.stop()
+        self._recovery.stop()
         limit = self._limits.now.request_timeout_seconds
         grace = GRACE_SECONDS if limit is None else limit + MARGIN_SECONDS
         end = asyncio.get_running_loop().time() + grace
@@ -219,7 +222,7 @@ class Server:
         gc.collect()
         gc.freeze()
         for name, model in self._catalogue.models.items():
-            is_hopeless = model.is_unreadable or any(one.is_wanted for one in model.versions.values())
+            is_hopeless = model.is_unreadable or any(one.failed for one in model.versions.values())
             if self._settings.on_load_failure is OnLoadFailure.EXIT and is_hopeless and not model.available:
                 self.failure = f"model {name}: {model.error}"
                 self.failed.set()

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import orjson
-
 from modelserver.admission import LiveLimits
 from modelserver.engine import Devices
 from modelserver.errors import LoadFailed, ServerError
@@ -23,6 +21,7 @@ from modelserver.settings.process import (
     first_configuration,
     workers_in_effect,
 )
+from modelserver.telemetry.as_json import as_json
 from modelserver.tuning import machine
 from modelserver.tuning.machine import Machine
 from modelserver.tuning.plan import Plan, count_neighbours, plan
@@ -35,7 +34,7 @@ def run(settings: ServerSettings) -> int:
     except ServerError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2, default=_plain) + b"\n")
+    sys.stdout.buffer.write(as_json(document, indent=True) + b"\n")
     return 0
 
 
@@ -156,7 +155,3 @@ def _property(properties: Mapping[str, Any], name: str) -> Any:
     """A property of the device, or of the first that a virtual device hands it to."""
     places = (properties, *properties.get("DEVICE_PROPERTIES", {}).values())
     return next((place[name] for place in places if name in place), None)
-
-
-def _plain(value: object) -> Any:
-    return sorted(value) if isinstance(value, frozenset) else str(value)

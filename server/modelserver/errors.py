@@ -17,10 +17,23 @@ ServerError
     └── NoMemoryForSwap                            no room for the new next to the old
 """
 
+import re
 from typing import ClassVar
 
 MAX_MESSAGE_BYTES = 2000
 """gRPC writes a byte that is not ASCII as three, and many clients refuse headers of more than 8 KiB."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def readable(text: str) -> str:
+    r"""Text that can be encoded: a byte of a file name that is not UTF-8 appears as \xNN."""
+    return _SURROGATE.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Python keeps such a byte as a surrogate, U+DC80 to U+DCFF."""
+    code = ord(found[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 class ServerError(Exception):
@@ -31,7 +44,7 @@ class ServerError(Exception):
 
     def __str__(self) -> str:
         """Never longer than a gRPC status may be, whatever names a caller sends."""
-        raw = super().__str__().encode(errors="replace")
+        raw = readable(super().__str__()).encode()
         kept = raw[:MAX_MESSAGE_BYTES].decode(errors="ignore")
         return kept if len(raw) <= MAX_MESSAGE_BYTES else f"{kept}…"
 

@@ -8,6 +8,8 @@ class Threads:
 
     def __init__(self, decoders: int) -> None:
         """`decoders` is how many images may be decoded at one time."""
+        self.check = ThreadPoolExecutor(1, "check")
+        """Asks models whether they can still answer."""
         self.decode = ThreadPoolExecutor(decoders, "decode")
         self.load = ThreadPoolExecutor(1, "load")
         """Reads model directories, loads and closes models: one after the other."""
@@ -18,5 +20,5 @@ class Threads:
 
     def end(self) -> None:
         """Start nothing more, and do not wait for what cannot be interrupted."""
-        for executor in (self.decode, self.load, self.parse, self.unpack):
+        for executor in (self.check, self.decode, self.load, self.parse, self.unpack):
             executor.shutdown(wait=False, cancel_futures=True)

@@ -1,6 +1,6 @@
 """Calls become walks: stays, files and returns are counted, and what runs anyway is left out."""
 
-from bench.tracing import Step, Walk, background, commonest, table, walk
+from bench.tracing import Step, Walk, background, commonest, one_pass, table, walk
 
 
 def steps(*places: str, thread: int = 1, first: str = "") -> list[Step]:
@@ -49,6 +49,30 @@ def test_threads_that_interleave_are_separated():
     load, swap = steps("loader:load", "loader:swap", thread=2, first="load")
 
     assert walk("w", [load, tick, swap, look], idle).calls == (("loader", "load"), ("loader", "swap"))
+
+
+EVENT = ("watch:read", "watch:seen", "store:put")
+PASS = ("~queue:loop", "queue:look", "apply:child", "write:status")
+
+
+def one(*places: str) -> tuple[tuple[str, str], ...]:
+    return walk("w", one_pass(steps(*places, first="read seen loop")), ()).calls
+
+
+def test_other_events_during_a_pass_are_left_out():
+    *before, last = PASS
+    assert one(*EVENT, *before, *EVENT, "~queue:loop", last, *EVENT) == one(*EVENT, *PASS)
+    assert len(one(*EVENT, *PASS)) == 6
+
+
+def test_a_pass_ends_where_its_loop_looks_for_more_work():
+    more = ("queue:look", "apply:child", "write:status")
+    assert one(*EVENT, *PASS, *more) == one(*EVENT, *PASS)
+
+
+def test_where_no_loop_takes_up_work_everything_is_the_pass():
+    assert one(*EVENT, *EVENT) == one(*EVENT) * 2
+    assert one() == ()
 
 
 def test_the_commonest_of_several_recordings_counts_and_of_equals_the_shortest():

@@ -5,9 +5,6 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator
 
-import pytest
-
-from modelserver_operator.controller import workqueue
 from modelserver_operator.controller.workqueue import WorkQueue
 
 
@@ -112,8 +109,7 @@ async def test_what_process_asks_for_is_its_next_pass():
     assert passes == 3
 
 
-async def test_a_failure_is_tried_again_later_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(workqueue, "_BACK_OFF_START", 0.02)
+async def test_a_failure_is_tried_again_later_and_holds_up_nobody():
     tries: list[float] = []
     others: list[str] = []
 
@@ -125,7 +121,7 @@ async def test_a_failure_is_tried_again_later_and_holds_up_nobody(monkeypatch: p
         if len(tries) < 4:
             raise RuntimeError("not yet")
 
-    queue: WorkQueue[str] = WorkQueue(process)
+    queue: WorkQueue[str] = WorkQueue(process, back_off=0.02)
     async with working(queue, workers=1):
         queue.wake("bad")
         queue.wake("good")

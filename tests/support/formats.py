@@ -6,6 +6,7 @@ file was made once with a flatbuffers builder. Each of them computes y = x + x f
 
 import base64
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 WIDTH = 4
@@ -35,16 +36,36 @@ def _field(number: int, value: Value) -> bytes:
     return _varint(number << 3 | 2) + _varint(len(raw)) + raw
 
 
-def onnx(directory: Path) -> Path:
-    """ModelProto with one Add."""
+def onnx(directory: Path, outputs: Sequence[str] = ("y",)) -> Path:
+    """ModelProto with one Add; `outputs` names it as often as it is listed."""
     dims = message(*[(1, message((1, size))) for size in (1, WIDTH)])
     kind = message((1, message((1, 1), (2, dims))))
     node = message((1, "x"), (1, "x"), (2, "y"), (4, "Add"))
-    graph = message(
-        (1, node), (2, "double"), (11, message((1, "x"), (2, kind))), (12, message((1, "y"), (2, kind)))
-    )
+    listed = [(12, message((1, name), (2, kind))) for name in outputs]
+    graph = message((1, node), (2, "double"), (11, message((1, "x"), (2, kind))), *listed)
     model = message((1, 8), (7, graph), (8, message((1, ""), (2, 13))))
     return _write(directory / "model.onnx", model)
+
+
+def onnx_with_weights(path: Path, location: str) -> Path:
+    """ModelProto with y = x + w, whose w, FP32 [1,4], is the whole of the file at this location."""
+    weights = message((1, 1), (1, WIDTH), (2, 1), (8, "w"), (13, external(location)), (14, 1))
+    return onnx_of_graph(path, (5, weights))
+
+
+def external(location: str) -> bytes:
+    """StringStringEntryProto, as onnx writes it."""
+    return message((1, "location"), (2, location))
+
+
+def onnx_of_graph(path: Path, *fields: tuple[int, Value]) -> Path:
+    """ModelProto with y = x + w, and these fields in its graph."""
+    dims = message(*[(1, message((1, size))) for size in (1, WIDTH)])
+    kind = message((1, message((1, 1), (2, dims))))
+    node = message((1, "x"), (1, "w"), (2, "y"), (4, "Add"))
+    ends = ((11, message((1, "x"), (2, kind))), (12, message((1, "y"), (2, kind))))
+    graph = message((1, node), (2, "sum"), *fields, *ends)
+    return _write(path, message((1, 8), (7, graph), (8, message((1, ""), (2, 13)))))
 
 
 def saved_model(directory: Path) -> Path:

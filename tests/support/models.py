@@ -1,5 +1,6 @@
 """Small models built with OpenVINO's own operations, each for one behaviour."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,13 @@ def save(model: ov.Model, directory: Path) -> Path:
     """Write an IR into a version directory and give that directory."""
     directory.mkdir(parents=True, exist_ok=True)
     ov.save_model(model, directory / "model.xml", compress_to_fp16=False)
+    return directory
+
+
+def strip_names(directory: Path) -> Path:
+    """Take the tensors' names out of a saved IR, as files of older converters have none."""
+    graph = directory / "model.xml"
+    graph.write_text(re.sub(r' (output_)?names="[^"]*"', "", graph.read_text()))
     return directory
 
 
@@ -90,3 +98,46 @@ def reshaped() -> ov.Model:
     x = _parameter([-1], np.float32, "x")
     node = ops.reshape(x, ops.constant(np.array([2, 3], np.int64)), False)
     return ov.Model([_result(node, "y")], [x], "reshaped")
+
+
+def branching(*, of_data: bool = False) -> ov.Model:
+    """x -> y, x + 1 where `which`, otherwise x + 2; `of_data`: sizes in the branches depend on the data."""
+    x = _parameter([2], np.float32, "x")
+    which = _parameter([], np.bool_, "which")
+    choice = ops.if_op(which)
+    bodies = [_branch(plus, of_data=of_data) for plus in (1.0, 2.0)]
+    (then, then_x), (other, other_x) = bodies
+    choice.set_then_body(then)
+    choice.set_else_body(other)
+    choice.set_input(x.output(0), then_x, other_x)
+    y = choice.set_output(then.get_results()[0], other.get_results()[0])
+    y.set_names({"y"})
+    return ov.Model([ops.result(y)], [x, which], "branching")
+
+
+def _branch(plus: float, *, of_data: bool):
+    x = ops.parameter([2], np.float32)
+    node = ops.add(x, ops.constant(np.float32(plus)))
+    if of_data:
+        places = ops.non_zero(ops.add(ops.abs(x), ops.constant(np.float32(1))))  # all of them
+        node = ops.reshape(
+            ops.gather(node, places, ops.constant(np.int64(0))), ops.constant(np.array([2])), False
+        )
+    return ov.Model([ops.result(node)], [x], "branch"), x
+
+
+def several(outputs: str = "abca", shape=(1, 4), *, named: bool = True) -> ov.Model:
+    """x -> for each letter of `outputs` an output: a = x + 1, b = x + 2 and so on; a letter may come again.
+
+    Without names, OpenVINO makes up some, with the number of the node.
+    """
+    x = ops.parameter(list(shape), np.float32, **({"name": "x"} if named else {}))
+    if named:
+        x.output(0).set_names({"x"})
+    nodes = {}
+    for letter in outputs:
+        plus = ops.constant(np.float32("abcdefgh".index(letter) + 1))
+        node = nodes.setdefault(letter, ops.add(x, plus))
+        if named:
+            node.output(0).set_names({letter})
+    return ov.Model([ops.result(nodes[letter]) for letter in outputs], [x], "several")

@@ -98,6 +98,7 @@ REFUSED_BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown hint": ({"hint": "FAST"}, r"LATENCY"),
     "an unknown stream word": ({"streams": "MANY"}, r"spec\.streams"),
     "no stream": ({"streams": 0}, r"spec\.streams"),
+    "a version that JSON tools round": (with_model(versionPolicy={"versions": [2**53 + 1]}), r"versions"),
     "a quantity that is none": (cpu("many"), r"cpu"),
     "negative replicas": ({"replicas": -1}, r"replicas"),
     "a port below 1024": ({"ports": {"grpc": 80}}, r"grpc"),
@@ -130,4 +131,5 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "a batch device": {"device": "BATCH:GPU(4)"},
     "a gRPC channel argument": {"server": {"grpcChannelArguments": {"grpc.max_connection_age_ms": 60000}}},
     "no replica": {"replicas": 0},
+    "the greatest version that is exact everywhere": with_model(versionPolicy={"versions": [2**53 - 1]}),
 }

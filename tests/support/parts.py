@@ -6,6 +6,7 @@ from modelserver.models.catalogue import Catalogue
 from modelserver.models.converger import Converger
 from modelserver.models.loader import Loader
 from modelserver.models.planner import Planner
+from modelserver.models.recovery import Recovery
 from modelserver.models.repository import LocalStorage
 from modelserver.models.scanner import Scanner
 from modelserver.models.watcher import Watch, Watcher
@@ -32,6 +33,7 @@ class Parts:
             loader or Loader(Devices(None), self.limits, lambda: None, thread),
             VersionSeries(self.metrics),
         )
+        self.recovery = Recovery(self.converger, lambda work: work(), self.threads.check)
 
     def watcher(self, configuration, path=None, poll_seconds=0.0) -> Watcher:
         watch = Watch(path, poll_seconds)

@@ -28,6 +28,11 @@ DEVICE_PATTERN = (
 )
 
 
+EXACT = 2**53 - 1
+"""The greatest number that everybody reads alike: many JSON tools keep numbers as doubles (RFC 8259, 6.), and
+so does the API server the `maximum` in a schema: it takes 2^53 + 1 for 2^53."""
+
+
 def quantity(value: str | int) -> Decimal:
     """The value of a Kubernetes quantity; raises ValueError."""
     match = _QUANTITY.fullmatch(str(value))
@@ -88,7 +93,7 @@ class Record(BaseModel):
     )
 
 
-Quantity = Annotated[str, BeforeValidator(_checked_quantity), int_or_string(QUANTITY_PATTERN, 24, 0, 2**53)]
+Quantity = Annotated[str, BeforeValidator(_checked_quantity), int_or_string(QUANTITY_PATTERN, 24, 0, EXACT)]
 Quantities = Annotated[
     dict[Annotated[str, StringConstraints(max_length=120)], Quantity], Field(max_length=16)
 ]

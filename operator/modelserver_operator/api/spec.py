@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from modelserver_operator.api.fields import (
+    EXACT,
     Annotations,
     ChannelArgument,
     Count,
@@ -23,7 +24,7 @@ from modelserver_operator.api.fields import (
     preserved_list,
 )
 
-Version = Annotated[int, Field(ge=1, le=2**53)]
+Version = Annotated[int, Field(ge=1, le=EXACT)]
 DEFAULT_CPU, DEFAULT_MEMORY = "1", "2Gi"
 """Limits of an object that sets none; the rules, the pod and the description of Resources agree."""
 
@@ -34,7 +35,8 @@ class VersionPolicy(Record):
     latest: Annotated[int, Field(ge=1, le=64)] | None = None
     """Serve the newest N versions."""
     versions: Annotated[list[Version], Field(min_length=1, max_length=64)] | None = None
-    """Serve these versions."""
+    """Serve these versions. At most 2^53 - 1: many JSON tools round bigger numbers. With latest and all, a
+    server takes versions up to 2^63 - 1."""
     all: Literal[True] | None = None
     """Serve every version."""
 

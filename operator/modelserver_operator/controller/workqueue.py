@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
-_BACK_OFF_START = 1.0
+BACK_OFF_SECONDS = 1.0
 _BACK_OFF_LIMIT = 60.0
 _logger = logging.getLogger(__name__)
 
@@ -17,8 +17,12 @@ _logger = logging.getLogger(__name__)
 class WorkQueue(Generic[Key]):
     """`process` returns the seconds after which it wants the key again, or None; an error means back-off."""
 
-    def __init__(self, process: Callable[[Key], Awaitable[float | None]]) -> None:
+    def __init__(
+        self, process: Callable[[Key], Awaitable[float | None]], back_off: float = BACK_OFF_SECONDS
+    ) -> None:
+        """`back_off`: the seconds before a key that failed is tried again; they double with each failure."""
         self._process = process
+        self._back_off = back_off
         self._dirty: dict[Key, float] = {}
         self._heap: list[tuple[float, int, Key]] = []
         self._count = itertools.count()
@@ -54,7 +58,7 @@ class WorkQueue(Generic[Key]):
             again = await self._process(key)
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            pause = min(_BACK_OFF_LIMIT, _BACK_OFF_START * 2.0 ** (failures - 1))
+            pause = min(_BACK_OFF_LIMIT, self._back_off * 2.0 ** (failures - 1))
             _logger.warning("%s failed, retrying in %.0f s: %s", key, pause, error, exc_info=_is_bug(error))
             self.wake(key, pause)
         else:

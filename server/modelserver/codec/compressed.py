@@ -13,8 +13,9 @@ _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 class Unpacker:
     """One body: `feed` a part, `take` pieces until it is used up, and so on; `finish` in the end."""
 
-    def __init__(self, coding: str) -> None:
+    def __init__(self, coding: str, piece_bytes: int = PIECE_BYTES) -> None:
         """Raises InvalidRequest for a coding that is not known, and for several on top of each other."""
+        self._piece_bytes = piece_bytes
         known = _CODINGS.get(coding.lower())
         if known is None:
             raise InvalidRequest(
@@ -37,11 +38,11 @@ class Unpacker:
         self._left = part
 
     def take(self) -> bytes:
-        """At most PIECE_BYTES, perhaps none; raises InvalidRequest for what cannot be unpacked."""
+        """At most a piece, perhaps nothing; raises InvalidRequest for what cannot be unpacked."""
         if self._stream is None or self.is_used_up:
             return b""
         try:
-            piece = self._stream.decompress(self._left, PIECE_BYTES)
+            piece = self._stream.decompress(self._left, self._piece_bytes)
         except zlib.error as error:
             reason = str(error).rpartition(": ")[2]
             raise InvalidRequest(f"The body is not valid {self._coding}: {reason}") from error
@@ -49,7 +50,7 @@ class Unpacker:
             raise InvalidRequest(f"data after the end of the {self._coding} stream")
         self._left = self._stream.unconsumed_tail
         # zlib holds back what does not fit into a piece, even when it has read all of the part.
-        self._is_cut = len(piece) == PIECE_BYTES and not self._stream.eof
+        self._is_cut = len(piece) == self._piece_bytes and not self._stream.eof
         return piece
 
     def finish(self) -> None:

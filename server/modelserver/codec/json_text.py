@@ -42,10 +42,11 @@ def explain(text: bytes, error: Exception) -> str:
     return str(error)
 
 
-def slices(text: bytes) -> Iterator[bytes] | None:
+def slices(text: bytes, size: int = SLICE_BYTES) -> Iterator[bytes] | None:
     """Flat arrays that together hold the numbers of a flat or nested one; None where it is none of numbers.
 
-    `text` has been found to be JSON apart from its numbers. Rows may differ in length, as elsewhere.
+    `text` has been found to be JSON apart from its numbers. Rows may differ in length, as elsewhere. A slice
+    ends with the first number that reaches `size` bytes.
     """
     text = text.translate(None, b" \t\r\n")
     depth = len(text) - len(text.lstrip(b"["))
@@ -56,12 +57,12 @@ def slices(text: bytes) -> Iterator[bytes] | None:
     flat = text[depth:-depth]
     if b"[" in flat or b"]" in flat or flat.endswith(b","):
         return None
-    return _cut(flat)
+    return _cut(flat, size)
 
 
-def _cut(flat: bytes) -> Iterator[bytes]:
+def _cut(flat: bytes, size: int) -> Iterator[bytes]:
     start, end = 0, 0
     while end >= 0:
-        end = flat.find(b",", start + SLICE_BYTES)
+        end = flat.find(b",", start + size)
         yield b"[" + flat[start : end if end >= 0 else None] + b"]"
         start = end + 1

@@ -49,11 +49,11 @@ class Parsed:
     inputs: list[_Input]
 
 
-def parse(message: bytes) -> Parsed:
-    """Split a serialized PredictRequest into its head and its tensors."""
+def parse(message: bytes, cut_bytes: int = CUT_BYTES) -> Parsed:
+    """Split a serialized PredictRequest into its head and its tensors; cut their content out above a size."""
     try:
         head, inputs = (
-            _cut(message) if len(message) > CUT_BYTES else (tfs.PredictRequest.FromString(message), [])
+            _cut(message) if len(message) > cut_bytes else (tfs.PredictRequest.FromString(message), [])
         )
     except (DecodeError, IndexError, UnicodeDecodeError) as error:
         raise InvalidRequest("not a valid PredictRequest message") from error

@@ -78,6 +78,8 @@ def decode(body: bytes, headers: Mapping[bytes, bytes], signature: Signature) ->
     """Parse a body for a model of this signature; raises InvalidRequest."""
     header = headers.get(HEADER)
     json_length = len(body) if header is None else _json_length(header, len(body))
+    if not json_length and header is not None:
+        return _decode_raw(body, signature)
     text = body[:json_length]
     if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
         check_depth(text)
@@ -98,6 +100,13 @@ def decode(body: bytes, headers: Mapping[bytes, bytes], signature: Signature) ->
             for output in outputs
             if output.parameters and isinstance(flag := output.parameters.get("binary_data"), bool)
         },
+    )
+
+
+def _decode_raw(body: bytes, signature: Signature) -> Decoded:
+    """A request that says nothing is answered with all outputs, and those raw too."""
+    return Decoded(
+        Request([binary.decode_alone(memoryview(body), signature)], signature.every_output), None, True, {}
     )
 
 

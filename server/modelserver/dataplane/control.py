@@ -79,7 +79,7 @@ def _entry(model: Model, version: Version) -> Entry:
 def _state(model: Model, version: Version) -> tuple[EntryState, str]:
     """With the reason why it is not ready, or not as it is wanted."""
     if version.loaded is not None:
-        return EntryState.READY, version.error or ""
+        return EntryState.READY, version.trouble or ""
     if version.state is State.END:
         return EntryState.UNAVAILABLE, UNLOADED if model.is_unloaded else "retired"
     if version.error is not None:

@@ -18,6 +18,7 @@ from modelserver.engine import Lease, LoadedModel
 from modelserver.errors import InferenceFailed, InvalidRequest, NotFound, NotReady, Overloaded, ServerError
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.model import State, Version
+from modelserver.models.recovery import Recovery
 from modelserver.signature import Request, Signature, Spec
 from modelserver.telemetry import families, request_log
 from modelserver.telemetry.labels import model_operation, of_interface
@@ -45,6 +46,7 @@ class VersionState:
     error: str | None
 
 
+VERSION_STATES = tuple(state.value for state in State)
 DecodeImages = Callable[[NDArray[Any], Spec], Awaitable[NDArray[Any]]]
 MAX_SHORTCUTS = 256
 
@@ -94,7 +96,9 @@ class Visit:
                 lease = await loaded.infer(arrays, self.call.deadline, self.call.gone)
         except InferenceFailed as error:
             if (sizes := self.signature.differing_batches(arrays)) is not None:
+                self.plane.recovery.suspect(version, loaded)
                 raise InvalidRequest(f"The inputs have different batch sizes ({sizes}). {error}") from error
+            await self.plane.recovery.judge(version, loaded)
             raise
         self._lease, outputs = lease, lease.outputs
         tensors = [Tensor(name, datatype, outputs[place]) for place, name, datatype in request.outputs]
@@ -128,8 +132,11 @@ class Visit:
 class DataPlane:
     """Stands between fronts and engine; knows no protocol."""
 
-    def __init__(self, catalogue: Catalogue, metrics: Metrics, decode_images: DecodeImages) -> None:
+    def __init__(
+        self, catalogue: Catalogue, recovery: Recovery, metrics: Metrics, decode_images: DecodeImages
+    ) -> None:
         self.catalogue = catalogue
+        self.recovery = recovery
         self.meters = Meters(metrics)
         self._metrics = metrics
         self._decode_images = decode_images
@@ -189,20 +196,21 @@ class DataPlane:
     def is_served(self, name: str) -> bool | None:
         """Whether any version of a model answers; None for unknown models. Not counted."""
         model = self.catalogue.models.get(name)
-        return None if model is None else bool(model.available)
+        if model is None:
+            return None
+        return model.newest is not None and model.newest.fault is None
 
     def is_model_ready(self, call: Call) -> bool:
-        """Whether the model answers; raises NotFound when nobody knows it."""
+        """Whether the model answers, and is trusted to; raises NotFound when nobody knows it."""
         try:
-            self.catalogue.find(call.model, call.version)
+            is_ready = self.catalogue.find(call.model, call.version).fault is None
         except NotReady:
-            self._count_ready(call, failed=True)
-            return False
+            is_ready = False
         except NotFound:
             self._count_unknown(call)
             raise
-        self._count_ready(call)
-        return True
+        self._count_ready(call, failed=not is_ready)
+        return is_ready
 
     def statistics(self, name: str, number: int | None) -> list[Statistics]:
         """Of every served version; of one model or one version where they are named."""
@@ -254,4 +262,4 @@ def _described(version: Version) -> Described:
 
 
 def _states(versions: Iterable[Version]) -> list[VersionState]:
-    return [VersionState(version.number, version.state, version.error) for version in versions]
+    return [VersionState(version.number, version.state, version.trouble) for version in versions]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from modelserver.dataplane.meters import Meter
 from modelserver.engine import Lease, LoadedModel
+from modelserver.errors import InferenceFailed
 from modelserver.models.model import Version
 from modelserver.signature import Output
 from modelserver.telemetry import request_log
@@ -57,7 +58,10 @@ class Shortcut:
     _prepared: float = field(init=False)
 
     def run(self, raw: list[memoryview]) -> Response | None:
-        """The response, over the engine's memory; None where the data are not as long as they have to be."""
+        """The response, over the engine's memory; None where the long way has to be taken.
+
+        That is, where the data are not as long as they have to be, and after a failure, judged there.
+        """
         started, arrays = time.perf_counter(), []
         if len(raw) != len(self.inputs):
             return None
@@ -70,9 +74,8 @@ class Shortcut:
         self._started, self._prepared = started, time.perf_counter()
         try:
             self._lease = lease = self.loaded.infer_now(arrays)
-        except BaseException:
-            self.meter.failed(started)
-            raise
+        except InferenceFailed:
+            return None
         outputs = lease.outputs
         tensors = [Tensor(name, datatype, outputs[place]) for place, name, datatype in self.outputs]
         return Response(self.version.model, self.version.number, tensors)

@@ -142,7 +142,10 @@ class Health:
         return self.now.is_draining
 
     def is_ready(self) -> bool:
-        """Before the first time: every model answers. Afterwards: any does. Never while draining."""
+        """Before the first time: every wanted version of every model answers. Afterwards: any does.
+
+        Never while draining. Without models there is nothing to wait for.
+        """
         return self.now.is_ready
 
     def metrics(self) -> bytes:
@@ -155,8 +158,7 @@ class Health:
 
     def refresh(self) -> None:
         """Something has changed."""
-        answering = self._answering()
-        self._was_ready |= bool(answering) and all(answering)
+        self._was_ready |= self._catalogue.has_converged and self._is_complete()
         self.now = self._snapshot()
 
     def begin_draining(self) -> None:
@@ -173,16 +175,16 @@ class Health:
         self._machine = self._read_machine()
         self.refresh()
 
-    def _answering(self) -> list[bool]:
+    def _is_complete(self) -> bool:
         """Models that were unloaded by request are not waited for, even if all of them were."""
         models = self._catalogue.models.values()
-        return [bool(model.available) for model in models if not model.is_unloaded]
+        return all(model.is_complete for model in models if not model.is_unloaded)
 
     def _is_ready(self) -> bool:
         if self._is_draining or not self._was_ready:
             return False
-        answering = self._answering()
-        return any(answering) or (bool(self._catalogue.models) and not answering)
+        wanted = [model for model in self._catalogue.models.values() if not model.is_unloaded]
+        return not wanted or any(model.available for model in wanted)
 
     def _snapshot(self) -> ServerStatus:
         models = self._catalogue.models
@@ -244,7 +246,7 @@ def _model_status(name: str, model: Model) -> ModelStatus:
         revision=model.revision,
         error=model.error,
         versions=tuple(
-            VersionStatus(number, version.state, version.is_wanted, version.error)
+            VersionStatus(number, version.state, version.is_wanted, version.trouble)
             for number, version in sorted(model.versions.items())
         ),
     )

@@ -49,8 +49,14 @@ def view(tensor: ov.Tensor, datatype: str) -> NDArray[Any]:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, in one line: OpenVINO's message without its source positions."""
-    lines = [line.strip() for line in str(error).splitlines()]
+    """What went wrong, in one line: OpenVINO's message without its source positions.
+
+    A message with a file name that is not UTF-8 cannot be decoded: that error holds it.
+    """
+    text = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        text = error.object.decode(errors="backslashreplace")
+    lines = [line.strip() for line in text.splitlines()]
     noise = ("Exception from src/", "Caught exception:", "Check '")
     kept = [line for line in lines if line and not line.startswith(noise)]
-    return " ".join(kept) or str(error).strip()
+    return " ".join(kept) or text.strip()

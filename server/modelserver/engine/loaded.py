@@ -23,6 +23,7 @@ from modelserver.admission import LiveLimits
 from modelserver.engine import strings
 from modelserver.engine.elements import reason, share, view
 from modelserver.engine.pool import Gone, Lease, Pool, SharedLease, Slot
+from modelserver.engine.probing import Shapes, probe, smallest, zeros
 from modelserver.errors import InferenceFailed
 from modelserver.signature import Signature
 
@@ -77,6 +78,9 @@ class LoadedModel:
         self._compiled: ov.CompiledModel | None = compiled
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]
         self._limits = limits
+        self._is_free = any(spec.fixed is None for spec in signature.inputs)
+        self._proven: list[Shapes] = []
+        """The last shapes that were right, newest first, and those before; of models with free sizes only."""
         self._pool = Pool(self._slots, self._queue_limit)
         self._shared = SharedLease(self._slots[0])
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,10 +110,45 @@ class LoadedModel:
         self._pool.require_place()
 
     def run_once(self, arrays: Sequence[NDArray[Any]]) -> None:
-        """Infer in the calling thread, before anybody else uses the model."""
+        """Infer before anybody else uses the model; returns when it is done. Raises RuntimeError.
+
+        In the way that requests take: OpenVINO's `infer` swallows errors where there is one stream with one
+        thread (docs/decisions/0013).
+        """
         slot = self._slots[0]
         self._bind(slot, arrays)
-        slot.infer()
+        if self.inline:
+            slot.infer()
+        else:
+            slot.start(None)
+            slot.request.wait()
+        if self._is_free:
+            self._prove(arrays)
+
+    def check(self) -> None:
+        """Infer once more with the shapes that were right last; raises InferenceFailed. Blocks if not inline.
+
+        Nothing is known against a model with free sizes that has never answered.
+        """
+        inputs, compiled = self.signature.inputs, self._compiled
+        shapes = self._proven or [tuple(map(smallest, inputs))]
+        if compiled is None or (self._is_free and not self._proven):
+            return
+        if self.inline:
+            self.infer_now(
+                [zeros(spec, shape) for spec, shape in zip(inputs, shapes[0], strict=True)]
+            ).leave()
+            return
+        try:
+            probe(compiled, inputs, max(1, self.effect.streams or 1), shapes)
+        except RuntimeError as error:
+            raise InferenceFailed(f"Internal inference error: {reason(error)}") from error
+
+    def _prove(self, arrays: Sequence[NDArray[Any]]) -> None:
+        """These shapes are right."""
+        shapes = tuple(array.shape for array in arrays)
+        if not self._proven or self._proven[0] != shapes:
+            self._proven[:] = [shapes, *self._proven[:1]]
 
     def enter(self) -> None:
         """Counts a request from here until it leaves, so that retiring waits for it; raises Overloaded."""
@@ -155,6 +194,8 @@ class LoadedModel:
             await self._run(lease)
             lease.waited, lease.inferred = started - asked, time.perf_counter() - started
             lease.outputs = self._read(lease.slot)
+            if self._is_free:
+                self._prove(arrays)
         except BaseException:
             lease.leave()
             raise
@@ -164,7 +205,7 @@ class LoadedModel:
         """Run one inference on the event loop, for a model that is `inline`.
 
         Nobody else is at work meanwhile, so one lease serves every request: its outputs are there until the
-        caller waits for anything.
+        caller waits for anything. Without streams `infer` raises what is wrong, on one thread too.
         """
         asked = time.perf_counter()
         lease = self._shared
@@ -216,8 +257,10 @@ class LoadedModel:
             self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
         await done
 
-    def _called_back(self, lease: Lease) -> None:
+    def _called_back(self, lease: Lease | None) -> None:
         """In OpenVINO's thread: only pass it on. An exception here would end the process."""
+        if lease is None:  # `run_once` waits itself
+            return
         assert self._loop is not None  # noqa: S101 - start_async came before
         with suppress(RuntimeError):  # the loop is closed: the process is ending, nobody waits any more
             self._loop.call_soon_threadsafe(lease.finish)

@@ -16,11 +16,12 @@ from modelserver.engine.elements import datatype_of, reason
 from modelserver.engine.info import model_info
 from modelserver.engine.loaded import Description, Effect, LoadedModel
 from modelserver.engine.names import Names
+from modelserver.engine.probing import smallest, zeros
+from modelserver.engine.reading import has_fixed_sizes, name_of, names_of, read
 from modelserver.engine.shaping import layouts, shape_model
-from modelserver.errors import LoadFailed
+from modelserver.errors import InferenceFailed, LoadFailed
 from modelserver.settings.config_file import Shaping
 from modelserver.signature import Signature, Spec
-from modelserver.tensors import NUMPY
 from modelserver.tuning.plan import Plan
 from modelserver.tuning.wish import is_virtual
 
@@ -44,14 +45,16 @@ class Source:
     names: Names = field(default_factory=Names)
 
 
-def load(devices: Devices, source: Source, limits: LiveLimits) -> LoadedModel:
+def load(
+    devices: Devices, source: Source, limits: LiveLimits, spread_cpus: float = SPREAD_CPUS
+) -> LoadedModel:
     """Runs in a thread of its own; raises LoadFailed with OpenVINO's reason."""
     plan = source.plan
     devices.require(plan.device)
     try:
         devices.require_properties(plan)
         shaping = source.names.translate(source.shaping)
-        network = _read(devices.core, source.model)
+        network = read(devices.core, source.model)
         info = model_info(network)
         network = shape_model(network, shaping)
         compiled = devices.core.compile_model(network, plan.device, dict(plan.properties))
@@ -62,26 +65,28 @@ def load(devices: Devices, source: Source, limits: LiveLimits) -> LoadedModel:
     signature = Signature(*source.names.rename(*_specs(compiled, network, shaping)))
     loaded = LoadedModel(compiled, Description(signature, info), _effect(compiled, plan), limits)
     seconds = _warm_up(loaded)
-    if _may_run_inline(network, plan, loaded, seconds):
-        loaded = _inline(devices.core, network, plan, loaded)
+    if _may_run_inline(network, plan, seconds):
+        loaded = _inline(devices.core, network, plan, loaded, spread_cpus)
     return loaded
 
 
-def _may_run_inline(network: ov.Model, plan: Plan, loaded: LoadedModel, seconds: float | None) -> bool:
+def _may_run_inline(network: ov.Model, plan: Plan, seconds: float | None) -> bool:
     """Whether compiling it once more, for the event loop, may be worth it.
 
-    Streams that the user asked for are used; free shapes could be of any size; big weights are not kept
-    twice.
+    Streams that the user asked for are used; free shapes could be of any size, and one inside that did not
+    fit once leaves the graph unusable; big weights are not kept twice.
     """
     if plan.device != "CPU" or "NUM_STREAMS" in plan.properties or seconds is None:
         return False
-    if seconds > CANDIDATE_SECONDS or any(spec.fixed is None for spec in loaded.signature.inputs):
+    if seconds > CANDIDATE_SECONDS or not has_fixed_sizes(network):
         return False
     constants = (node for node in network.get_ops() if isinstance(node, ov.op.Constant))
     return int(sum(node.get_byte_size() for node in constants)) <= TWICE_BYTES
 
 
-def _inline(core: ov.Core, network: ov.Model, plan: Plan, loaded: LoadedModel) -> LoadedModel:
+def _inline(
+    core: ov.Core, network: ov.Model, plan: Plan, loaded: LoadedModel, spread_cpus: float
+) -> LoadedModel:
     """The model for the event loop if it is quick there, otherwise the one that is loaded.
 
     One request at a time needs no stream: waking a stream's thread costs most of a small inference.
@@ -97,51 +102,46 @@ def _inline(core: ov.Core, network: ov.Model, plan: Plan, loaded: LoadedModel) -
             seconds = _warm_up(bare, times=20)
         except (RuntimeError, LoadFailed):
             continue
-        if seconds is not None and seconds < INLINE_SECONDS and not (exclusive and _spreads(bare)):
+        is_quick = seconds is not None and seconds < INLINE_SECONDS
+        if is_quick and not (exclusive and _spreads(bare, spread_cpus)):
             loaded.close()
             return bare
         bare.close()
     return loaded
 
 
-def _spreads(loaded: LoadedModel) -> bool:
-    """Whether other threads work along: more CPU time than time goes by.
+def _spreads(loaded: LoadedModel, limit: float) -> bool:
+    """Whether other threads work along: more CPU seconds per second than the limit.
 
     Other work of this process looks the same: then it counts as spreading, which costs little.
     """
-    arrays, shares = [_zeros(spec) for spec in loaded.signature.inputs], []
+    arrays, shares = [zeros(spec, smallest(spec)) for spec in loaded.signature.inputs], []
     for _ in range(9):
         started, used = time.perf_counter(), time.process_time()
         for _ in range(10):
             loaded.run_once(arrays)
         shares.append((time.process_time() - used) / (time.perf_counter() - started))
-    return median(shares) > SPREAD_CPUS
-
-
-def _read(core: ov.Core, path: Path) -> ov.Model:
-    """An empty file passes for a model with some readers."""
-    model = core.read_model(path)
-    if not model.outputs:
-        raise LoadFailed(f"{path.name}: the file describes a model without outputs")
-    return model
+    return median(shares) > limit
 
 
 def _specs(
     compiled: ov.CompiledModel, network: ov.Model, shaping: Shaping
 ) -> tuple[tuple[Spec, ...], tuple[Spec, ...]]:
+    """Names are the network's: compiled, two outputs of one tensor may both have the name of the second."""
     known = layouts(network, shaping)
-    inputs = tuple(_spec(port, known) for port in compiled.inputs)
-    return inputs, tuple(_spec(port, known) for port in compiled.outputs)
+    inputs, outputs = (
+        tuple(_spec(port, named, known) for port, named in zip(ports, names, strict=True))
+        for ports, names in ((compiled.inputs, network.inputs), (compiled.outputs, network.outputs))
+    )
+    return inputs, outputs
 
 
-def _spec(port: Any, known: Mapping[str, str]) -> Spec:
-    names = frozenset(port.get_names())
-    name = port.get_any_name() if names else port.get_node().get_friendly_name()
-    shape = port.get_partial_shape()
+def _spec(port: Any, named: ov.Output, known: Mapping[str, str]) -> Spec:
+    name, shape = name_of(named), port.get_partial_shape()
     if shape.rank.is_dynamic:
         raise LoadFailed(f"tensor {name} has no fixed number of dimensions; set --shape")
     dims = tuple((dim.get_min_length(), dim.get_max_length()) for dim in shape)
-    return Spec(name, names | {name}, datatype_of(port.get_element_type()), dims, known.get(name, ""))
+    return Spec(name, names_of(named), datatype_of(port.get_element_type()), dims, known[name])
 
 
 def _effect(compiled: ov.CompiledModel, plan: Plan) -> Effect:
@@ -171,11 +171,11 @@ def _warm_up(loaded: LoadedModel, times: int = 3) -> float | None:
 
     Zeros may be no valid input where sizes are free, so only a model of fixed shapes must succeed.
     """
-    arrays = [_zeros(spec) for spec in loaded.signature.inputs]
+    arrays = [zeros(spec, smallest(spec)) for spec in loaded.signature.inputs]
     try:
         loaded.run_once(arrays)
         return min(_timed(loaded, arrays) for _ in range(times))
-    except RuntimeError as error:
+    except (RuntimeError, InferenceFailed) as error:
         if all(spec.fixed is not None for spec in loaded.signature.inputs):
             loaded.close()
             raise LoadFailed(f"the first inference failed: {reason(error)}") from error
@@ -186,10 +186,3 @@ def _timed(loaded: LoadedModel, arrays: list[np.ndarray[Any, Any]]) -> float:
     started = time.perf_counter()
     loaded.run_once(arrays)
     return time.perf_counter() - started
-
-
-def _zeros(spec: Spec) -> np.ndarray[Any, Any]:
-    shape = tuple(max(low, 1) if low != high else low for low, high in spec.dims)
-    if spec.datatype == "BYTES":
-        return np.full(shape, b"", dtype=object)
-    return np.zeros(shape, NUMPY[spec.datatype])

@@ -73,10 +73,14 @@ def _renamed(specs: tuple[Spec, ...], names: Mapping[str, str], side: str) -> tu
         if not any(name in spec.aliases for spec in specs):
             known = ", ".join(spec.name for spec in specs)
             raise LoadFailed(f"{MAPPING_FILE}: {side}: the model has no {name}; it has {known}")
+    for spec in specs:
+        if len(given := sorted(names.keys() & spec.aliases)) > 1:
+            raise LoadFailed(f"{MAPPING_FILE}: {side}: {' and '.join(given)} are one tensor")
     renamed = tuple(_with_alias(spec, names) for spec in specs)
     seen = [spec.name for spec in renamed]
     if twice := {name for name in seen if seen.count(name) > 1}:
-        raise LoadFailed(f"{MAPPING_FILE}: {side}: {', '.join(sorted(twice))} would name two tensors")
+        blamed = f"{MAPPING_FILE}: {side}" if names else f"the model's {side}"
+        raise LoadFailed(f"{blamed}: {', '.join(sorted(twice))} would name two tensors")
     return renamed
 
 

@@ -26,9 +26,12 @@ class Slot:
     """One infer request and what it works on."""
 
     request: ov.InferRequest
-    start: Callable[["Lease"], None]
+    start: Callable[["Lease | None"], None]
     infer: Callable[[], dict[Any, NDArray[Any]]]
-    """Gives the outputs in their order, over the engine's memory; BF16 and BYTES are to be read by `view`."""
+    """Only without streams; with them it may hide errors (docs/decisions/0013).
+
+    Gives the outputs in their order, over the engine's memory; BF16 and BYTES are to be read by `view`.
+    """
     bind: Callable[[int, ov.Tensor], None]
     bound: list[ov.Tensor] = field(default_factory=list)
     """Keeps the inputs' memory alive while OpenVINO reads it, even if the caller has gone."""

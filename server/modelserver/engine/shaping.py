@@ -6,6 +6,7 @@ from typing import Any
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
+from modelserver.engine.reading import name_of, names_of
 from modelserver.errors import LoadFailed
 from modelserver.settings import notation
 from modelserver.settings.config_file import Shaping
@@ -26,9 +27,9 @@ def _refuse_unknown_tensors(model: ov.Model, shaping: Shaping) -> None:
         if isinstance(value, str) or value is None:
             continue
         ports = [*model.inputs, *(model.outputs if setting == "layout" else ())]
-        known = {name for port in ports for name in port.get_names() | {_name(port)}}
+        known = {name for port in ports for name in names_of(port)}
         if unknown := sorted(value.keys() - known):
-            names = ", ".join(_name(port) for port in ports)
+            names = ", ".join(name_of(port) for port in ports)
             raise LoadFailed(f"{setting}: the model has no {', '.join(unknown)}; it has {names}")
 
 
@@ -36,7 +37,7 @@ def layouts(model: ov.Model, shaping: Shaping) -> dict[str, str]:
     """The layout that clients see, per tensor name; empty where nobody told."""
     known = {}
     for port in (*model.inputs, *model.outputs):
-        name = _name(port)
+        name = name_of(port)
         layout = _for_tensor(shaping.layout, port, is_input=port in model.inputs)
         stated = port.get_node().get_layout()
         known[name] = (
@@ -47,15 +48,11 @@ def layouts(model: ov.Model, shaping: Shaping) -> dict[str, str]:
     return known
 
 
-def _name(port: ov.Output) -> str:
-    return port.get_any_name() if port.get_names() else port.get_node().get_friendly_name()  # type: ignore[no-any-return]
-
-
 def _for_tensor(value: str | Mapping[str, str] | None, port: ov.Output, *, is_input: bool) -> str | None:
     """The setting for one tensor: a bare value is meant for every input."""
     if value is None or isinstance(value, str):
         return value if is_input else None
-    names = port.get_names() | {_name(port)}
+    names = names_of(port)
     return next((text for key, text in value.items() if key in names), None)
 
 

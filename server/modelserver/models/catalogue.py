@@ -15,6 +15,8 @@ class Catalogue:
         """Of the configuration that was carried out last."""
         self.changes = 0
         """How often a version began or ceased to answer: equal numbers mean that the same ones answer."""
+        self.has_converged = False
+        """Whether the first pass over all models of the configuration has ended."""
         self._listeners: list[Callable[[], None]] = []
 
     def find(self, name: str, number: int | None) -> Version:
@@ -57,6 +59,12 @@ class Catalogue:
     def serves_anything(self) -> bool:
         """Whether any version of any model answers."""
         return any(model.available for model in self.models.values())
+
+    def progress(self) -> tuple[int, int]:
+        """How many of the wanted versions answer, and how many are wanted."""
+        every = [version for model in self.models.values() for version in model.versions.values()]
+        wanted = [version for version in every if version.is_wanted]
+        return sum(version.loaded is not None for version in wanted), len(wanted)
 
     def failures(self) -> list[str]:
         """What is wanted and cannot be loaded, and why."""

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Collection
 
+from modelserver.engine import LoadedModel
 from modelserver.errors import LoadFailed
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.loader import Loader, Loading
@@ -50,7 +51,7 @@ class Converger:
             self._retire_model(model)
         self._catalogue.notify()
         await self.converge(revision, settle=False)
-        self._catalogue.revision = revision
+        self._catalogue.revision, self._catalogue.has_converged = revision, True
         self._catalogue.notify()
 
     async def converge(self, revision: str | None, *, settle: bool = True, scan: bool = True) -> None:
@@ -58,6 +59,8 @@ class Converger:
         models = list(self._catalogue.models.values())
         if scan:
             await self._scanner.scan(models, settle=settle)
+        for model in models:
+            model.note_wanted()
         surroundings = self._planner.survey(models)
         for model in models:
             await self._converge_model(model, surroundings)
@@ -82,25 +85,41 @@ class Converger:
         self._retire_model(model)
         await self.converge(self._catalogue.revision, scan=False)
 
+    def distrust(self, version: Version, reason: str | None) -> None:
+        """It keeps serving, but its own readiness fails for this reason; None ends that."""
+        version.fault = reason
+        if (model := self._catalogue.models.get(version.model)) is not None:
+            model.error = model.why_not_as_wanted()
+        self._catalogue.notify()
+
+    async def renew(self, version: Version, broken: LoadedModel) -> None:
+        """Compile the version again and swap; where that fails, it no longer answers and is loaded later."""
+        if version.loaded is not broken or version.recipe is None:
+            return
+        self._series.renewed(version.labels)
+        await self._load(version, version.recipe)
+        if version.loaded is broken:
+            self._retirement.retire(version)
+        self.distrust(version, None)
+
     def is_retry_due(self) -> bool:
         """Whether a version that could not be loaded may be tried again now."""
         return any(
-            version.error and version.is_wanted and time.monotonic() >= version.retry_at
+            version.failed and version.error and version.is_wanted and time.monotonic() >= version.retry_at
             for model in self._catalogue.models.values()
             for version in model.versions.values()
         )
 
     async def _converge_model(self, model: Model, surroundings: Surroundings) -> None:
-        wanted = model.select(model.files)
-        for number in wanted - model.versions.keys():
-            model.versions[number] = Version(model.settings.name, number)
-        for number, version in model.versions.items():
-            version.is_wanted = number in wanted
-        serving = await self._bring_up(model, surroundings)
-        for number, version in model.versions.items():
-            if number not in serving and version.loaded is not None:
-                self._retirement.retire(version)
-            elif not version.is_wanted and version.loaded is None and version.state is not State.UNLOADING:
+        model.chosen = await self._bring_up(model, surroundings)
+        serving = model.chosen | model.substitutes
+        for number, version in list(model.versions.items()):
+            if version.loaded is not None:
+                if number not in serving:
+                    self._retirement.retire(version)
+            elif not version.is_wanted and version.state is State.START:
+                del model.versions[number]  # it was asked for, but never there
+            elif not version.is_wanted and version.state is not State.UNLOADING:
                 version.state, version.error = State.END, None
         model.error = model.why_not_as_wanted()
 
@@ -145,7 +164,7 @@ class Converger:
             LOG.exception("unexpected error while loading model %s", version.model)
             return self._note_failure(version, recipe, repr(error))
         version.loaded, version.recipe, version.plan = new.model, recipe, recipe.plan
-        version.state, version.error, version.failures = State.AVAILABLE, None, 0
+        version.state, version.error, version.fault, version.failures = State.AVAILABLE, None, None, 0
         self._announce(version, new)
         if old is not None:
             self._retirement.replaced(old)
@@ -153,7 +172,7 @@ class Converger:
 
     def _announce(self, version: Version, new: Loading) -> None:
         """The version answers from now on."""
-        _log_serving(version)
+        _log_serving(version, *self._catalogue.progress())
         effect = new.model.effect
         figures = Figures(effect.streams, effect.nireq, effect.threads, new.seconds)
         self._series.serves(version.labels, figures, new.model)
@@ -181,12 +200,14 @@ class Converger:
                 self._retirement.retire(version)
 
 
-def _log_serving(version: Version) -> None:
+def _log_serving(version: Version, served: int, wanted: int) -> None:
     effect = version.serving.effect
     LOG.info(
-        "model %s version %d serves: devices %s, streams %s, nireq %d, threads %s, hint %s, pinned %s %s",
-        version.model, version.number, ",".join(effect.execution_devices), effect.streams, effect.nireq,
-        effect.threads, effect.hint, effect.pinning, "inline" if version.serving.inline else "",
+        "model %s version %d serves (%d of %d wanted versions): devices %s, streams %s, nireq %d, threads %s,"
+        " hint %s, pinned %s %s",
+        version.model, version.number, served, wanted, ",".join(effect.execution_devices), effect.streams,
+        effect.nireq, effect.threads, effect.hint, effect.pinning,
+        "inline" if version.serving.inline else "",
     )  # fmt: skip
     for warning in version.plan.warnings if version.plan else ():
         LOG.warning("model %s: %s", version.model, warning)

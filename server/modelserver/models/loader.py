@@ -1,6 +1,7 @@
 """Loads one version, in the loading thread: room first, then the engine."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -18,6 +19,9 @@ GROWTH = 2.4
 """Peak of loading over the files' size: OpenVINO holds the weights as read and as it packs them.
 Measured 2.2 for FP32 and 2.4 for FP16 weights, memory-mapped or not."""
 FIXED_BYTES = 48 << 20
+PROGRESS_SECONDS = 10.0
+"""How often the log says that a model is still being loaded."""
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,14 @@ class Loader:
 
     async def load(self, recipe: Recipe, *, beside_others: bool) -> Loading:
         """A model that has answered once; raises LoadFailed. `beside_others`: what is served must stay."""
-        work = partial(self._load, recipe, beside_others=beside_others)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        job = partial(self._load, recipe, beside_others=beside_others)
+        started, work = time.monotonic(), asyncio.get_running_loop().run_in_executor(self._thread, job)
+        try:
+            while not (await asyncio.wait({work}, timeout=PROGRESS_SECONDS))[0]:
+                LOG.info("still loading %s, %d s so far", recipe.files.model, time.monotonic() - started)
+            return work.result()
+        finally:
+            work.cancel()
 
     async def close(self, model: LoadedModel) -> None:
         """Give its memory back."""

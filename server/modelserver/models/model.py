@@ -59,6 +59,17 @@ class Version:
     """The last attempt that failed."""
     failures: int = 0
     retry_at: float = 0.0
+    fault: str | None = None
+    """Why `loaded` is not trusted to answer: it is being compiled again."""
+
+    def __str__(self) -> str:
+        """As messages name it."""
+        return f"model {self.model} version {self.number}"
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from serving what is wanted."""
+        return self.error or self.fault
 
     @property
     def labels(self) -> VersionLabels:
@@ -87,6 +98,11 @@ class Model:
     revision: str | None = None
     error: str | None = None
     scan_error: str | None = None
+    chosen: set[int] = field(default_factory=set)
+    """What the policy chose in the last pass among the versions that can be loaded: all of them answer."""
+    scanned: str | None = None
+    """The path where `files` were found: the one before the last change of the settings, while the new one
+    gives nothing."""
     is_unreadable: bool = False
     is_unloaded: bool = False
     """By request: until a request loads it, or its settings change."""
@@ -105,9 +121,48 @@ class Model:
                 newest = version
         return newest
 
+    @property
+    def wanted(self) -> set[int]:
+        """The versions that the policy asks for, whether they are there or not."""
+        return self.select(self.files) | (set() if self.is_unloaded else self.settings.policy.versions)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every wanted version answers.
+
+        `latest` asks for the newest that can be served, so an older version may stand in; where versions are
+        asked for by number, a process without one of them would fail requests that others answer.
+        """
+        if self.settings.policy.is_relative and self.chosen:
+            return True
+        wanted = [version for version in self.versions.values() if version.is_wanted]
+        return bool(wanted) and all(version.loaded is not None for version in wanted)
+
     def select(self, found: Collection[int]) -> set[int]:
         """The versions wanted among those found."""
         return set() if self.is_unloaded else self.settings.policy.select(found)
+
+    @property
+    def substitutes(self) -> set[int]:
+        """What keeps serving while nothing can be chosen although something is wanted.
+
+        Versions whose files were deleted are none: that is how a version is ended.
+        """
+        if self.chosen or not self.wanted:
+            return set()
+        return self.files.keys() & set(self.available) - self.wanted
+
+    def note_wanted(self) -> None:
+        """Every wanted version stands among the versions; one that is not there with its error."""
+        wanted = self.wanted
+        for number in wanted - self.versions.keys():
+            self.versions[number] = Version(self.settings.name, number)
+        for number, version in self.versions.items():
+            version.is_wanted = number in wanted
+        for number in wanted - self.files.keys():
+            version, base = self.versions[number], self.settings.base_path
+            version.failed = None
+            version.error = f"version {number} of model_version_policy is not in {base}"
 
     def forgive(self) -> None:
         """What could not be loaded is tried at the next pass, without waiting for its time."""
@@ -127,8 +182,8 @@ class Model:
         """The first reason why the model is not served as the configuration wants it."""
         if self.is_unloaded:
             return UNLOADED
-        errors = [version.error for _, version in sorted(self.versions.items()) if version.is_wanted]
-        if missing := self.settings.policy.versions - self.files.keys():
-            base = self.settings.base_path
-            errors.append(f"version {min(missing)} of model_version_policy is not in {base}")
-        return self.scan_error or next(filter(None, errors), None)
+        errors = [version.trouble for _, version in sorted(self.versions.items()) if version.is_wanted]
+        reason = self.scan_error or next(filter(None, errors), None)
+        if reason is not None and (substitutes := self.substitutes):
+            return f"{reason}; version {max(substitutes)} keeps serving until then"
+        return reason

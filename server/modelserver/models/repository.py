@@ -3,22 +3,29 @@
 Everything above sees only `Storage`, so that object stores can join as another implementation.
 """
 
+import errno
 import logging
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Protocol
 
 from modelserver.engine.names import MAPPING_FILE
 from modelserver.errors import LoadFailed
+from modelserver.models.layout import SAVED_MODEL, is_hidden, model_files, parts_of
+from modelserver.settings.policy import MAX_VERSION
 
-MODEL_SUFFIXES = (".xml", ".onnx", ".pdmodel", ".pb", ".tflite")
-SAVED_MODEL = "saved_model.pb"
-_VERSION = re.compile(r"[0-9]{1,18}")
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 LOG = logging.getLogger(__name__)
 
 Fingerprint = tuple[tuple[str, int, int, int], ...]
-"""Name, size, modification time and inode of every file: equal means the same content."""
+"""Name, size, modification time and inode of every file: equal means the same content.
+
+Not the time of the last change of status: another pod that mounts the volume may set the files' group.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,11 @@ class VersionFiles:
         """Bytes of all its files."""
         return sum(size for _, size, _, _ in self.fingerprint)
 
+    @property
+    def modified(self) -> int:
+        """When one of its files was last written: nanoseconds since 1970, by the file system's clock."""
+        return max((modified for _, _, modified, _ in self.fingerprint), default=0)
+
 
 class Storage(Protocol):
     """Where versions come from."""
@@ -48,89 +60,96 @@ class LocalStorage:
     """Version directories, one unversioned directory, or a single model file (both are version 1)."""
 
     def __init__(self) -> None:
-        self._ignored: dict[str, tuple[str, ...]] = {}
+        self._noted: dict[str, tuple[str, ...]] = {}
 
     def scan(self, base: str) -> dict[int, VersionFiles]:
         """Look at the file system now."""
         path = Path(base)
         try:
-            if path.is_file():
-                return _present(_single(path))
-            found, ignored = _scan_directory(path)
+            found, notes = ([_single(path)], []) if path.is_file() else _scan_directory(path)
         except OSError as error:
             raise LoadFailed(f"Model path {base} cannot be read: {error.strerror or error}") from error
-        self._tell(base, ignored)
-        return found
+        except ValueError as error:  # a NUL byte
+            raise LoadFailed(f"Model path {base!r} cannot be read: {error}") from error
+        self._tell(base, tuple(notes))
+        return {version.number: version for version in found if version is not None}
 
-    def _tell(self, base: str, ignored: tuple[str, ...]) -> None:
+    def _tell(self, base: str, notes: tuple[str, ...]) -> None:
         """Polling looks every second; a person wants to read it once."""
-        for message in ignored:
-            if message not in self._ignored.get(base, ()):
+        for message in notes:
+            if message not in self._noted.get(base, ()):
                 LOG.warning("%s (in %s)", message, base)
-        self._ignored[base] = ignored
+        self._noted[base] = notes
 
 
-def _scan_directory(path: Path) -> tuple[dict[int, VersionFiles], tuple[str, ...]]:
-    """The versions, and what is there besides and plays no part."""
-    children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
-    directories = {int(child.name): child for child in children if _is_version(child)}
-    if not directories and (version := _look_into(1, path)) is not None:
-        return {1: version}, ()
-    ignored = [_why_not(child) for child in children if child not in directories.values()]
-    found = {}
-    for number, directory in directories.items():
-        version = _look_into(number, directory)
-        if version is None:
-            ignored.append(f"No model file found in version directory: {directory}")
-        else:
-            found[number] = version
-    return found, tuple(ignored)
+def _scan_directory(path: Path) -> tuple[list[VersionFiles | None], list[str]]:
+    """The versions, and notes for the log: what plays no part, and which of several models was chosen."""
+    children = sorted(child for child in path.iterdir() if not is_hidden(child.name))
+    # The shortest name of a number comes last: 7 wins over 007.
+    longest_first = sorted(children, key=lambda child: -len(child.name))
+    directories = {int(child.name): child for child in longest_first if _is_version(child)}
+    if not directories:
+        version, note = _look_into(1, path)
+        if version is not None:
+            return [version], note
+    notes = [_why_not(child) for child in children if child not in directories.values()]
+    found = [_look_into(number, directory) for number, directory in directories.items()]
+    return [version for version, _ in found], notes + [text for _, note in found for text in note]
 
 
 def _is_version(path: Path) -> bool:
-    return bool(_VERSION.fullmatch(path.name)) and int(path.name) > 0 and path.is_dir()
+    return bool(re.fullmatch(r"[0-9]+", path.name)) and 0 < int(path.name) <= MAX_VERSION and path.is_dir()
 
 
 def _why_not(path: Path) -> str:
-    if re.fullmatch(r"-?[0-9]+", path.name) and int(path.name) <= 0:
+    is_number = bool(re.fullmatch(r"-?[0-9]+", path.name))
+    if is_number and int(path.name) <= 0:
         return f"Expected version directory name to be a number greater than 0. Got: {path.name}"
     if not path.is_dir():
         return f"Expected version directory but found a file. Got: {path.name}"
-    return f"Expected version directory name to be in number format. Got: {path.name}"
+    if not is_number:
+        return f"Expected version directory name to be in number format. Got: {path.name}"
+    if int(path.name) > MAX_VERSION:
+        return f"Expected version directory name to be a number up to {MAX_VERSION}. Got: {path.name}"
+    return f"Version directory {path.name} is ignored: another one has the same number"
 
 
 def _single(path: Path) -> VersionFiles | None:
     """One model file; Paddle's may be named by its weights."""
     model = path.with_suffix(".pdmodel") if path.suffix == ".pdiparams" else path
-    return VersionFiles(1, model, _fingerprint(_siblings(model))) if model.is_file() else None
+    return VersionFiles(1, model, _fingerprint(parts_of(model))) if model.is_file() else None
 
 
-def _look_into(number: int, directory: Path) -> VersionFiles | None:
-    """The version in this directory; None while there is nothing that could be a model."""
-    files = sorted(path for path in directory.iterdir() if path.is_file())
-    models = [path for suffix in MODEL_SUFFIXES for path in files if path.suffix == suffix]
+def _look_into(number: int, directory: Path) -> tuple[VersionFiles | None, list[str]]:
+    """The version in this directory, and notes for the log; None where nothing could be a model."""
+    with os.scandir(directory) as entries:
+        files = [entry.name for entry in entries if entry.is_file()]
+    models = model_files(files)
     if not models:
-        return None
-    mapping = directory / MAPPING_FILE
-    names = mapping if mapping in files else None
-    if models[0].name != SAVED_MODEL:
-        return VersionFiles(number, models[0], _fingerprint(files), names)
-    parts = [file for place in ("variables", "assets") for file in (directory / place).glob("*")]
-    return VersionFiles(
-        number, directory, _fingerprint([*files, *(part for part in parts if part.is_file())]), names
+        return None, [f"No model file found in version directory: {directory}"]
+    chosen, *others = models
+    notes = [f"Several model files in {directory}: {chosen} is used, not {', '.join(others)}"] * bool(others)
+    mapping = directory / MAPPING_FILE if MAPPING_FILE in files else None
+    parts = parts_of(directory / chosen)
+    fingerprint = _fingerprint(parts if mapping is None else [*parts, mapping])
+    model = directory if chosen == SAVED_MODEL else directory / chosen
+    return VersionFiles(number, model, fingerprint, mapping), notes
+
+
+def _fingerprint(files: Iterable[Path]) -> Fingerprint:
+    """Of those that are there."""
+    stats = ((str(path), _stat(path)) for path in sorted(files))
+    return tuple(
+        (name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats if stat is not None
     )
 
 
-def _present(version: VersionFiles | None) -> dict[int, VersionFiles]:
-    return {} if version is None else {version.number: version}
-
-
-def _siblings(path: Path) -> list[Path]:
-    """A single model file and the weights that belong to it."""
-    weights = [path.with_suffix(suffix) for suffix in (".bin", ".pdiparams")]
-    return [path, *(sibling for sibling in weights if sibling.is_file())]
-
-
-def _fingerprint(files: list[Path]) -> Fingerprint:
-    stats = ((str(path), path.stat()) for path in sorted(files))
-    return tuple((name, stat.st_size, stat.st_mtime_ns, stat.st_ino) for name, stat in stats)
+def _stat(path: Path) -> os.stat_result | None:
+    """Of a regular file; None where there is none. What cannot be found out is an OSError, never a None."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+    return stat if S_ISREG(stat.st_mode) else None

@@ -23,7 +23,7 @@ class Retirement:
 
     def retire(self, version: Version) -> None:
         """No new requests from now on; those inside finish."""
-        old, version.loaded, version.recipe = version.serving, None, None
+        old, version.loaded, version.recipe, version.fault = version.serving, None, None, None
         version.state = State.UNLOADING
         self._series.retires(version.labels)
         self._catalogue.changes += 1

@@ -189,6 +189,8 @@ def _local_path(base: str, directory: Path) -> str:
                 f"base_path {base}: {scheme}:// storage is not supported yet; mount the files instead"
             )
         base = rest
+    if "\0" in base:
+        raise ConfigError(f"base_path {base!r} must not contain a NUL byte")
     path = directory / base
     if ".." in path.parts:
         raise ConfigError(f"base_path {base} must not contain ..")

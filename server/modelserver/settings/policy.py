@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from modelserver.errors import ConfigError
 
+MAX_VERSION = 2**63 - 1
+"""Version numbers are signed 64-bit, as in TensorFlow Serving and its messages: nanoseconds fit."""
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -13,6 +16,11 @@ class Policy:
     latest: int = 1
     versions: frozenset[int] = frozenset()
     everything: bool = False
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether versions are wanted for being the newest, not by their number."""
+        return not (self.everything or self.versions)
 
     def select(self, available: Collection[int]) -> set[int]:
         """The wanted ones among those available."""
@@ -36,10 +44,17 @@ def parse_policy(raw: object) -> Policy:
             return Policy(versions=frozenset(numbers))
         case {"all": {}}:
             return Policy(everything=True)
+        case {"specific": {"versions": [*numbers]}} if any(map(_is_too_big, numbers)):
+            raise ConfigError(f"Model version policy: a version is at most {MAX_VERSION}: {raw}")
         case {"latest": _} | {"specific": _} | {"all": _}:
             raise ConfigError(f"Model version policy is in wrong format: {raw}")
     raise ConfigError(f"Model version policy contains unsupported key: {raw}")
 
 
 def _are_versions(numbers: list[object]) -> bool:
-    return all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in numbers)
+    return all(isinstance(n, int) and not isinstance(n, bool) and 0 < n <= MAX_VERSION for n in numbers)
+
+
+def _is_too_big(number: object) -> bool:
+    """Beyond 64 bits JSON's reader gives a float."""
+    return isinstance(number, int | float) and number > MAX_VERSION

@@ -63,6 +63,9 @@ MODEL_LOAD_SECONDS = GaugeFamily(
 MODEL_LOAD_FAILURES = CounterFamily(
     "modelserver_model_load_failures", "Attempts to load a version that failed."
 )
+MODEL_RECOMPILATIONS = CounterFamily(
+    "modelserver_model_recompilations", "How often a version was compiled again because it could not answer."
+)
 QUEUE_WAITING = GaugeFamily("modelserver_queue_waiting", "Requests waiting for a free infer request.")
 REQUESTS_SHED = CounterFamily("modelserver_requests_shed", "Requests refused because the queue was full.")
 REQUESTS_UNKNOWN_MODEL = CounterFamily(
@@ -79,7 +82,7 @@ RESPONSE_BYTES = CounterFamily("modelserver_response_bytes", "Bytes of successfu
 FAMILIES: tuple[Family, ...] = (
     REQUESTS_SUCCESS, REQUESTS_FAIL, REQUEST_TIME, INFERENCE_TIME, WAIT_TIME, STREAMS, CURRENT_REQUESTS,
     INFER_REQUESTS, INFER_REQUESTS_ACTIVE, INFO, READY, AFFINITY_CPUS, CPU_QUOTA, THREADS, MODEL_THREADS,
-    MODEL_AVAILABLE, MODEL_LOAD_SECONDS, MODEL_LOAD_FAILURES, QUEUE_WAITING, REQUESTS_SHED,
-    REQUESTS_UNKNOWN_MODEL, RESPONSES, REQUEST_BYTES, RESPONSE_BYTES,
+    MODEL_AVAILABLE, MODEL_LOAD_SECONDS, MODEL_LOAD_FAILURES, MODEL_RECOMPILATIONS, QUEUE_WAITING,
+    REQUESTS_SHED, REQUESTS_UNKNOWN_MODEL, RESPONSES, REQUEST_BYTES, RESPONSE_BYTES,
 )  # fmt: skip
 """As the page lists them."""

@@ -3,21 +3,24 @@
 Writing can block, so a thread does it: logging only puts a record into a queue.
 """
 
+import io
 import logging
 import queue
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener, WatchedFileHandler
 
-import orjson
-
+from modelserver.errors import readable
+from modelserver.telemetry.as_json import as_json
 from modelserver.telemetry.request_log import CURRENT
 
 TRACE = 5
 QUEUED_LINES = 20_000
 """More than a moment's burst; what comes while all of them wait for a stuck terminal is dropped."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class JsonFormatter(logging.Formatter):
@@ -36,19 +39,24 @@ class JsonFormatter(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line).decode()
+        return as_json(line).decode()
 
 
 class TextFormatter(logging.Formatter):
-    """OVMS's brackets, and the request's id behind the message."""
+    """OVMS's brackets, and the request's id behind the message: one line, whatever names stand in it."""
 
     def __init__(self) -> None:
         super().__init__("[%(asctime)s][%(levelname)s][%(name)s] %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """The first line."""
+        """The first line; those of an exception follow."""
+        record.message = _CONTROL.sub(_escaped, readable(record.message))
         request_id = getattr(record, "request_id", None)
         return super().formatMessage(record) + (f" (request {request_id})" if request_id else "")
+
+
+def _escaped(control: re.Match[str]) -> str:
+    return repr(control[0])[1:-1]
 
 
 class _Enqueue(QueueHandler):
@@ -84,8 +92,11 @@ def writing(level: str, form: str, path: str | None) -> Iterator[None]:
     """
     logging.addLevelName(TRACE, "TRACE")
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if form == "json" and isinstance(sys.stderr, io.TextIOWrapper):
+        # JSON is UTF-8, whatever the locale is; what another encoding lacks would be escaped as JSON is not.
+        sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")
     if path:
-        handlers.append(WatchedFileHandler(path))
+        handlers.append(WatchedFileHandler(path, encoding="utf-8", errors="backslashreplace"))
     for handler in handlers:
         handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     lines: queue.Queue[logging.LogRecord] = queue.Queue(QUEUED_LINES)

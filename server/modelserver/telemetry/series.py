@@ -70,6 +70,10 @@ class VersionSeries:
         for family in (*_WHILE_SERVING, families.MODEL_AVAILABLE, families.MODEL_LOAD_SECONDS):
             self._metrics.forget(family, labels.alone)
 
+    def renewed(self, labels: VersionLabels) -> None:
+        """It is compiled again because it can no longer answer."""
+        self._metrics.counter(families.MODEL_RECOMPILATIONS, labels.alone).add()
+
     def failed(self, labels: VersionLabels) -> None:
         """An attempt to load it failed."""
         self._metrics.counter(families.MODEL_LOAD_FAILURES, labels.alone).add()

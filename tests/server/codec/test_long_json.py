@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from modelserver.codec import json_text, v2_json
+from modelserver.codec import v2_json
 from modelserver.codec.body import HEADER
+from modelserver.codec.json_text import SLICE_BYTES, slices
 from modelserver.errors import DeadlineExceeded, InvalidRequest
 from modelserver.front.http.offload import Parser
 from tests.support import rest
@@ -34,11 +35,21 @@ def decoded(raw):
     return array
 
 
-@pytest.fixture(autouse=True)
-def short_slices(monkeypatch):
-    """So that a few values make many slices, cut at every place there is."""
-    monkeypatch.setattr(json_text, "SLICE_BYTES", 4)
-    monkeypatch.setattr(v2_json, "SLICE_BYTES", 4)
+def times(values):
+    """How often they have to be repeated to make several slices."""
+    return 3 * SLICE_BYTES // len(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    "text", ["[0]", "[1,22,333,4444,55555]", "[[[1,2],[3]],[[44]]]", "[[1.5,-2e3],\n [true,null]]"]
+)
+def test_an_array_may_be_cut_behind_every_value(text):
+    flat = re.findall(r"[^][, \n]+", text)
+    for size in range(1, len(text) + 1):
+        parts = list(slices(text.encode(), size))
+        assert [value for part in parts for value in json.loads(part)] == json.loads(f"[{','.join(flat)}]")
+        assert len(parts) <= -(-len(text) // size)
+    assert len(list(slices(text.encode(), 1))) == len(flat)
 
 
 @pytest.mark.parametrize(
@@ -52,28 +63,39 @@ def short_slices(monkeypatch):
         ("BF16", [1.0, 2.5, -3.0]),
     ],
 )
-def test_slices_give_every_value_exactly(datatype, values, monkeypatch):
-    sliced = decoded(body(datatype, values))
-    monkeypatch.setattr(v2_json, "SLICE_BYTES", 1 << 30)
-    whole = decoded(body(datatype, values))
+def test_slices_give_every_value_exactly(datatype, values):
+    few = decoded(body(datatype, values))
+    many = decoded(body(datatype, values * (count := times(values))))
 
-    assert sliced.dtype == whole.dtype
-    assert sliced.tobytes() == whole.tobytes()
+    assert many.dtype == few.dtype
+    assert many.tobytes() == few.tobytes() * count
 
 
 @pytest.mark.parametrize("indent", [None, 1])
 def test_nested_rows_are_flattened_whatever_the_white_space(indent):
-    want = np.arange(24, dtype=np.int32).reshape(2, 3, 4)
+    want = np.arange(200_000, dtype=np.int32).reshape(-1, 10, 4)
 
-    got = decoded(body("INT32", want.tolist(), [2, 3, 4], indent=indent))
+    got = decoded(body("INT32", want.tolist(), list(want.shape), indent=indent))
 
     assert np.array_equal(got, want)
 
 
 def test_the_words_for_what_is_not_finite_are_read_in_long_bodies_too():
-    got = decoded(body("FP32", [1.0, "NaN", "Infinity", "-Infinity"]))
+    values = [1.0, "NaN", "Infinity", "-Infinity"]
+    got = decoded(body("FP32", values * (count := times(values))))
 
-    assert np.array_equal(got, np.array([1, np.nan, np.inf, -np.inf], np.float32), equal_nan=True)
+    assert np.array_equal(got, np.array([1, np.nan, np.inf, -np.inf] * count, np.float32), equal_nan=True)
+
+
+MANY = SLICE_BYTES // 2
+
+
+def refusal(text, count):
+    """Its words; places and numbers of values are left out."""
+    raw = f'{{"inputs":[{{"name":"x","shape":[{count}],"datatype":"INT32","data":{text}}}]}}'.encode()
+    with pytest.raises(InvalidRequest) as refused:
+        decoded(raw)
+    return re.sub(r"\d+", "N", str(refused.value))
 
 
 @pytest.mark.parametrize(
@@ -92,19 +114,15 @@ def test_the_words_for_what_is_not_finite_are_read_in_long_bodies_too():
         "[11111,null]",
         "[11111,{}]",
         "[11111,99999999999999999999]",
-        "[[[[[[]]]]]]",
         "[11111,2222,33333]",
     ],
 )
-def test_what_the_short_way_refuses_is_refused_with_the_same_words(text, monkeypatch):
-    raw = b'{"inputs":[{"name":"x","shape":[2],"datatype":"INT32","data":' + text.encode() + b"}]}"
-    with pytest.raises(InvalidRequest) as sliced:
-        decoded(raw)
-    monkeypatch.setattr(v2_json, "SLICE_BYTES", 1 << 30)
-    with pytest.raises(InvalidRequest) as whole:
-        decoded(raw)
+def test_what_the_short_way_refuses_is_refused_with_the_same_words(text):
+    assert refusal(text, 2) == refusal(text.replace("11111", ",".join(["11111"] * MANY)), MANY + 1)
 
-    assert str(sliced.value) == str(whole.value)
+
+def test_an_array_without_a_number_is_refused_however_long_it_is():
+    assert refusal("[[[[[[]]]]]]", 2) == refusal(f"[[[[[[{' ' * SLICE_BYTES}]]]]]]", 2)
 
 
 @pytest.fixture

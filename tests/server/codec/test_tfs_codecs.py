@@ -53,9 +53,7 @@ def test_a_request_is_read_whatever_its_size_and_the_order_of_its_fields(inputs,
         late = tfs.PredictRequest()
         late.model_spec.version.value = 7
         message = late.SerializeToString() + message
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tfs_proto, "CUT_BYTES", 0 if is_cut else 1 << 30)
-        parsed = tfs_proto.parse(message)
+    parsed = tfs_proto.parse(message, cut_bytes=0 if is_cut else len(message))
     assert parsed.head.model_spec.name == "m"
     decoded = tfs_proto.decode(parsed, taking(**inputs))
     assert [output.name for output in decoded.outputs] == ["a", "b"]

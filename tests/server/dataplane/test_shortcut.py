@@ -170,7 +170,7 @@ class Plane:
     def __init__(self, base, decode_images=None):
         self._parts = parts = Parts()
         self.catalogue, self.converger = parts.catalogue, parts.converger
-        self._plane = DataPlane(parts.catalogue, parts.metrics, decode_images)
+        self._plane = DataPlane(parts.catalogue, parts.recovery, parts.metrics, decode_images)
         self._base = base
 
     async def __aenter__(self):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import openvino as ov
+import pytest
 from openvino import opset13 as op
 
 from modelserver.admission import LiveLimits
@@ -19,10 +20,11 @@ def plan(**properties):
     )
 
 
-def load(tmp_path, network, **properties):
+def load(tmp_path, network, spread_cpus=loading.SPREAD_CPUS, **properties):
     path = tmp_path / "model.xml"
     ov.save_model(network, path, compress_to_fp16=False)
-    return loading.load(Devices(None), Source(path, Shaping(), plan(**properties)), LiveLimits(Limits()))
+    source = Source(path, Shaping(), plan(**properties))
+    return loading.load(Devices(None), source, LiveLimits(Limits()), spread_cpus)
 
 
 def dense(size):
@@ -30,6 +32,22 @@ def dense(size):
     x = op.parameter([1, size], np.float32, name="x")
     weights = np.random.default_rng(7).random((size, size), np.float32)
     return ov.Model([op.matmul(x, op.constant(weights), transpose_a=False, transpose_b=False)], [x], "dense")
+
+
+def table(size):
+    """x -> row x of a table of this many bytes: quick, however big it is."""
+    x = op.parameter([1], np.int32, name="x")
+    rows = op.constant(np.zeros((size // 64, 16), np.float32))
+    return ov.Model([op.gather(rows, x, op.constant(np.int32(0)))], [x], "table")
+
+
+def chain(layers):
+    """Small layers that wait for each other: no machine is quick at many of them."""
+    x = node = op.parameter([1, 16], np.float32, name="x")
+    weights = np.eye(16, dtype=np.float32)
+    for _ in range(layers):
+        node = op.tanh(op.matmul(node, op.constant(weights), transpose_a=False, transpose_b=False))
+    return ov.Model([node], [x], "chain")
 
 
 def test_a_small_model_runs_on_the_loop_without_streams_and_tells_what_the_device_said(tmp_path):
@@ -50,9 +68,9 @@ def test_streams_that_somebody_asked_for_are_used(tmp_path):
     assert loaded._compiled.get_property("NUM_STREAMS") == loaded.effect.streams > 0
 
 
-def test_weights_that_are_no_trifle_are_not_compiled_twice(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "TWICE_BYTES", 3)
-    assert not load(tmp_path, models.dummy()).inline
+@pytest.mark.parametrize(("share", "is_inline"), [(0.5, True), (1.5, False)])
+def test_weights_that_are_no_trifle_are_not_compiled_twice(tmp_path, share, is_inline):
+    assert load(tmp_path, table(int(loading.TWICE_BYTES * share))).inline == is_inline
 
 
 def test_free_shapes_never_run_on_the_loop(tmp_path):
@@ -61,16 +79,14 @@ def test_free_shapes_never_run_on_the_loop(tmp_path):
     assert not load(tmp_path, network).inline
 
 
-def test_a_model_that_is_slow_on_the_loop_keeps_its_streams(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "INLINE_SECONDS", 0.0)
-    loaded = load(tmp_path, models.dummy())
+def test_a_model_that_is_slow_on_the_loop_keeps_its_streams(tmp_path):
+    loaded = load(tmp_path, chain(500))
     assert not loaded.inline
     assert loaded._compiled.get_property("NUM_STREAMS") > 0
 
 
-def test_a_model_that_would_spread_over_all_cpus_runs_in_one_threads_arena(tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, "_spreads", lambda _: True)
-    loaded = load(tmp_path, models.dummy())
+def test_a_model_that_would_spread_over_all_cpus_runs_in_one_threads_arena(tmp_path):
+    loaded = load(tmp_path, models.dummy(), spread_cpus=0.0)
     assert loaded.inline
     assert loaded._compiled.get_property("EXCLUSIVE_ASYNC_REQUESTS") == "NO"
     assert loaded._compiled.get_property("NUM_STREAMS") == 0
@@ -80,4 +96,4 @@ def test_a_model_that_stays_in_its_thread_is_no_spreading_one(tmp_path):
     network = dense(512)
     network.reshape([64, 512])
     loaded = load(tmp_path, network, INFERENCE_NUM_THREADS=1, NUM_STREAMS=1)
-    assert not loading._spreads(loaded)
+    assert not loading._spreads(loaded, loading.SPREAD_CPUS)

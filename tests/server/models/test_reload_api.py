@@ -115,6 +115,11 @@ def test_a_model_that_joins_and_one_that_leaves_are_201(served):
             "used twice: a",
             id="name-twice",
         ),
+        pytest.param(
+            '{"model_config_list": [{"config": {"name": "a", "base_path": "/a\\u0000b"}}]}',
+            r"'/a\x00b'",
+            id="nul",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_followed_is_400_and_everything_serves_on(served, content, want):

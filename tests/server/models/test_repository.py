@@ -18,6 +18,7 @@ AVAILABLE = [3, 4, 5, 18, 25, 100]
         ({"specific": {"versions": [4, 25]}}, {4, 25}),
         ({"specific": {"versions": [1, 8, 28]}}, set()),
         ({"specific": {"versions": [4, 5, 6, 7]}}, {4, 5}),
+        ({"specific": {"versions": [2**63 - 1, 4]}}, {4}),
         ({"all": {}}, set(AVAILABLE)),
     ],
 )
@@ -34,6 +35,9 @@ def test_a_policy_selects_what_ovms_selects(raw, want):
         ({"specific": {"versions": [True]}}, "wrong format"),
         ({"specific": {"versions": []}}, "wrong format"),
         ({"specific": {"versions": [0]}}, "wrong format"),
+        ({"specific": {"versions": [1, 2**63]}}, "a version is at most 9223372036854775807"),
+        ({"specific": {"versions": [1e30]}}, "a version is at most 9223372036854775807"),
+        ({"latest": {"num_versions": 2**63}}, "wrong format"),
         ({"latest": {"num_versions": 1}, "all": {}}, "wrong format"),
         ({"newest": {}}, "unsupported key"),
         ("all", "wrong format"),
@@ -86,6 +90,88 @@ def test_what_is_ignored_is_logged_in_ovms_words_once_per_change(tmp_path, caplo
     assert told() == ["Expected version directory name to be in number format. Got: v3"]
 
 
+def test_a_version_is_any_positive_number_of_64_bits(tmp_path, caplog):
+    numbers = (5, 1_750_000_000_123_456_789, 2**63 - 1)
+    for number in (*numbers, 2**63, 10**30):
+        write(tmp_path / str(number) / "model.xml")
+    assert set(LocalStorage().scan(str(tmp_path))) == set(numbers)
+    assert [record.getMessage().partition(" (in")[0] for record in caplog.records] == [
+        f"Expected version directory name to be a number up to {2**63 - 1}. Got: {number}"
+        for number in (10**30, 2**63)
+    ]
+
+
+def test_of_two_directories_for_one_number_the_shorter_name_counts(tmp_path, caplog):
+    for name in ("007", "7", "000000000000000000000000000008"):
+        write(tmp_path / name / "model.xml")
+    found = LocalStorage().scan(str(tmp_path))
+    assert {number: files.model.parent.name for number, files in found.items()} == {
+        7: "7",
+        8: "000000000000000000000000000008",
+    }
+    assert "Version directory 007 is ignored: another one has the same number" in caplog.text
+
+
+CHOICES = {
+    "the one named model": (["a_notes.xml", "model.xml"], "model.xml", "a_notes.xml"),
+    "not a hidden one": (
+        ["._model.xml", ".model.backup.xml", ".model.xml.Xa81z", "model.xml"],
+        "model.xml",
+        None,
+    ),
+    "of one kind the one with weights": (["a.xml", "b.xml", "b.bin"], "b.xml", "a.xml"),
+    "otherwise the first by name": (["b.onnx", "a.onnx"], "a.onnx", "b.onnx"),
+    "by format first": (["model.onnx", "other.xml"], "other.xml", "model.onnx"),
+    "what exporters call the model": (
+        ["openvino_detokenizer.xml", "openvino_model.xml", "openvino_tokenizer.xml"],
+        "openvino_model.xml",
+        "openvino_detokenizer.xml, openvino_tokenizer.xml",
+    ),
+    "the SavedModel, whose other files are no models": (
+        ["fingerprint.pb", "keras_metadata.pb", "saved_model.pb"],
+        None,
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHOICES)
+def test_of_several_model_files_one_is_chosen_by_rule_and_told_once(tmp_path, caplog, case):
+    names, chosen, others = CHOICES[case]
+    directory = tmp_path / "1"
+    for name in names:
+        write(directory / name)
+    for base in (tmp_path, directory):
+        caplog.clear()
+        storage = LocalStorage()
+        for _ in range(3):
+            (version,) = storage.scan(str(base)).values()
+        assert version.model == (directory / chosen if chosen else directory)
+        told = [record.getMessage().partition(" (in")[0] for record in caplog.records]
+        note = f"Several model files in {directory}: {chosen} is used, not {others}"
+        assert told == ([note] if others else [])
+
+
+@pytest.mark.parametrize("name", ["._model.xml", "README.md", "notes/b.bin", ".DS_Store", ".w.bin.a8Xz"])
+def test_what_the_model_is_not_read_from_is_no_change_of_the_version(tmp_path, name):
+    write(tmp_path / "1" / "model.xml")
+    write(tmp_path / "1" / "model.bin")
+    before = LocalStorage().scan(str(tmp_path))
+    write(tmp_path / "1" / name)
+    assert LocalStorage().scan(str(tmp_path)) == before
+    assert before[1].size == 2
+
+
+def test_variables_and_assets_count_at_any_depth_and_hidden_files_do_not(tmp_path):
+    write(tmp_path / "1" / "saved_model.pb")
+    for name in ("variables/variables.index", "assets/words/all.txt", "assets/.DS_Store", "assets.extra/x"):
+        write(tmp_path / "1" / name)
+    found = LocalStorage().scan(str(tmp_path))[1]
+    assert [name.removeprefix(f"{tmp_path}/1/") for name, *_ in found.fingerprint] == [
+        "assets/words/all.txt", "saved_model.pb", "variables/variables.index",
+    ]  # fmt: skip
+
+
 def test_directories_beside_an_unversioned_model_are_not_mistaken_for_versions(tmp_path, caplog):
     write(tmp_path / "saved_model.pb")
     write(tmp_path / "variables" / "variables.index")
@@ -122,5 +208,6 @@ def test_a_fingerprint_changes_with_the_content_and_only_then(tmp_path):
 
 def test_an_empty_directory_has_no_versions_and_a_missing_one_is_an_error(tmp_path):
     assert LocalStorage().scan(str(tmp_path)) == {}
-    with pytest.raises(LoadFailed, match="cannot be read"):
-        LocalStorage().scan(str(tmp_path / "missing"))
+    for missing in ("missing", "a\0b", "x" * 300):
+        with pytest.raises(LoadFailed, match="cannot be read"):
+            LocalStorage().scan(str(tmp_path / missing))

@@ -11,6 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from modelserver import proto
+from modelserver.proto import tfs
 from tests.support import models
 from tests.support.rest import infer, one_input
 from tests.support.server_process import ServerProcess
@@ -96,6 +97,52 @@ def test_named_versions_come_go_and_come_back(tmp_path):
         shutil.move(aside, base / "4")
         wait_for(server, {1: "AVAILABLE", 3: "AVAILABLE", 4: "AVAILABLE"})
         assert answering(server) == 4
+
+
+BIG = (1_750_000_000_123_456_789, 2**63 - 1)
+
+
+@pytest.mark.parametrize(
+    "policy", [{"all": {}}, {"specific": {"versions": [5, *BIG]}}], ids=["all", "specific"]
+)
+def test_a_version_of_nineteen_digits_is_served_and_named_exactly_in_every_api(tmp_path, policy):
+    for number in (5, *BIG):
+        models.save(models.dummy(number % 1000), tmp_path / str(number))
+    with serving(tmp_path, "--model_version_policy", json.dumps(policy)) as server:
+        server.wait_ready()
+        wait_for(server, dict.fromkeys((5, *BIG), "AVAILABLE"))
+        assert answering(server) == BIG[-1] % 1000
+        told = server.status()["models"][0]["versions"]
+        assert [one["version"] for one in told] == [5, *BIG]
+        with grpc.insecure_channel(server.grpc) as channel:
+            for number in BIG:
+                assert_exact(server, channel, number)
+        for none in (2**63, 10**19, 10**30):
+            assert infer(server, f"m/versions/{none}", TEN)[0] == 404
+
+
+def assert_exact(server, channel, number):
+    """Over REST and gRPC, KServe's and TensorFlow Serving's."""
+    status, told = infer(server, f"m/versions/{number}", TEN)
+    assert (status, told["model_version"]) == (200, str(number))
+    assert told["outputs"][0]["data"][0] == number % 1000
+    body = json.dumps({"instances": [[0] * 10]}).encode()
+    status, raw, _ = server.post(f"/v1/models/m/versions/{number}:predict", body)
+    assert (status, json.loads(raw)["predictions"][0][0]) == (200, number % 1000)
+    stats = json.loads(server.get(f"/v2/models/m/versions/{number}/stats")[1])["model_stats"]
+    assert [one["version"] for one in stats] == [str(number)]
+    call = channel.unary_unary(f"/{proto.SERVICE}/ModelInfer")
+    tensor = proto.ModelInferRequest.InferInputTensor(name="b", datatype="FP32", shape=[1, 10])
+    request = proto.ModelInferRequest(
+        model_name="m", model_version=str(number), inputs=[tensor], raw_input_contents=[bytes(40)]
+    )
+    answer = proto.ModelInferResponse.FromString(call(request.SerializeToString(), timeout=30))
+    assert answer.model_version == str(number)
+    request = tfs.GetModelMetadataRequest(metadata_field=["signature_def"])
+    request.model_spec.name, request.model_spec.version.value = "m", number
+    call = channel.unary_unary("/tensorflow.serving.PredictionService/GetModelMetadata")
+    answer = tfs.GetModelMetadataResponse.FromString(call(request.SerializeToString(), timeout=30))
+    assert answer.model_spec.version.value == number
 
 
 def test_readiness_tells_available_loading_retired_and_unknown_apart_over_rest_and_grpc(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from modelserver.admission import LiveLimits
 from modelserver.dataplane.status import Health, Startup
 from modelserver.front.http.server import HttpServer, bind
-from modelserver.front.http.thread import HttpThread
+from modelserver.front.http.thread import MARGIN_SECONDS, HttpThread
 from modelserver.front.rest.app import StatusApp
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.model import Model, State, Version
@@ -82,10 +82,10 @@ def code(url):
 
 
 @asynccontextmanager
-async def apart(app, died=None):
+async def apart(app, died=None, margin=MARGIN_SECONDS):
     """The app on a thread of its own; gives that and where it listens."""
     server = HttpServer(app, bind(("127.0.0.1",), port := free_port()), LiveLimits(Limits()))
-    thread = HttpThread(server, died or pytest.fail)
+    thread = HttpThread(server, died or pytest.fail, margin)
     await thread.start()
     try:
         yield thread, f"http://127.0.0.1:{port}"
@@ -146,8 +146,7 @@ async def test_the_thread_ends_with_the_server():
         fetch(url)
 
 
-async def test_a_thread_that_is_stuck_is_left_behind_and_the_log_says_so(monkeypatch, caplog):
-    monkeypatch.setattr("modelserver.front.http.thread.MARGIN_SECONDS", 0.2)
+async def test_a_thread_that_is_stuck_is_left_behind_and_the_log_says_so(caplog):
     inside, go = threading.Event(), threading.Event()
 
     class Stuck(Calm):
@@ -156,7 +155,7 @@ async def test_a_thread_that_is_stuck_is_left_behind_and_the_log_says_so(monkeyp
             go.wait(60)
             return b""
 
-    async with apart(StatusApp(Stuck())) as (thread, url):
+    async with apart(StatusApp(Stuck()), margin=0.2) as (thread, url):
         asked = asyncio.create_task(asyncio.to_thread(code, f"{url}/metrics"))
         await until_async("the question", inside.is_set)
         await thread.stop(0)
@@ -309,15 +308,22 @@ LOADED = SimpleNamespace(effect=EFFECT, inline=False)
 PLAN = SimpleNamespace(warnings=("w",), pinning_reason="none")
 
 
+def settled():
+    """A catalogue whose first pass has ended."""
+    catalogue = Catalogue()
+    catalogue.has_converged = True
+    return catalogue
+
+
 def version(catalogue, name, number=1, loaded=LOADED):
     """Adds a version to the catalogue."""
     model = catalogue.models.setdefault(name, Model(ModelSettings(name, "/nowhere")))
-    model.versions[number] = Version(name, number, plan=PLAN, loaded=loaded)
+    model.versions[number] = Version(name, number, is_wanted=True, plan=PLAN, loaded=loaded)
     return model.versions[number]
 
 
 def test_models_and_versions_come_and_go_while_another_thread_asks():
-    catalogue = Catalogue()
+    catalogue = settled()
     health = health_of(catalogue)
 
     def ask():
@@ -353,7 +359,7 @@ def test_what_is_read_is_of_one_moment_whatever_changes_meanwhile():
 
 
 def test_asking_changes_nothing_only_what_happens_does():
-    catalogue = Catalogue()
+    catalogue = settled()
     health, late = health_of(catalogue), version(catalogue, "m", loaded=None)
     late.loaded = LOADED
     assert not health.is_ready()
@@ -361,8 +367,8 @@ def test_asking_changes_nothing_only_what_happens_does():
     assert health.is_ready()
 
 
-def test_it_is_ready_at_the_first_moment_when_all_models_answer_and_then_while_any_does():
-    catalogue = Catalogue()
+def test_it_is_ready_when_every_wanted_version_answers_and_then_while_any_does():
+    catalogue = settled()
     health, seen = health_of(catalogue), []
     versions = [version(catalogue, name, loaded=None) for name in ("m", "n")]
     for one, loaded in [(0, LOADED), (1, LOADED), (0, None), (1, None), (0, LOADED)]:
@@ -373,7 +379,7 @@ def test_it_is_ready_at_the_first_moment_when_all_models_answer_and_then_while_a
 
 
 def test_draining_is_not_ready_from_that_very_moment():
-    catalogue = Catalogue()
+    catalogue = settled()
     health = health_of(catalogue)
     version(catalogue, "m")
     catalogue.notify()

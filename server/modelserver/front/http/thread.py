@@ -19,8 +19,11 @@ MARGIN_SECONDS = 5.0
 class HttpThread:
     """Started and stopped from the main loop, like the server it runs."""
 
-    def __init__(self, server: HttpServer, died: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, server: HttpServer, died: Callable[[BaseException], None], margin: float = MARGIN_SECONDS
+    ) -> None:
         """`died` is called on the main loop when the thread ends although nobody stopped it."""
+        self._margin = margin
         self._server = server
         self._died = died
         self._is_stopping = False
@@ -40,7 +43,7 @@ class HttpThread:
         self._is_stopping = True
         self._server.end(grace)
         if self._thread.is_alive():
-            await asyncio.to_thread(self._thread.join, grace + MARGIN_SECONDS)
+            await asyncio.to_thread(self._thread.join, grace + self._margin)
         if self._thread.is_alive():
             LOG.error("the status-port thread did not stop in time")
 

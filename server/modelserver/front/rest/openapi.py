@@ -8,6 +8,8 @@ from html import escape
 from typing import Any
 
 from modelserver import __version__
+from modelserver.dataplane.control import EntryState
+from modelserver.dataplane.plane import VERSION_STATES
 from modelserver.front.http.asgi import JSON
 from modelserver.front.rest.route import Route, Schema
 from modelserver.tensors import NUMPY
@@ -63,7 +65,7 @@ _STATUSES = _list(
     _object(
         ("version", "state", "status"),
         version=_TEXT,
-        state={"type": "string", "enum": ["START", "LOADING", "AVAILABLE", "UNLOADING", "END"]},
+        state={"type": "string", "enum": list(VERSION_STATES)},
         status=_object(error_code=_TEXT, error_message=_TEXT),
     )
 )
@@ -110,7 +112,7 @@ SCHEMAS: Mapping[str, Json] = {
             ("name",),
             name=_TEXT,
             version=_TEXT,
-            state={"type": "string", "enum": ["READY", "UNAVAILABLE", "LOADING", "UNLOADING"]},
+            state={"type": "string", "enum": [state.value for state in EntryState]},
             reason=_TEXT,
         )
     ),

@@ -1,11 +1,11 @@
 """Liveness, readiness, /metrics and /status: answered without waiting for anything."""
 
-import orjson
 from starlette.responses import Response
 
 from modelserver.errors import NotFound, NotReady
 from modelserver.front.http.asgi import JSON, Receive, Scope, Send
 from modelserver.front.rest.inputs import Monitor, Monitored
+from modelserver.telemetry.as_json import as_json
 from modelserver.telemetry.metrics import CONTENT_TYPE
 
 
@@ -30,7 +30,7 @@ async def metrics(monitor: Monitored) -> Response:
 
 async def status(monitor: Monitored) -> Response:
     """The document that the operator reads."""
-    return Response(orjson.dumps(monitor.health.status()), media_type=JSON)
+    return Response(as_json(monitor.health.status()), media_type=JSON)
 
 
 class NoMetrics:

@@ -1,17 +1,19 @@
-"""KServe v2 over gRPC; bytes in, bytes out on the hot route."""
+"""KServe v2 over gRPC with Triton's extensions; bytes in, bytes out on the hot route."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 import grpc
+from google.protobuf.json_format import ParseDict
 
 from modelserver import __version__, proto
 from modelserver.codec import v2_proto
 from modelserver.dataplane.backend import EXTENSIONS, Backend
 from modelserver.errors import ServerError
+from modelserver.front.documents.triton import configuration, refuse_overrides, refuse_repository, statistics
 from modelserver.front.rpc.calls import Context, deadline, unary
 from modelserver.front.rpc.health import Stopping
-from modelserver.front.rpc.v2_extensions import Extensions
 from modelserver.front.traffic import Traffic
 from modelserver.signature import Spec
 from modelserver.telemetry.labels import Interface, Method
@@ -22,8 +24,8 @@ class V2Service:
     """inference.GRPCInferenceService."""
 
     def __init__(self, backend: Backend, stopping: Stopping, traffic: Traffic) -> None:
-        self._extensions = Extensions(backend)
         self._plane = backend.plane
+        self._control = backend.control
         self._health = backend.health
         self._limits = backend.limits
         self._stopping = stopping
@@ -37,13 +39,18 @@ class V2Service:
             "ServerMetadata": (self._server_metadata, proto.ServerMetadataRequest),
             "ModelReady": (self._model_ready, proto.ModelReadyRequest),
             "ModelMetadata": (self._model_metadata, proto.ModelMetadataRequest),
+            "ModelConfig": (self._config, proto.ModelConfigRequest),
+            "ModelStatistics": (self._statistics, proto.ModelStatisticsRequest),
+            "RepositoryIndex": (self._index, proto.RepositoryIndexRequest),
+            "RepositoryModelLoad": (self._load, proto.RepositoryModelLoadRequest),
+            "RepositoryModelUnload": (self._unload, proto.RepositoryModelUnloadRequest),
         }
         handlers = {name: unary(method, request) for name, (method, request) in plain.items()}
         handlers["ModelInfer"] = unary(self._infer)
         handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(
             self._stream_infer, response_serializer=lambda answer: answer.SerializeToString()
         )
-        return handlers | self._extensions.handlers()
+        return handlers
 
     async def _infer(self, message: bytes, context: Context) -> bytes:
         parsed, size = v2_proto.parse(message), len(message)
@@ -109,6 +116,31 @@ class V2Service:
         _describe(answer.inputs, version.signature.inputs)
         _describe(answer.outputs, version.signature.outputs)
         return answer
+
+    async def _config(self, request: Any, _context: Context) -> Any:
+        version = self._plane.description(request.name, parse_version(request.version))
+        document = {"config": configuration(version)}
+        return ParseDict(document, proto.ModelConfigResponse())
+
+    async def _statistics(self, request: Any, _context: Context) -> Any:
+        document = statistics(self._plane.statistics(request.name, parse_version(request.version)))
+        return ParseDict(document, proto.ModelStatisticsResponse())
+
+    async def _index(self, request: Any, _context: Context) -> Any:
+        refuse_repository(request.repository_name)
+        entries = self._control.index(ready=request.ready)
+        return proto.RepositoryIndexResponse(models=[asdict(entry) for entry in entries])
+
+    async def _load(self, request: Any, _context: Context) -> Any:
+        refuse_repository(request.repository_name)
+        refuse_overrides(request.parameters)
+        await self._control.load(request.model_name)
+        return proto.RepositoryModelLoadResponse()
+
+    async def _unload(self, request: Any, _context: Context) -> Any:
+        refuse_repository(request.repository_name)
+        await self._control.unload(request.model_name)
+        return proto.RepositoryModelUnloadResponse()
 
 
 def _describe(target: Any, specs: tuple[Spec, ...]) -> None:

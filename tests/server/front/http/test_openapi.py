@@ -16,6 +16,14 @@ def test_the_document_lists_the_hot_routes_and_one_shape_of_errors(server):
     assert document["components"]["schemas"]["Error"]["required"] == ["error"]
 
 
+def test_the_document_lists_every_state_of_a_version(server):
+    schemas = json.loads(server.get("/openapi.json")[1])["components"]["schemas"]
+    version = schemas["ModelStatus"]["properties"]["model_version_status"]["items"]["properties"]
+    entry = schemas["RepositoryIndex"]["items"]["properties"]
+    assert version["state"]["enum"] == ["START", "LOADING", "AVAILABLE", "UNLOADING", "END"]
+    assert entry["state"]["enum"] == ["READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
+
+
 def test_the_page_loads_nothing_from_anywhere(server):
     status, body, headers = server.get("/docs")
     page = body.decode()
