@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from modelserver.engine.names import read_names
+from modelserver.errors import LoadFailed
 from tests.support import formats, models
 from tests.support.server_process import ServerProcess, free_port, run_to_end
 from tests.support.waiting import until
@@ -79,6 +81,16 @@ def test_clients_see_and_use_the_names_of_mapping_config(tmp_path):
         assert infer(server, "m", ("price", "count"), ["total"]) == (200, {"total": [1.5, 3.5]})
         status, answer = infer(server, "m", ("x", "n"))
         assert (status, "Required input: price" in answer["error"]) == (400, True)
+
+
+def test_a_byte_order_mark_in_front_of_the_mapping_changes_nothing(tmp_path):
+    text = json.dumps({"inputs": {"x": "price"}})
+    for encoding in ("utf-8", "utf-8-sig"):
+        (tmp_path / "mapping_config.json").write_text(text, encoding)
+        assert read_names(tmp_path / "mapping_config.json").inputs == {"x": "price"}
+    (tmp_path / "mapping_config.json").write_text(text, "utf-16")
+    with pytest.raises(LoadFailed, match=r"mapping_config\.json: the file is UTF-16; save it as UTF-8"):
+        read_names(tmp_path / "mapping_config.json")
 
 
 def test_names_may_be_exchanged(tmp_path):
