@@ -87,6 +87,13 @@ def test_a_wrong_binary_size_is_a_400(server, size, tail, length):
     assert (status, list(json.loads(raw))) == (400, ["error"])
 
 
+@pytest.mark.parametrize("around", ["  {}", "{}  ", "\t{} \t"])
+def test_white_space_around_the_length_of_the_json_is_none_of_it(server, around):
+    tensor = {"name": "b", "shape": [1, 10], "datatype": "FP32", "parameters": {"binary_data_size": 40}}
+    body, headers = binary({"inputs": [tensor]}, bytes(40))
+    assert server.post(INFER.format("dummy"), body, **{HEADER: around.format(headers[HEADER])})[0] == 200
+
+
 def test_data_and_a_binary_size_together_are_refused(server):
     asked = one_input("b", [1, 10], "FP32", [0] * 10)
     asked["inputs"][0]["parameters"] = {"binary_data_size": 40}
