@@ -108,14 +108,14 @@ def _named_outputs(text: memoryview) -> Sequence[_Output]:
     outputs = _decode_outputs(b"".join((b'{"outputs":', text, b"}"))).outputs or []
     check_number("outputs", len(outputs))
     for output in outputs:
-        if output.parameters:
-            _check_parameters(output.name, output.parameters)
+        _check_parameters(output.name, output.parameters)
     return outputs
 
 
-def _check_parameters(name: str, parameters: Mapping[str, Any]) -> None:
+def _check_parameters(name: str, parameters: Mapping[str, Any] | None) -> None:
     """What is switched off is not asked for."""
-    binary.check_parameters(name, (key for key, value in parameters.items() if value))
+    if parameters:
+        binary.check_parameters(name, (key for key, value in parameters.items() if value))
 
 
 def _json_length(header: bytes, available: int) -> int:
@@ -179,8 +179,7 @@ def _decode_input(item: _Input, spec: Spec, tail: _Tail) -> NDArray[Any]:
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < 1 << 31):
         raise InvalidRequest("binary_data_size parameter is invalid and cannot be parsed")
     if size is None:
-        if item.parameters:
-            _check_parameters(item.name, item.parameters)
+        _check_parameters(item.name, item.parameters)
         if not tail.left and prod(shape) > 0:
             raise InvalidRequest(f"Could not parse input content. No data is given; input name: {item.name}")
         if item.datatype == "BYTES":

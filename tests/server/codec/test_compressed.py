@@ -382,7 +382,9 @@ GOOD = gzip.compress(json.dumps(DUMMY).encode())
         pytest.param("gzip", GOOD + GOOD, "not valid json: .*trailing characters", id="twice"),
         pytest.param("gzip", GOOD + GOOD[:9], "ends before the end of its gzip", id="half a second member"),
         pytest.param("gzip", GOOD + GOOD[:-8] + bytes(8), "incorrect data check", id="a wrong second member"),
-        pytest.param("deflate", zlib.compress(b"{}") * 2, "data after the end of the deflate", id="two deflates"),
+        pytest.param(
+            "deflate", zlib.compress(b"{}") * 2, "data after the end of the deflate", id="two deflates"
+        ),
         pytest.param("gzip", b"", "The request body is empty", id="empty"),
         pytest.param("gzip", gzip.compress(b""), "The request body is empty", id="nothing inside"),
         pytest.param("br", GOOD, "Content-Encoding br is not supported", id="unknown"),

@@ -164,7 +164,7 @@ def test_any_name_is_addressed_percent_encoded(repository, tmp_path, name):
 )  # fmt: skip
 @pytest.mark.parametrize("is_first", [True, False])
 def test_a_target_that_is_no_path_is_a_400_and_nothing_for_the_log(server, target, is_first):
-    """A proxy's absolute form may lack a path: without an answer its caller would only see the connection end."""
+    """A proxy's absolute form may lack a path: its caller wants more than the end of the connection."""
     logged = len(server.log())
     with socket.create_connection(("127.0.0.1", server.rest_port), timeout=30) as caller:
         if not is_first:
@@ -177,12 +177,15 @@ def test_a_target_that_is_no_path_is_a_400_and_nothing_for_the_log(server, targe
     assert "Traceback" not in server.log()[logged:]
 
 
-@pytest.mark.parametrize("path", ["/v2/models/dummy/infer", "/v1/models/dummy:predict", "/v2/repository/index"])
+@pytest.mark.parametrize(
+    "path", ["/v2/models/dummy/infer", "/v1/models/dummy:predict", "/v2/repository/index"]
+)
 def test_a_body_in_another_transfer_coding_than_chunks_is_a_501_that_names_it(server, path):
     packed = gzip.compress(b"{}")
     with socket.create_connection(("127.0.0.1", server.rest_port), timeout=30) as caller:
-        told = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
-        caller.sendall(told.encode() + b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed))
+        headers = "Host: x\r\nConnection: close\r\nTransfer-Encoding: gzip, chunked"
+        caller.sendall(f"POST {path} HTTP/1.1\r\n{headers}\r\n\r\n".encode())
+        caller.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed))
         head, _, body = b"".join(iter(lambda: caller.recv(65536), b"")).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 501")
     assert "Transfer-Encoding gzip, chunked" in json.loads(body)["error"]
