@@ -23,12 +23,14 @@ from modelserver.admission import LiveLimits
 from modelserver.engine import strings
 from modelserver.engine.elements import reason, share, view
 from modelserver.engine.pool import Gone, Lease, Pool, SharedLease, Slot
-from modelserver.engine.probing import Shapes, probe, smallest, zeros
+from modelserver.engine.probing import Example, added, example, probe, smallest, zeros
 from modelserver.errors import InferenceFailed
 from modelserver.signature import Signature
 
 FAILURE_CHECK_SECONDS = 0.05
 DRAIN_CHECK_SECONDS = 0.02
+EXAMPLE_SECONDS = 1.0
+"""How often a request is remembered, to be asked again after a failure."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,9 @@ class LoadedModel:
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]
         self._limits = limits
         self._is_free = any(spec.fixed is None for spec in signature.inputs)
-        self._proven: list[Shapes] = []
-        """The last shapes that were right, newest first, and those before; of models with free sizes only."""
+        self._examples: list[Example] = []
+        """The last request that was right, and one of other shapes; of models with free sizes only."""
+        self._next_example = 0.0
         self._pool = Pool(self._slots, self._queue_limit)
         self._shared = SharedLease(self._slots[0])
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -123,32 +126,29 @@ class LoadedModel:
             slot.start(None)
             slot.request.wait()
         if self._is_free:
-            self._prove(arrays)
+            self._remember(arrays, time.perf_counter())
 
     def check(self) -> None:
-        """Infer once more with the shapes that were right last; raises InferenceFailed. Blocks if not inline.
+        """Infer once more what was right last; raises InferenceFailed. Blocks if not inline.
 
         Nothing is known against a model with free sizes that has never answered.
         """
         inputs, compiled = self.signature.inputs, self._compiled
-        shapes = self._proven or [tuple(map(smallest, inputs))]
-        if compiled is None or (self._is_free and not self._proven):
+        examples = self._examples or [tuple(zeros(spec, smallest(spec)) for spec in inputs)]
+        if compiled is None or (self._is_free and not self._examples):
             return
         if self.inline:
-            self.infer_now(
-                [zeros(spec, shape) for spec, shape in zip(inputs, shapes[0], strict=True)]
-            ).leave()
+            self.infer_now(examples[0]).leave()
             return
         try:
-            probe(compiled, inputs, max(1, self.effect.streams or 1), shapes)
+            probe(compiled, inputs, max(1, self.effect.streams or 1), examples)
         except RuntimeError as error:
             raise InferenceFailed(f"Internal inference error: {reason(error)}") from error
 
-    def _prove(self, arrays: Sequence[NDArray[Any]]) -> None:
-        """These shapes are right."""
-        shapes = tuple(array.shape for array in arrays)
-        if not self._proven or self._proven[0] != shapes:
-            self._proven[:] = [shapes, *self._proven[:1]]
+    def _remember(self, arrays: Sequence[NDArray[Any]], now: float) -> None:
+        """These were right."""
+        self._next_example = now + EXAMPLE_SECONDS
+        self._examples = added(self._examples, example(self.signature.inputs, arrays))
 
     def enter(self) -> None:
         """Counts a request from here until it leaves, so that retiring waits for it; raises Overloaded."""
@@ -194,8 +194,8 @@ class LoadedModel:
             await self._run(lease)
             lease.waited, lease.inferred = started - asked, time.perf_counter() - started
             lease.outputs = self._read(lease.slot)
-            if self._is_free:
-                self._prove(arrays)
+            if self._is_free and started >= self._next_example:
+                self._remember(arrays, started)
         except BaseException:
             lease.leave()
             raise

@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 
 from modelserver.engine.elements import share
 from modelserver.signature import Spec
 from modelserver.tensors import NUMPY
 
-Shapes = tuple[tuple[int, ...], ...]
-"""One for each input."""
+Example = tuple[NDArray[Any], ...]
+"""One array for each input."""
+MAX_EXAMPLE_BYTES = 1 << 20
 ROUNDS = 8
 """How often the streams are asked before those that had no turn are left out: others keep them busy."""
 
 
-def zeros(spec: Spec, shape: Sequence[int]) -> np.ndarray[Any, Any]:
+def zeros(spec: Spec, shape: Sequence[int]) -> NDArray[Any]:
     """Data for one input; empty texts for BYTES."""
     if spec.datatype == "BYTES":
         return np.full(tuple(shape), b"", dtype=object)
@@ -28,6 +30,21 @@ def zeros(spec: Spec, shape: Sequence[int]) -> np.ndarray[Any, Any]:
 def smallest(spec: Spec) -> tuple[int, ...]:
     """The smallest shape that the model declares, without empty dimensions where they are free."""
     return tuple(max(low, 1) if low != high else low for low, high in spec.dims)
+
+
+def example(inputs: Sequence[Spec], arrays: Sequence[NDArray[Any]]) -> Example:
+    """What to infer again later: the data, since zeros may be wrong for a model; zeros for big ones."""
+    is_small = sum(array.nbytes for array in arrays) <= MAX_EXAMPLE_BYTES
+    return tuple(
+        array.copy() if is_small and spec.datatype != "BYTES" else zeros(spec, array.shape)
+        for spec, array in zip(inputs, arrays, strict=True)
+    )
+
+
+def added(known: Sequence[Example], new: Example) -> list[Example]:
+    """The new one, and the last one of other shapes."""
+    shapes = [array.shape for array in new]
+    return [new, *[one for one in known if [array.shape for array in one] != shapes][:1]]
 
 
 class Probe:
@@ -44,11 +61,9 @@ class Probe:
             # The wrapper's own methods would copy the results.
             self._requests.append(super(ov.InferRequest, request))
 
-    def ask(self, shapes: Shapes) -> None:
-        """Infer with zeros of these shapes until every stream has answered; blocks. Raises RuntimeError."""
-        tensors = [
-            share(zeros(spec, shape), spec.datatype) for spec, shape in zip(self._inputs, shapes, strict=True)
-        ]
+    def ask(self, arrays: Example) -> None:
+        """Infer with these until every stream has answered; blocks. Raises RuntimeError."""
+        tensors = [share(array, spec.datatype) for spec, array in zip(self._inputs, arrays, strict=True)]
         for request in self._requests:
             for index, tensor in enumerate(tensors):
                 request.set_input_tensor(index, tensor)
@@ -76,18 +91,21 @@ class Probe:
         self._threads.add(threading.get_ident())
 
 
-def probe(compiled: ov.CompiledModel, inputs: Sequence[Spec], streams: int, proven: Sequence[Shapes]) -> None:
-    """Raises RuntimeError, with OpenVINO's reason, when the newest of the `proven` shapes fails; blocks.
+def probe(
+    compiled: ov.CompiledModel, inputs: Sequence[Spec], streams: int, examples: Sequence[Example]
+) -> None:
+    """Raises RuntimeError, with OpenVINO's reason, when the newest of the `examples` fails; blocks.
 
     OpenVINO may keep a primitive that it could not make for wrong shapes, and then fails the shapes that it
-    had before; others bring it back. So where an older pair of shapes is known, it is tried before giving up.
+    had before; others bring it back. So where an older example of other shapes is known, it is tried before
+    giving up.
     """
     asked = Probe(compiled, inputs, streams)
     try:
-        asked.ask(proven[0])
+        asked.ask(examples[0])
     except RuntimeError:
-        if len(proven) == 1:
+        if len(examples) == 1:
             raise
         with suppress(RuntimeError):
-            asked.ask(proven[1])
-        asked.ask(proven[0])
+            asked.ask(examples[1])
+        asked.ask(examples[0])
