@@ -18,6 +18,11 @@ MAX_DIMENSIONS = 64
 MAX_STRINGS = 1 << 22
 """Each becomes an object: this many take a second and a few hundred megabytes."""
 _LENGTH = struct.Struct("<I")
+_NOT_OFFERED = {
+    "classification": "ask for the tensor itself",
+    "shared_memory_region": "tensors are sent in the messages",
+}
+"""Parameters of a tensor, in Triton's extensions, that make another form of it."""
 
 
 def checked_shape(name: str, shape: Iterable[int]) -> tuple[int, ...]:
@@ -136,6 +141,18 @@ def _hint(spec: Spec) -> str:
     if not spec.takes_images("BYTES"):
         return ""
     return ". An encoded image needs JSON in front, with datatype BYTES and shape [1]"
+
+
+def check_parameters(name: str, asked: Iterable[str]) -> None:
+    """Refuses parameters with which the caller would look for the tensor elsewhere, or in another form.
+
+    All others that are not known have no effect.
+    """
+    for parameter in asked:
+        if parameter in _NOT_OFFERED:
+            raise InvalidRequest(
+                f"{parameter} is not offered by this server: {_NOT_OFFERED[parameter]}; tensor name: {name}"
+            )
 
 
 def check_strings(name: str, count: int) -> None:

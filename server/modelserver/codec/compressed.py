@@ -6,7 +6,10 @@ from modelserver.errors import InvalidRequest
 
 PIECE_BYTES = 1 << 18
 """About a millisecond of unpacking."""
+MAX_MEMBERS = 1 << 14
+"""Of one gzip body; in blocks of 64 KiB, as tools write them, they hold a gigabyte."""
 _CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
+_GZIP_FIRST = 0x1F
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
@@ -16,7 +19,7 @@ class Unpacker:
     def __init__(self, coding: str, piece_bytes: int = PIECE_BYTES) -> None:
         """Raises InvalidRequest for a coding that is not known, and for several on top of each other."""
         self._piece_bytes = piece_bytes
-        known = _CODINGS.get(coding.lower())
+        known = _CODINGS.get(coding.strip().lower())
         if known is None:
             raise InvalidRequest(
                 f"Content-Encoding {coding} is not supported: send the body as gzip, deflate or uncompressed"
@@ -25,6 +28,7 @@ class Unpacker:
         self._stream: zlib._Decompress | None = None
         self._left = b""
         self._is_cut = False
+        self._members = 1
 
     @property
     def is_used_up(self) -> bool:
@@ -46,17 +50,26 @@ class Unpacker:
         except zlib.error as error:
             reason = str(error).rpartition(": ")[2]
             raise InvalidRequest(f"The body is not valid {self._coding}: {reason}") from error
-        if self._stream.unused_data:
-            raise InvalidRequest(f"data after the end of the {self._coding} stream")
         self._left = self._stream.unconsumed_tail
         # zlib holds back what does not fit into a piece, even when it has read all of the part.
         self._is_cut = len(piece) == self._piece_bytes and not self._stream.eof
+        if self._stream.unused_data:
+            self._begin_member(self._stream.unused_data)
         return piece
 
     def finish(self) -> None:
         """Raises InvalidRequest if something is missing; a body without a single byte is an empty one."""
         if self._stream is not None and not self._stream.eof:
             raise InvalidRequest(f"The body ends before the end of its {self._coding}")
+
+    def _begin_member(self, rest: bytes) -> None:
+        """A gzip file is one member or several in a row (RFC 1952); so is a body."""
+        if self._coding != "gzip" or rest[0] != _GZIP_FIRST:
+            raise InvalidRequest(f"data after the end of the {self._coding} stream")
+        self._members += 1
+        if self._members > MAX_MEMBERS:
+            raise InvalidRequest(f"the gzip body has more than {MAX_MEMBERS} members")
+        self._stream, self._left = zlib.decompressobj(_GZIP), rest
 
     def _window(self, first: int) -> int:
         """How zlib names the format.

@@ -71,6 +71,7 @@ def text_bytes(body: bytes, headers: Mapping[bytes, bytes]) -> int:
     header = headers.get(HEADER)
     if header is None:
         return len(body)
+    header = header.strip()
     return min(int(header), len(body)) if header.isdigit() and len(header) < 19 else 0
 
 
@@ -115,10 +116,19 @@ def _named_outputs(text: memoryview) -> Sequence[_Output]:
         raise InvalidRequest(f"Invalid number of outputs - at most {MAX_TENSORS}")
     outputs = _decode_outputs(b"".join((b'{"outputs":', text, b"}"))).outputs or []
     check_number("outputs", len(outputs))
+    for output in outputs:
+        _check_parameters(output.name, output.parameters)
     return outputs
 
 
+def _check_parameters(name: str, parameters: Mapping[str, Any] | None) -> None:
+    """What is switched off is not asked for."""
+    if parameters:
+        binary.check_parameters(name, (key for key, value in parameters.items() if value))
+
+
 def _json_length(header: bytes, available: int) -> int:
+    header = header.strip()  # the parser of headers leaves white space behind a value
     if not header.isdigit():
         raise InvalidRequest("Inference-Header-Content-Length header is invalid and couldn't be parsed")
     if len(header) > 18 or int(header) > available:
@@ -178,6 +188,7 @@ def _decode_input(item: _Input, spec: Spec, tail: _Tail) -> NDArray[Any]:
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < 1 << 31):
         raise InvalidRequest("binary_data_size parameter is invalid and cannot be parsed")
     if size is None:
+        _check_parameters(item.name, item.parameters)
         if not tail.left and prod(shape) > 0:
             raise InvalidRequest(f"Could not parse input content. No data is given; input name: {item.name}")
         if item.datatype == "BYTES":

@@ -164,11 +164,21 @@ def decode(parsed: Parsed, signature: Signature) -> Request:
 
 def _describe(head: Head) -> tuple[_Described, ...]:
     """The inputs, if the protocol allows what they say of themselves; worked out once per head."""
+    for item in (*head.message.inputs, *head.message.outputs):
+        if item.parameters:
+            _check_parameters(item)
     head.described = tuple(
         _Described(item.name, item.datatype, _checked(item)) for item in head.message.inputs
     )
     head.has_contents = any(item.contents.ListFields() for item in head.message.inputs)
     return head.described
+
+
+def _check_parameters(item: Any) -> None:
+    """What is switched off is not asked for."""
+    parameters = item.parameters.items()
+    asked = (key for key, value in parameters if value.int64_param or value.string_param)
+    binary.check_parameters(item.name, asked)
 
 
 def _checked(item: Any) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ import gzip
 import http.client
 import json
 import re
+import time
 import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelserver.admission import Held, LiveLimits
-from modelserver.codec.compressed import PIECE_BYTES, Unpacker
+from modelserver.codec.compressed import MAX_MEMBERS, PIECE_BYTES, Unpacker
 from modelserver.errors import InvalidRequest, Overloaded, TooLarge
 from modelserver.front.http.body import STEP_BYTES, read_body
 from modelserver.front.http.headers import announced
@@ -70,6 +71,8 @@ async def whole(headers, caller, held, begun=lambda: None):
 
 BODIES = st.binary(max_size=200) | st.binary(min_size=1, max_size=3).map(lambda few: few * 300)
 PLACES = st.lists(st.integers(0, 1000), max_size=8)
+BEHIND = st.binary(min_size=1, max_size=9).filter(lambda more: more[0] != gzip.compress(b"")[0])
+"""What cannot be another member of a gzip file."""
 
 
 @FORMS
@@ -85,7 +88,7 @@ def test_a_body_comes_out_whole_in_small_pieces_wherever_it_is_cut(form):
 
 @FORMS
 def test_a_body_that_lacks_its_end_or_goes_on_behind_it_is_refused(form):
-    @given(BODIES, PLACES, st.integers(1, 1000), st.binary(min_size=1, max_size=9))
+    @given(BODIES, PLACES, st.integers(1, 1000), BEHIND)
     def law(body, places, lacking, more):
         whole = PACKED[form](body)
         with pytest.raises(InvalidRequest, match="data after the end"):
@@ -308,6 +311,33 @@ def test_the_length_of_the_json_is_counted_in_the_unpacked_body(server, form, ro
     assert np.array_equal(np.frombuffer(tail, np.float32).reshape(data.shape), data + 1)
 
 
+@pytest.mark.parametrize("size", [1, 7, 40, 1 << 20], ids=lambda size: f"members of {size}")
+@pytest.mark.parametrize("step", [1, 30, 1 << 20], ids=lambda step: f"sent by {step}")
+def test_a_gzip_body_may_have_several_members(server, size, step):
+    """As written by tools that pack in blocks or append to a file: RFC 1952 calls all of it one gzip file."""
+    text = json.dumps(DUMMY).encode()
+    packed = b"".join(map(gzip.compress, cut(text, range(size, len(text), size)))) + gzip.compress(b"")
+    with closing(http.client.HTTPConnection(server.rest, timeout=30)) as connection:
+        parts = cut(packed, range(step, len(packed), step))
+        connection.request("POST", INFER.format("dummy"), iter(parts), headers("gzip"))
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["outputs"][0]["data"][0]) == (200, 1)
+
+
+def test_members_without_end_are_refused_before_they_take_long(server):
+    body = gzip.compress(b"") * (MAX_MEMBERS + 1)
+    started = time.monotonic()
+    status, raw, _ = server.post(INFER.format("dummy"), body, **headers("gzip"))
+    assert (status, "members" in json.loads(raw)["error"]) == (400, True)
+    assert time.monotonic() - started < 5
+
+
+@FORMS
+def test_white_space_around_the_name_of_the_coding_is_none_of_it(server, form):
+    told = {"Content-Encoding": f" {coding(form).upper()} \t"}
+    assert server.post(INFER.format("dummy"), PACKED[form](json.dumps(DUMMY).encode()), **told)[0] == 200
+
+
 @FORMS
 def test_tensorflow_serving_takes_packed_bodies(server, form):
     packed = PACKED[form](b'{"instances": [[1, 2], [3, 4]]}')
@@ -349,7 +379,12 @@ GOOD = gzip.compress(json.dumps(DUMMY).encode())
         pytest.param("deflate", GOOD, "not valid deflate", id="gzip, not deflate"),
         pytest.param("deflate", b"\xff" * 20, "not valid deflate", id="no deflate"),
         pytest.param("gzip", GOOD + b"\n", "data after the end of the gzip stream", id="trailing byte"),
-        pytest.param("gzip", GOOD + GOOD, "data after the end of the gzip stream", id="twice"),
+        pytest.param("gzip", GOOD + GOOD, "not valid json: .*trailing characters", id="twice"),
+        pytest.param("gzip", GOOD + GOOD[:9], "ends before the end of its gzip", id="half a second member"),
+        pytest.param("gzip", GOOD + GOOD[:-8] + bytes(8), "incorrect data check", id="a wrong second member"),
+        pytest.param(
+            "deflate", zlib.compress(b"{}") * 2, "data after the end of the deflate", id="two deflates"
+        ),
         pytest.param("gzip", b"", "The request body is empty", id="empty"),
         pytest.param("gzip", gzip.compress(b""), "The request body is empty", id="nothing inside"),
         pytest.param("br", GOOD, "Content-Encoding br is not supported", id="unknown"),

@@ -78,6 +78,15 @@ def test_a_string_is_the_body_itself_and_comes_back_with_its_length(server, text
         ("two", bytes(16), "is for models with one input; this one has 2: x, n"),
         ("picture", bytes(7), "Actual: 7 bytes; input name: image. An encoded image needs JSON in front"),
     ],
+    ids=[
+        "too short",
+        "too long",
+        "empty",
+        "half a value",
+        "two free sizes",
+        "two inputs",
+        "an image's input",
+    ],
 )
 def test_what_does_not_fit_is_refused_naming_the_sizes(server, model, body, says):
     status, answer, _ = raw(server, model, body)

@@ -14,6 +14,9 @@ from modelserver.front.http.offload import ON_LOOP_BYTES
 STEP_BYTES = 1 << 16
 """How much more of an announced body has its room before it is read: about what uvicorn reads ahead."""
 
+LEAST_BYTES = 1 << 10
+"""What a piece costs however short it is: a thousand tiny members of a gzip body are work for a thread."""
+
 
 async def read_body(headers: Headers, receive: Receive, held: Held, unpacking: Executor) -> bytes:
     """The whole body, unpacked (a big one in the thread for that) and joined once.
@@ -22,7 +25,7 @@ async def read_body(headers: Headers, receive: Receive, held: Held, unpacking: E
     sender nothing.
     """
     coding = headers.get(b"content-encoding")
-    if coding is not None and coding.lower() != b"identity":
+    if coding is not None and coding.strip().lower() != b"identity":
         receive = _Unpacked(coding, receive, held, unpacking)
     parts, come = [], 0
     while True:
@@ -77,5 +80,5 @@ class _Unpacked:
             piece = await asyncio.get_running_loop().run_in_executor(self._thread, self._unpacker.take)
         else:
             piece = self._unpacker.take()
-        self._unpacked += len(piece)
+        self._unpacked += max(len(piece), LEAST_BYTES)
         return piece

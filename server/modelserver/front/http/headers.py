@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from modelserver.errors import Unsupported
+
 Headers = Mapping[bytes, bytes]
 LONG_BYTES = 100_000
 
@@ -17,9 +19,15 @@ class Announced(NamedTuple):
 
 
 def announced(headers: Headers) -> Announced:
-    """The body of a request with these headers."""
+    """The body of a request with these headers; raises Unsupported for one in a form that nobody decodes."""
     length = headers.get(b"content-length", b"")
     if not length.isdigit():
+        coding = headers.get(b"transfer-encoding", b"chunked").strip()
+        if coding.lower() != b"chunked":
+            raise Unsupported(
+                f"Transfer-Encoding {coding.decode('latin-1')} is not supported: send the body in chunks, and"
+                " name a compression in Content-Encoding"
+            )
         return Announced(0, is_long=True)
     size = int(length)
     return Announced(size, size >= LONG_BYTES or b"content-encoding" in headers)

@@ -40,6 +40,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         try:
             self._feed(data)
+        except httptools.HttpParserCallbackError:
+            self.refuse(400, "the request target is neither a path nor a URL that has one")
         except httptools.HttpParserError:
             self.refuse(400, "not an HTTP/1.1 request")
         if self._awaits_headers:
@@ -78,8 +80,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """The request is handed over; its body may still be on the way."""
         if self.parser.should_upgrade():
             return
+        super().on_headers_complete()  # raises for a target without a path: it never becomes a request
         self._awaits_headers, self._awaits_body = False, True
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Nothing more is awaited."""

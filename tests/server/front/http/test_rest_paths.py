@@ -1,7 +1,9 @@
 """Methods and paths that lead nowhere: one error shape, the right code, never a 5xx."""
 
+import gzip
 import http.client
 import json
+import socket
 from urllib.parse import quote
 
 import pytest
@@ -151,6 +153,47 @@ def test_any_name_is_addressed_percent_encoded(repository, tmp_path, name):
         assert server.get(base + "/versions/1/ready")[0] == 200
         assert json.loads(server.post(base + "/infer", body)[1])["model_name"] == name
         assert server.get(f"/v1/models/{quote(name, safe='')}")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://x:1", "http://x?a=b", "http://x:99999999/v2", "http://[::1/v2", "http:///v2", "v2", "?a", "#",
+        "/v2\xff",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_target_that_is_no_path_is_a_400_and_nothing_for_the_log(server, target, is_first):
+    """A proxy's absolute form may lack a path: its caller wants more than the end of the connection."""
+    logged = len(server.log())
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=30) as caller:
+        if not is_first:
+            caller.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"".join(iter(lambda: caller.recv(1), b"}")).startswith(b"HTTP/1.1 200")
+        caller.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode("latin-1"))
+        head, _, body = b"".join(iter(lambda: caller.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert_error(body)
+    assert "Traceback" not in server.log()[logged:]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/models/dummy/infer", "/v1/models/dummy:predict", "/v2/repository/index"]
+)
+def test_a_body_in_another_transfer_coding_than_chunks_is_a_501_that_names_it(server, path):
+    packed = gzip.compress(b"{}")
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=30) as caller:
+        headers = "Host: x\r\nConnection: close\r\nTransfer-Encoding: gzip, chunked"
+        caller.sendall(f"POST {path} HTTP/1.1\r\n{headers}\r\n\r\n".encode())
+        caller.sendall(b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed))
+        head, _, body = b"".join(iter(lambda: caller.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 501")
+    assert "Transfer-Encoding gzip, chunked" in json.loads(body)["error"]
+
+
+def test_an_absolute_target_is_answered_as_its_path(server):
+    status, body, _ = ask(server, "GET", "http://proxy.example:81/v2?a=b")
+    assert (status, json.loads(body)["name"]) == (200, "OpenVINO ModelServer")
 
 
 def test_a_slash_at_the_end_changes_nothing(server):

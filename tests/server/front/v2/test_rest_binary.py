@@ -119,6 +119,13 @@ def test_null_for_a_member_that_is_required_is_refused_by_its_name(server, membe
     assert (status, member in answer["error"]) == (400, True)
 
 
+@pytest.mark.parametrize("around", ["  {}", "{}  ", "\t{} \t"])
+def test_white_space_around_the_length_of_the_json_is_none_of_it(server, around):
+    tensor = {"name": "b", "shape": [1, 10], "datatype": "FP32", "parameters": {"binary_data_size": 40}}
+    body, headers = binary({"inputs": [tensor]}, bytes(40))
+    assert server.post(INFER.format("dummy"), body, **{HEADER: around.format(headers[HEADER])})[0] == 200
+
+
 def test_data_and_a_binary_size_together_are_refused(server):
     asked = one_input("b", [1, 10], "FP32", [0] * 10)
     asked["inputs"][0]["parameters"] = {"binary_data_size": 40}

@@ -149,6 +149,25 @@ def test_an_output_is_named_once(server, outputs, message):
     assert message in refused(server, "two", body)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"classification": 3}, "classification is not offered"),
+        ({"shared_memory_region": "r", "shared_memory_byte_size": 40}, "shared_memory_region is not offered"),
+    ],
+)
+def test_an_output_is_refused_rather_than_given_in_another_form_than_asked(server, parameters, message):
+    """Triton's client would read numbers as texts, or an old answer from its shared memory."""
+    outputs = [{"name": "a", "parameters": parameters}]
+    assert message in refused(server, "dummy", TEN | {"outputs": outputs})
+
+
+def test_an_input_in_shared_memory_is_told_that_there_is_none(server):
+    place = {"shared_memory_region": "r", "shared_memory_byte_size": 40}
+    tensor = {key: VALID[key] for key in ("name", "shape", "datatype")} | {"parameters": place}
+    assert "shared_memory_region is not offered" in refused(server, "dummy", {"inputs": [tensor]})
+
+
 def test_an_input_is_named_once(server):
     one = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1.0, 2.0]}
     assert "Missing input" in refused(server, "two", {"inputs": [one, one]})

@@ -52,6 +52,13 @@ def asking(request, *names):
     return request
 
 
+def noting(request, place, name, **value):
+    """With a parameter for the first input or output."""
+    ((kind, content),) = value.items()
+    setattr(getattr(request, place)[0].parameters[name], kind, content)
+    return request
+
+
 FORTY = bytes(40)
 PAIR = {"model": "two", "name": "x"}
 
@@ -95,6 +102,21 @@ PAIR = {"model": "two", "name": "x"}
         pytest.param(proto.ModelInferRequest(model_name="dummy"), "number of inputs", id="no input"),
         pytest.param(asking(build((1, 10), FORTY), "a", "z"), "Unknown output z", id="unknown output"),
         pytest.param(asking(build((1, 10), FORTY), "a", "a"), "a is named twice", id="an output twice"),
+        pytest.param(
+            noting(asking(build((1, 10), FORTY), "a"), "outputs", "classification", int64_param=3),
+            "classification is not offered",
+            id="classes",
+        ),
+        pytest.param(
+            noting(asking(build((1, 10), FORTY), "a"), "outputs", "shared_memory_region", string_param="r"),
+            "shared_memory_region is not offered",
+            id="an output to shared memory",
+        ),
+        pytest.param(
+            noting(build((1, 10)), "inputs", "shared_memory_region", string_param="r"),
+            "shared_memory_region is not offered",
+            id="an input from shared memory",
+        ),
         pytest.param(asking(build((1, 10), FORTY), *["a"] * 5000), "at most 4096", id="5000 outputs"),
         pytest.param(asking(build((1, 10), FORTY), *["a"] * 70_000), "not a valid", id="70000 outputs"),
         pytest.param(build((1, 10), FORTY, model_version="-1"), "not a number", id="negative version"),
@@ -172,6 +194,7 @@ def test_parameters_of_every_type_are_accepted_and_the_id_comes_back(channel):
         place.parameters["flag"].bool_param = True
         place.parameters["whole"].int64_param = -(2**63)
         place.parameters["text"].string_param = "a"
+        place.parameters["classification"].int64_param = 0
     answer = infer(channel, request)
     assert (answer.id, answer.model_name, answer.model_version) == ("größe \U0001f600", "dummy", "1")
 
