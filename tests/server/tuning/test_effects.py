@@ -190,12 +190,17 @@ def test_a_scale_of_zero_is_refused(repository):
     assert "cannot be 0" in ended.stderr
 
 
-@pytest.mark.parametrize("arguments", [("--shape", "(1,-5)"), ("--shape", "(1,,10)"), ("--batch_size", "0")])
+@pytest.mark.parametrize("arguments", [("--shape", "(1,-5)"), ("--shape", "(1,,10)"), ("--batch_size", "-5")])
 def test_a_size_that_cannot_be_is_refused(repository, arguments):
     path = str(repository / "dummy")
     ended = run_to_end("--model_name", "d", "--model_path", path, "--rest_port", str(free_port()), *arguments)
     assert ended.returncode == 64
     assert "is not a dimension: use a number above 0" in ended.stderr
+
+
+def test_a_batch_size_of_0_serves_the_models_own_shape(repository):
+    told = first_input(repository / "dummy", "--batch_size", "0")
+    assert told == {"name": "b", "datatype": "FP32", "shape": [1, 10]}
 
 
 @pytest.mark.parametrize("text", ["[N,H,W,C]:[batch,channels,height,width]", "nhwc:nchw"])
