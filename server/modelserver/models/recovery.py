@@ -31,7 +31,7 @@ from modelserver.models.model import Version
 COMPILED_AGAIN = "being compiled again because inferences fail"
 LOG = logging.getLogger(__name__)
 CHECK_SECONDS = 1.0
-"""A model is asked at most this often."""
+"""How often a version that waits to be compiled again is asked whether it has come back."""
 RENEW_SECONDS = 60.0
 """A version is compiled again at most this often."""
 
@@ -101,7 +101,6 @@ class Recovery:
 
     async def _check(self, case: _Case) -> str | None:
         moments = self._moments.setdefault(case.version, _Moments())
-        await _sleep_until(moments.checked + CHECK_SECONDS)
         if (reason := await self._ask(case, moments)) is None:
             self._close(case)
             return None

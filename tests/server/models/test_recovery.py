@@ -56,7 +56,8 @@ TUNING = {"one stream": ["--nireq", "1", "--streams", "1"], "as it comes": []}
 
 def picky():
     """x [n, 8] -> y, x as rows of two times as many as its first number says: zeros are never right."""
-    x = free("x", 2)
+    x = ops.parameter(ov.PartialShape([-1, 8]), np.float32, name="x")
+    x.output(0).set_names({"x"})
     flat = ops.reshape(x, ops.constant(np.array([-1], np.int64)), special_zero=False)
     first = ops.gather(flat, ops.constant(np.array([0], np.int64)), ops.constant(np.int64(0)))
     rows = ops.concat([ops.convert(first, np.int64), ops.constant(np.array([8], np.int64))], 0)
@@ -139,6 +140,19 @@ def test_a_model_for_which_zeros_are_wrong_is_not_suspected_for_wrong_requests(t
         assert statuses == [200, 500, 200, 500, 200]
         assert f"{RECOMPILATIONS} 1" not in page(server)
         assert server.get("/v2/models/m/ready")[0] == 200
+
+
+def test_a_wrong_request_sent_again_is_not_answered_in_the_shape_of_an_earlier_one(tmp_path):
+    """OpenVINO takes the second one for unchanged, and would answer it from what it kept."""
+    models.save(picky(), tmp_path / "1")
+    right = json.dumps(one_input("x", [1, 8], "FP32", [1.0] * 8)).encode()
+    wrong = json.dumps(one_input("x", [1, 8], "FP32", [3.0] * 8)).encode()
+    arguments = ("--model_name", "m", "--model_path", str(tmp_path))
+    with ServerProcess(*arguments, *TUNING["one stream"]) as server:
+        server.wait_ready()
+        assert ask(server, right)[0] == 200
+        assert [ask(server, wrong)[0] for _ in range(20)] == [500] * 20
+        assert ask(server, right)[0] == 200
 
 
 def page(server):
