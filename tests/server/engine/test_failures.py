@@ -8,7 +8,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -22,14 +21,12 @@ from modelserver.settings.limits import Limits
 from modelserver.tuning.plan import Plan
 from tests.support import broken, models
 from tests.support.server_process import ServerProcess
-from tests.support.waiting import until
 
 THREADS = [
     pytest.param({}, id="all threads"),
     pytest.param({"INFERENCE_NUM_THREADS": 1}, id="one thread"),
     pytest.param({"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}, id="one stream of one thread"),
 ]
-DUMMY = {"inputs": [{"name": "b", "shape": [1, 10], "datatype": "FP32", "data": [0] * 10}]}
 CPUS = [pytest.param((), id="all CPUs"), pytest.param(("taskset", "-c", "0"), id="one CPU")]
 
 
@@ -119,32 +116,6 @@ def test_openvinos_infer_raises_where_there_are_no_streams(prefix, exclusive, mo
     command = [*prefix, sys.executable, "-c", SWALLOWS, repr(properties)]
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert told.stdout.split() == ["raised"]
-
-
-@pytest.mark.parametrize("prefix", CPUS)
-def test_a_broken_version_does_not_replace_one_that_serves(tmp_path, prefix):
-    bases = {fault: tmp_path / fault for fault in broken.VERSIONS}
-    for base in bases.values():
-        models.save(models.dummy(1), base / "1")
-    config = tmp_path / "config.json"
-    entries = [{"config": {"name": fault, "base_path": str(base)}} for fault, base in bases.items()]
-    config.write_text(json.dumps({"model_config_list": entries}))
-    with ServerProcess("--config_path", str(config), prefix=prefix) as server:
-        server.wait_ready()
-        for fault, base in bases.items():
-            broken.VERSIONS[fault](base / "2")
-        for fault in bases:
-            until(f"version 2 of {fault} is refused", lambda one=fault: error_of(server, one, 2), timeout=30)
-        for fault in bases:
-            status, raw, _ = server.post(f"/v2/models/{quote(fault)}/infer", DUMMY)
-            told = json.loads(raw)
-            assert (status, told["model_version"], told["outputs"][0]["data"]) == (200, "1", [1] * 10)
-            assert server.get(f"/v2/models/{quote(fault)}/versions/2/ready")[0] == 503
-
-
-def error_of(server, name, version):
-    (model,) = (model for model in server.status()["models"] if model["name"] == name)
-    return next((one["error"] for one in model["versions"] if one["version"] == version), None)
 
 
 @pytest.mark.parametrize("prefix", CPUS)
