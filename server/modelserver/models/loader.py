@@ -7,11 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from modelserver.admission import LiveLimits
 from modelserver.engine import Devices, LoadedModel, Source, load
 from modelserver.engine.names import read_names
-from modelserver.errors import NoMemoryForSwap
+from modelserver.errors import LoadFailed, NoMemoryForSwap
 from modelserver.models.model import Recipe
 from modelserver.models.repository import VersionFiles
 
@@ -21,6 +22,9 @@ Measured 2.2 for FP32 and 2.4 for FP16 weights, memory-mapped or not."""
 FIXED_BYTES = 48 << 20
 PROGRESS_SECONDS = 10.0
 """How often the log says that a model is still being loaded."""
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_POINTER_BYTES = 1024
+"""A pointer of Git LFS is smaller."""
 LOG = logging.getLogger(__name__)
 
 
@@ -61,6 +65,7 @@ class Loader:
 
     def _load(self, recipe: Recipe, *, beside_others: bool) -> Loading:
         files = recipe.files
+        _require_content(files)
         if beside_others:
             self._require_room(files)
         started = time.perf_counter()
@@ -75,4 +80,20 @@ class Loader:
             raise NoMemoryForSwap(
                 f"NoMemoryForSwap: loading needs about {need >> 20} MiB next to what is served"
                 f" and the memory limit leaves {free >> 20} MiB; raise the limit or replace the process"
+            )
+
+
+def _require_content(files: VersionFiles) -> None:
+    """Raise LoadFailed for what readers of models only call broken: no right to read, a pointer to a file."""
+    if files.fault is not None:
+        raise LoadFailed(files.fault)
+    for name, size, _, _ in files.fingerprint:
+        try:
+            with Path(name).open("rb") as file:
+                is_pointer = size < _POINTER_BYTES and file.read(len(_POINTER)) == _POINTER
+        except OSError as error:
+            raise LoadFailed(f"{name} cannot be read: {error.strerror or error}") from error
+        if is_pointer:
+            raise LoadFailed(
+                f"{name} is a Git LFS pointer, not the file: run `git lfs pull` in the repository"
             )

@@ -37,6 +37,8 @@ class VersionFiles:
     fingerprint: Fingerprint
     mapping: Path | None = None
     """Its mapping_config.json, where it has one."""
+    fault: str | None = None
+    """Why its files cannot be looked at; then it cannot be loaded, and others can."""
 
     @property
     def size(self) -> int:
@@ -98,14 +100,23 @@ def _scan_directory(path: Path) -> tuple[list[VersionFiles | None], list[str]]:
 
 
 def _is_version(path: Path) -> bool:
-    return bool(re.fullmatch(r"[0-9]+", path.name)) and 0 < int(path.name) <= MAX_VERSION and path.is_dir()
+    is_number = bool(re.fullmatch(r"[0-9]+", path.name))
+    return is_number and 0 < int(path.name) <= MAX_VERSION and _is_directory(path)
+
+
+def _is_directory(path: Path) -> bool:
+    """Also where a link leads to what cannot be looked at: reading it will say why."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return True
 
 
 def _why_not(path: Path) -> str:
     is_number = bool(re.fullmatch(r"-?[0-9]+", path.name))
     if is_number and int(path.name) <= 0:
         return f"Expected version directory name to be a number greater than 0. Got: {path.name}"
-    if not path.is_dir():
+    if not _is_directory(path):
         return f"Expected version directory but found a file. Got: {path.name}"
     if not is_number:
         return f"Expected version directory name to be in number format. Got: {path.name}"
@@ -122,8 +133,16 @@ def _single(path: Path) -> VersionFiles | None:
 
 def _look_into(number: int, directory: Path) -> tuple[VersionFiles | None, list[str]]:
     """The version in this directory, and notes for the log; None where nothing could be a model."""
+    try:
+        return _version_in(number, directory)
+    except OSError as error:
+        fault = f"{error.filename or directory} cannot be read: {error.strerror or error}"
+        return VersionFiles(number, directory, (), fault=fault), []
+
+
+def _version_in(number: int, directory: Path) -> tuple[VersionFiles | None, list[str]]:
     with os.scandir(directory) as entries:
-        files = [entry.name for entry in entries if entry.is_file()]
+        files = [entry.name for entry in entries if _is_file(entry)]
     models = model_files(files)
     if not models:
         return None, [f"No model file found in version directory: {directory}"]
@@ -134,6 +153,14 @@ def _look_into(number: int, directory: Path) -> tuple[VersionFiles | None, list[
     fingerprint = _fingerprint(parts if mapping is None else [*parts, mapping])
     model = directory if chosen == SAVED_MODEL else directory / chosen
     return VersionFiles(number, model, fingerprint, mapping), notes
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Also where that cannot be found out: it does not matter unless the model is read from it."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return True
 
 
 def _fingerprint(files: Iterable[Path]) -> Fingerprint:

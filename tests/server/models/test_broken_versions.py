@@ -4,11 +4,12 @@ On one CPU as on all of them: there OpenVINO hides failures (docs/decisions/0013
 """
 
 import json
+import os
 from urllib.parse import quote
 
 import pytest
 
-from tests.support import broken, models
+from tests.support import broken, formats, models
 from tests.support.hot import Configured, answer, model_status, states
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import until
@@ -67,7 +68,7 @@ def model_of(fault, way):
 
 def version_one_serves(server, name):
     """Version 2 has its error, everything else is as before."""
-    path = f"/v2/models/{quote(name)}"
+    path = f"/v2/models/{quote(name, safe='')}"
     told = states(server, name)
     assert told[2][:2] == ("LOADING", True)
     assert told[2][2] in model_status(server, name)["error"]
@@ -130,3 +131,113 @@ def test_a_broken_version_that_polling_finds_does_not_replace_the_one_that_serve
 
 def is_refused(server, name):
     return 2 in states(server, name) and states(server, name)[2][2]
+
+
+MORTAL = (
+    (
+        "setpriv",
+        "--bounding-set",
+        "-dac_override,-dac_read_search",
+        "--inh-caps",
+        "-dac_override,-dac_read_search",
+    )
+    if os.geteuid() == 0
+    else ()
+)
+"""Root without the right to read everything."""
+SECRET = {
+    "directory": (models.save, "", 0o000),
+    "search": (models.save, "", 0o444),
+    "graph": (models.save, "model.xml", 0o000),
+    "weights": (models.save, "model.bin", 0o000),
+    "mapping": (models.save, "mapping_config.json", 0o000),
+    "onnx": (lambda _, directory: formats.onnx(directory), "model.onnx", 0o000),
+    "tflite": (lambda _, directory: formats.tflite(directory), "model.tflite", 0o000),
+    "variables": (lambda _, directory: formats.saved_model(directory), "variables", 0o000),
+}
+"""How version 2 is written, which part of it may not be read, and the mode that says so."""
+
+
+@pytest.fixture
+def secrets(tmp_path):
+    """Repositories with a version 2 that is not wholly readable; the path to open, by name."""
+    closed = {}
+    for name, (save, part, mode) in SECRET.items():
+        models.save(models.dummy(1), tmp_path / name / "1")
+        directory = tmp_path / name / "2"
+        save(models.dummy(2), directory)
+        if part == "variables":
+            (directory / part).mkdir(exist_ok=True)
+        elif part == "mapping_config.json":
+            (directory / part).write_text("{}")
+        closed[name] = directory / part
+        closed[name].chmod(mode)
+    yield closed
+    for path in closed.values():
+        path.chmod(0o755)
+
+
+def test_a_version_that_may_not_be_read_fails_alone_until_it_may(tmp_path, secrets):
+    entries = [{"name": name, "base_path": str(tmp_path / name)} for name in SECRET]
+    config = Configured(tmp_path)
+    config.write("r0", *entries)
+    with ServerProcess("--config_path", str(config.path), prefix=MORTAL, grpc=False) as server:
+        server.wait_ready()
+        for name, path in secrets.items():
+            reason = version_one_serves(server, name)
+            assert "cannot be read: Permission denied" in reason
+            assert str(path) in reason
+        for path in secrets.values():
+            path.chmod(0o755)
+        for name in SECRET:
+            until(
+                f"version 2 of {name}", lambda one=name: states(server, one)[2][0] == "AVAILABLE", timeout=20
+            )
+
+
+def test_links_to_what_may_not_be_seen_disturb_no_other_version(tmp_path):
+    models.save(models.dummy(1), tmp_path / "closed" / "store")
+    models.save(models.dummy(1), tmp_path / "m" / "1")
+    for link in ("2", "data", "1/README.md"):
+        (tmp_path / "m" / link).symlink_to(tmp_path / "closed" / "store")
+    (tmp_path / "closed").chmod(0)
+    try:
+        arguments = ("--model_name", "dummy", "--model_path", str(tmp_path / "m"))
+        with ServerProcess(*arguments, prefix=MORTAL, grpc=False) as server:
+            server.wait_ready()
+            assert "Permission denied" in version_one_serves(server, "dummy")
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'a' * 64}\nsize 12345\n"
+CLONED = {
+    "model.xml": models.save,
+    "model.bin": models.save,
+    "mapping_config.json": models.save,
+    "model.onnx": lambda _, directory: formats.onnx(directory),
+    "words.bin": lambda _, directory: formats.onnx_with_weights(directory / "model.onnx", "words.bin"),
+    "variables/variables.index": lambda _, directory: formats.saved_model(directory),
+}
+"""Files of which a clone without Git LFS has only the pointer, and what writes the rest."""
+
+
+def test_a_pointer_of_git_lfs_in_place_of_a_file_is_named(tmp_path):
+    for file, save in CLONED.items():
+        models.save(models.dummy(1), base_of(tmp_path, file) / "1")
+        save(models.dummy(2), base_of(tmp_path, file) / "2")
+        path = base_of(tmp_path, file) / "2" / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(POINTER)
+    config = Configured(tmp_path)
+    config.write("r0", *({"name": file, "base_path": str(base_of(tmp_path, file))} for file in CLONED))
+    with ServerProcess("--config_path", str(config.path), grpc=False) as server:
+        server.wait_ready()
+        for file in CLONED:
+            reason = version_one_serves(server, file)
+            assert f"{base_of(tmp_path, file)}/2/{file} is a Git LFS pointer" in reason
+            assert "git lfs pull" in reason
+
+
+def base_of(root, file):
+    return root / file.replace("/", "_")

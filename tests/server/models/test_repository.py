@@ -1,5 +1,8 @@
 """Versions on disk and the policies that choose among them."""
 
+import shutil
+from threading import Event, Thread
+
 import pytest
 
 from modelserver.errors import ConfigError, LoadFailed
@@ -211,3 +214,26 @@ def test_an_empty_directory_has_no_versions_and_a_missing_one_is_an_error(tmp_pa
     for missing in ("missing", "a\0b", "x" * 300):
         with pytest.raises(LoadFailed, match="cannot be read"):
             LocalStorage().scan(str(tmp_path / missing))
+
+
+def test_files_that_vanish_while_they_are_looked_at_are_no_fault_of_the_other_versions(tmp_path):
+    for name in ("model.onnx", "saved_model.pb", "variables/variables.index"):
+        write(tmp_path / "2" / name)
+    write(tmp_path / "1" / "model.xml")
+    write(tmp_path / "next" / "model.onnx")
+    end = Event()
+
+    def exchange():
+        while not end.is_set():
+            shutil.rmtree(tmp_path / "2")
+            shutil.copytree(tmp_path / "next", tmp_path / "2")
+
+    writer = Thread(target=exchange)
+    writer.start()
+    try:
+        found = [LocalStorage().scan(str(tmp_path)) for _ in range(2000)]
+    finally:
+        end.set()
+        writer.join()
+    assert {one[1] for one in found} == {found[0][1]}
+    assert found[0][1].fault is None
