@@ -9,7 +9,7 @@ import orjson
 
 from modelserver.errors import ConfigError, LoadFailed
 from modelserver.settings.config_file import Shaping
-from modelserver.settings.texts import without_mark
+from modelserver.settings.strict_json import read_json
 from modelserver.signature import Spec
 
 MAPPING_FILE = "mapping_config.json"
@@ -46,7 +46,7 @@ def read_names(path: Path | None) -> Names:
     if path is None:
         return Names()
     try:
-        raw = orjson.loads(without_mark(path.read_bytes()))
+        raw = read_json(path)
     except OSError as error:
         raise LoadFailed(f"{MAPPING_FILE} cannot be read: {error.strerror or error}") from error
     except orjson.JSONDecodeError as error:

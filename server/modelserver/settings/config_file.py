@@ -13,7 +13,8 @@ from modelserver.settings import notation, unsupported
 from modelserver.settings.limits import parse_limits
 from modelserver.settings.monitoring import Monitoring, parse_monitoring
 from modelserver.settings.policy import Policy, parse_policy
-from modelserver.settings.texts import require_name, require_visible, shown, without_mark
+from modelserver.settings.strict_json import parse_json, read_json
+from modelserver.settings.texts import require_name, require_visible, shown
 from modelserver.tuning.wish import Wish
 
 _TOP_KEYS = {"revision", "server", "model_config_list", "monitoring"}
@@ -67,7 +68,7 @@ class Configuration:
 def read_configuration(path: Path) -> Configuration:
     """Parse config.json; a ConfigError names the file, the place and the fault."""
     try:
-        return parse_configuration(orjson.loads(without_mark(path.read_bytes())), path.parent)
+        return parse_configuration(read_json(path), path.parent)
     except OSError as error:
         raise ConfigError(f"Config file {path} cannot be read: {error.strerror or error}") from error
     except orjson.JSONDecodeError as error:
@@ -150,10 +151,8 @@ def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
     if raw.get("allow_cache") not in (None, True, False, "true", "false"):
         raise ConfigError(f"allow_cache must be true or false, not {raw['allow_cache']!r}")
     name, base = raw.get("name"), raw.get("base_path")
-    if not isinstance(name, str) or not name:
-        raise ConfigError("name is missing")
-    if not isinstance(base, str) or not base:
-        raise ConfigError("base_path is missing")
+    _require_text("name", name)
+    _require_text("base_path", base)
     _refuse_control_characters(raw)
     require_name("name", name)
     return ModelSettings(
@@ -163,6 +162,13 @@ def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
         shaping=_parse_shaping(raw),
         wish=_parse_wish(raw),
     )
+
+
+def _require_text(key: str, value: Any) -> None:
+    if value in (None, ""):
+        raise ConfigError(f"{key} is missing")
+    if not isinstance(value, str):
+        raise ConfigError(f"{key} must be a text, not {value!r}")
 
 
 def _refuse_unknown_model_keys(raw: Mapping[str, Any]) -> None:
@@ -243,9 +249,11 @@ def _json_or_value(value: Any, name: str) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return orjson.loads(value)
+        return parse_json(value)
     except orjson.JSONDecodeError as error:
         raise ConfigError(f"{name} is not valid JSON: {error}; got {value!r}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from error
 
 
 def _text_or_map(value: Any, name: str) -> str | dict[str, str]:

@@ -38,17 +38,24 @@ def parse_policy(raw: object) -> Policy:
     if not isinstance(raw, Mapping) or len(raw) != 1:
         raise ConfigError(f"Model version policy is in wrong format: {raw}")
     match raw:
+        case {"latest": {} as given} if given in ({}, {"num_versions": None}):
+            return Policy()  # as TensorFlow Serving reads it
         case {"latest": {"num_versions": int(count)}} if _are_versions([count]):
             return Policy(latest=count)
         case {"specific": {"versions": [*numbers]}} if numbers and _are_versions(numbers):
             return Policy(versions=frozenset(numbers))
         case {"all": {}}:
             return Policy(everything=True)
+    raise ConfigError(_fault(raw))
+
+
+def _fault(raw: Mapping[object, object]) -> str:
+    match raw:
         case {"specific": {"versions": [*numbers]}} if any(map(_is_too_big, numbers)):
-            raise ConfigError(f"Model version policy: a version is at most {MAX_VERSION}: {raw}")
+            return f"Model version policy: a version is at most {MAX_VERSION}: {raw}"
         case {"latest": _} | {"specific": _} | {"all": _}:
-            raise ConfigError(f"Model version policy is in wrong format: {raw}")
-    raise ConfigError(f"Model version policy contains unsupported key: {raw}")
+            return f"Model version policy is in wrong format: {raw}"
+    return f"Model version policy contains unsupported key: {raw}"
 
 
 def _are_versions(numbers: list[object]) -> bool:

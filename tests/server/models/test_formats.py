@@ -123,6 +123,7 @@ def test_a_changed_mapping_is_a_changed_version(tmp_path):
         ({"inputs": {"none": "a"}}, "inputs: the model has no none; it has x, n"),
         ({"outputs": {"x": "a"}}, "outputs: the model has no x; it has sum, copy"),
         ({"inputs": {"x": "n"}}, "inputs: n would name two tensors"),
+        ('{"inputs": {"x": "a", "x": "b"}}', "mapping_config.json: in one object, x is given twice"),
     ],
 )
 def test_a_wrong_mapping_fails_the_version_with_its_reason(tmp_path, mapping, message):

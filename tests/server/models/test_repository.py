@@ -16,6 +16,8 @@ AVAILABLE = [3, 4, 5, 18, 25, 100]
     ("raw", "want"),
     [
         (None, {100}),
+        ({"latest": {}}, {100}),
+        ({"latest": {"num_versions": None}}, {100}),
         ({"latest": {"num_versions": 2}}, {100, 25}),
         ({"latest": {"num_versions": 10}}, set(AVAILABLE)),
         ({"specific": {"versions": [4, 25]}}, {4, 25}),
@@ -34,6 +36,8 @@ def test_a_policy_selects_what_ovms_selects(raw, want):
     [
         ({"latest": {"num_versions": 0}}, "wrong format"),
         ({"latest": 1}, "wrong format"),
+        ({"latest": []}, "wrong format"),
+        ({"latest": {"versions": 1}}, "wrong format"),
         ({"latest": {"num_versions": True}}, "wrong format"),
         ({"specific": {"versions": [True]}}, "wrong format"),
         ({"specific": {"versions": []}}, "wrong format"),

@@ -109,7 +109,7 @@ PORT = ["--port", "9001"]
         ),
         ([*MODEL, *PORT, "--model_version_policy", '{"newest": {}}'], "contains unsupported key"),
         (
-            [*MODEL, *PORT, "--model_version_policy", '{"latest": {}}'],
+            [*MODEL, *PORT, "--model_version_policy", '{"latest": {"num_versions": 0}}'],
             "Model version policy is in wrong format",
         ),
         (

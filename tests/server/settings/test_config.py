@@ -101,6 +101,17 @@ def test_objects_written_as_json_text_are_read_as_ovms_does():
         ({"model_config_list": [{"config": {**MODEL, "name": "\ud800"}}]}, "'.ud800' is not UTF-8"),
         ({"model_config_list": [{"config": {**MODEL, "name": ""}}]}, "name is missing"),
         ({"model_config_list": [{"config": {**MODEL, "name": None}}]}, "name is missing"),
+        (
+            {"model_config_list": [{"config": {**MODEL, "name": 7}}]},
+            r"\[0\] \(7\): name must be a text, not 7",
+        ),
+        ({"model_config_list": [{"config": {**MODEL, "name": 0}}]}, "name must be a text, not 0"),
+        ({"model_config_list": [{"config": {**MODEL, "base_path": ["/m"]}}]}, "base_path must be a text"),
+        (
+            {"model_config_list": [{"config": {**MODEL, "plugin_config": '{"A": 1, "A": 2}'}}]},
+            r"\(m\): plugin_config: in one object, A is given twice",
+        ),
+        ({"model_config_list": [{"config": {**MODEL, "shape": '{"x": "1", "x": "2"}'}}]}, "x is given twice"),
         ({"model_config_list": [{"config": {**MODEL, "name": "."}}]}, r"clients take '\.' in a URL"),
         ({"model_config_list": [{"config": {**MODEL, "name": ".."}}]}, r"clients take '\.\.' in a URL"),
         (
@@ -148,6 +159,33 @@ def test_a_byte_order_mark_in_front_of_the_file_changes_nothing(tmp_path):
     (tmp_path / "plain.json").write_text(text)
     (tmp_path / "marked.json").write_text(text, "utf-8-sig")
     assert read_configuration(tmp_path / "marked.json") == read_configuration(tmp_path / "plain.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('{"model_config_list": [], "model_config_list": []}', "model_config_list"),
+        (
+            '{"model_config_list": [{"config": {"name": "a", "base_path": "/a", "nireq": 2, "nireq": 2}}]}',
+            "nireq",
+        ),
+        ('{"model_config_list": [], "server": {"queue_size": null, "queue_size": 1}}', "queue_size"),
+        ('{"model_config_list": [], "revision": "1", "revi\\u0073ion": "2"}', "revision"),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused_by_its_name(tmp_path, text, key):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=rf"config\.json: in one object, {key} is given twice; remove one"):
+        read_configuration(path)
+
+
+def test_a_file_that_is_nested_too_deeply_is_refused(tmp_path):
+    path = tmp_path / "config.json"
+    for depth in (900, 100_000):
+        path.write_text('{"model_config_list": ' + "[" * depth + "]" * depth + "}")
+        with pytest.raises(ConfigError, match=r"config\.json"):
+            read_configuration(path)
 
 
 def test_null_is_as_good_as_leaving_a_key_out():
