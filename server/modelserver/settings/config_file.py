@@ -150,9 +150,7 @@ def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
     _refuse_unknown_model_keys(raw)
     if raw.get("allow_cache") not in (None, True, False, "true", "false"):
         raise ConfigError(f"allow_cache must be true or false, not {raw['allow_cache']!r}")
-    name, base = raw.get("name"), raw.get("base_path")
-    _require_text("name", name)
-    _require_text("base_path", base)
+    name, base = _text(raw, "name"), _text(raw, "base_path")
     _refuse_control_characters(raw)
     require_name("name", name)
     return ModelSettings(
@@ -164,11 +162,13 @@ def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
     )
 
 
-def _require_text(key: str, value: Any) -> None:
+def _text(raw: Mapping[str, Any], key: str) -> str:
+    value = raw.get(key)
     if value in (None, ""):
         raise ConfigError(f"{key} is missing")
     if not isinstance(value, str):
         raise ConfigError(f"{key} must be a text, not {value!r}")
+    return value
 
 
 def _refuse_unknown_model_keys(raw: Mapping[str, Any]) -> None:
