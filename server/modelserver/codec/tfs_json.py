@@ -5,10 +5,10 @@ are objects {"b64": ...}.
 """
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from string import whitespace
 from typing import Any
 
 import orjson
@@ -178,9 +178,17 @@ def _bytes(value: Any, spec: Spec) -> bytes:
     if not isinstance(text, str):
         raise InvalidRequest('bytes are expected, as {"b64": "..."}')
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequest(f"Decode Base64 to string error: {error}") from error
+        return _decoded(text)
+    except ValueError:
+        try:  # broken into lines, as MIME and the base64 command write it
+            return _decoded(text.encode("ascii").translate(None, whitespace.encode()).decode())
+        except ValueError as error:
+            raise InvalidRequest(f"Decode Base64 to string error: {error}") from error
+
+
+def _decoded(text: str) -> bytes:
+    """Padding may be missing; raises ValueError."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
 def encode(response: Response, asked: Decoded) -> Encoded:

@@ -171,6 +171,13 @@ def test_the_models_datatype_decides_how_values_are_read(server, datatype, value
         pytest.param("fp32", {"instances": [True]}, "does not fit", id="bool for numbers"),
         pytest.param("bytes", {"instances": [1]}, "bytes are expected", id="numbers for bytes"),
         pytest.param("bytes", {"instances": [{"b64": "*"}]}, "Decode Base64 to string error", id="no base64"),
+        pytest.param("bytes", {"instances": [{"b64": "YW*\n"}]}, "Base64 to string", id="lines, no base64"),
+        pytest.param(
+            "bytes", {"instances": [{"b64": "YWJj\u2028"}]}, "Base64 to string", id="no ASCII space"
+        ),
+        pytest.param(
+            "bytes", {"instances": [{"b64": "YWJjZ\n"}]}, "Base64 to string", id="a letter too much"
+        ),
         pytest.param("bytes", {"instances": [{"b64": 5}]}, "bytes are expected", id="a number as base64"),
         pytest.param("bytes", {"instances": [{"b64": "é"}]}, "Decode Base64 to string error", id="no ASCII"),
         pytest.param(
@@ -244,6 +251,15 @@ def test_images_come_as_b64_in_every_form(server, model, wrapped, key):
     assert status == 200, answer
     want = pixels if model == "picture" else pixels.transpose(2, 0, 1)
     assert np.array_equal(np.array(answer[key], np.uint8)[0], want)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\t", " \n\v\f"])
+@pytest.mark.parametrize("padding", ["=", ""])
+@pytest.mark.parametrize("length", [200, 201, 202])
+def test_base64_may_be_broken_into_lines_as_mime_does(server, end, padding, length):
+    raw = RNG.integers(0, 256, length, np.uint8).tobytes()
+    text = base64.encodebytes(raw).decode().replace("\n", end).replace("=", padding)
+    assert predict(server, "bytes", {"instances": [{"b64": text}]}) == (200, {"predictions": [b64(raw)]})
 
 
 def test_a_wrong_image_is_a_400(server):
