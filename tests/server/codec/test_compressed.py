@@ -398,6 +398,32 @@ def test_what_cannot_be_unpacked_is_a_400_that_says_why(server, told, body, mess
     assert re.search(message, json.loads(raw)["error"])
 
 
+@pytest.mark.parametrize("path", [INFER.format("dummy"), "/v1/models/dummy:predict", "/v2/repository/index"])
+@pytest.mark.parametrize("second", ["gzip", "identity", "br"])
+def test_codings_in_two_lines_are_two_codings(server, path, second):
+    with closing(http.client.HTTPConnection(server.rest, timeout=30)) as connection:
+        connection.putrequest("POST", path)
+        for name, value in [("Content-Encoding", "gzip"), ("X-Seen", "1"), ("Content-Encoding", second)]:
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", str(len(GOOD)))
+        connection.endheaders(GOOD)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["error"].partition(":")[0]) == (
+            400,
+            f"Content-Encoding gzip, {second} is not supported",
+        )
+
+
+def test_other_headers_may_come_in_several_lines(server):
+    with closing(http.client.HTTPConnection(server.rest, timeout=30)) as connection:
+        connection.putrequest("POST", INFER.format("dummy"))
+        for name, value in [("X-Forwarded-For", "a"), ("Content-Encoding", "gzip"), ("X-Forwarded-For", "b")]:
+            connection.putheader(name, value)
+        connection.putheader("Content-Length", str(len(GOOD)))
+        connection.endheaders(GOOD)
+        assert connection.getresponse().status == 200
+
+
 def test_a_caller_that_is_still_sending_reads_what_is_wrong_and_asks_again(server):
     with closing(http.client.HTTPConnection(server.rest, timeout=30)) as connection:
         for body, status, told in [(bytes(20 << 20), 400, b"not valid gzip"), (GOOD, 200, b"outputs")]:

@@ -1,6 +1,6 @@
 """What a request's headers say about its body."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from modelserver.errors import Unsupported
@@ -16,6 +16,17 @@ class Announced(NamedTuple):
     """In bytes, as it comes: a compressed body will be bigger. 0 where the headers do not tell."""
     is_long: bool
     """Whether it is not worth reading for a request that will be refused; so are those of unknown size."""
+
+
+def combined(lines: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """By name; several lines of one name are one list (RFC 9110, section 5.3).
+
+    No header that is read may be a list, so such a value is refused: which line counts would be a guess.
+    """
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in lines:
+        values.setdefault(name, []).append(value)
+    return {name: b", ".join(several) for name, several in values.items()}
 
 
 def announced(headers: Headers) -> Announced:

@@ -17,7 +17,7 @@ from modelserver.dataplane.backend import Backend
 from modelserver.front.http.asgi import OCTETS, Receive, Reply, Scope, disconnected
 from modelserver.front.http.body import read_body
 from modelserver.front.http.errors import method_not_allowed
-from modelserver.front.http.headers import Headers, announced
+from modelserver.front.http.headers import Headers, announced, combined
 from modelserver.front.http.offload import ON_LOOP_BYTES, Parser
 from modelserver.front.traffic import Traffic
 from modelserver.signature import Signature
@@ -77,7 +77,9 @@ class InferApp:
             raise method_not_allowed("POST")
         inference, match = found
         call, codec = self._call(inference, match, receive), inference.codec
-        headers = dict(scope["headers"])
+        headers = dict(lines := scope["headers"])
+        if len(headers) < len(lines):
+            headers = combined(lines)
         size, is_long = announced(headers)
         if is_long:
             self._plane.require_place(call)

@@ -17,7 +17,7 @@ from modelserver.dataplane.plane import DataPlane
 from modelserver.dataplane.status import Health
 from modelserver.errors import InvalidRequest
 from modelserver.front.http.body import read_body
-from modelserver.front.http.headers import announced
+from modelserver.front.http.headers import announced, combined
 from modelserver.telemetry.heartbeat import Heartbeat
 from modelserver.tensors import parse_version
 
@@ -79,7 +79,7 @@ async def _tfs_address(request: HttpRequest) -> Address:
 async def _json_object(
     request: HttpRequest, backend: Annotated[Backend, Depends(_backend)]
 ) -> dict[str, Any]:
-    headers, receive = dict(request.scope["headers"]), request.receive
+    headers, receive = combined(request.scope["headers"]), request.receive
     with Held(backend.limits) as held:
         held.announce(announced(headers).size)
         body = await read_body(headers, receive, held, backend.threads.unpack)  # type: ignore[arg-type]

@@ -1,7 +1,9 @@
 """KServe v2's binary extension: raw tensors behind the JSON, both ways."""
 
+import http.client
 import json
 import struct
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -85,6 +87,18 @@ def test_a_wrong_binary_size_is_a_400(server, size, tail, length):
         INFER.format("dummy"), body, **(headers if length is None else {HEADER: length})
     )
     assert (status, list(json.loads(raw))) == (400, ["error"])
+
+
+def test_the_length_of_the_json_in_two_lines_is_a_400(server):
+    tensor = {"name": "b", "shape": [1, 10], "datatype": "FP32", "parameters": {"binary_data_size": 40}}
+    body, headers = binary({"inputs": [tensor]}, bytes(40))
+    with closing(http.client.HTTPConnection(server.rest, timeout=30)) as connection:
+        connection.putrequest("POST", INFER.format("dummy"))
+        for name, value in [*headers.items(), *headers.items(), ("Content-Length", str(len(body)))]:
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        assert (answer.status, "couldn't be parsed" in json.loads(answer.read())["error"]) == (400, True)
 
 
 @pytest.mark.parametrize("parameters", [{"binary_data_size": 40}, {"binary_data_size": None}, {}, None])
