@@ -3,7 +3,10 @@
 import json
 import logging
 import os
+import struct
 
+import cv2
+import numpy as np
 import pytest
 
 from modelserver.telemetry.as_json import as_json
@@ -96,3 +99,24 @@ def test_a_base_path_that_is_not_utf_8_is_served_and_told(tmp_path):
         server.wait_ready()
     planned = run_to_end("--dry_run", *asked, "--rest_port", str(free_port()))
     assert json.loads(planned.stdout)["models"][0]["base_path"].endswith(r"caf\xe9")
+
+
+def test_what_a_library_prints_does_not_break_the_records_around_it(tmp_path):
+    """OpenCV's PNG reader writes to stderr on its own."""
+    models.save(models.picture(), tmp_path / "m" / "1")
+    noise = np.random.default_rng(0).integers(0, 255, (64, 48, 3), np.uint8)
+    png = cv2.imencode(".png", noise)[1].tobytes()[:-50]
+    tail = struct.pack("<I", len(png)) + png
+    size = {"binary_data_size": len(tail)}
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "parameters": size}
+    head = json.dumps({"inputs": [tensor]}).encode()
+    arguments = ("--model_name", "m", "--model_path", str(tmp_path / "m"), "--log_format", "json")
+    with ServerProcess(*arguments, "--access_log", grpc=False) as server:
+        server.wait_ready()
+        length = {"Inference-Header-Content-Length": str(len(head))}
+        for _ in range(3):
+            assert server.post("/v2/models/m/infer", head + tail, **length)[0] == 400
+        request = '"request":"POST /v2/models/m/infer"'
+        until("the requests", lambda: server.log().count(request) == 3, timeout=10)
+        records = [line for line in server.log().splitlines() if '"message"' in line]
+    assert [type(json.loads(line)) for line in records] == [dict] * len(records)

@@ -75,8 +75,7 @@ class InferApp:
         """One request; raises what is wrong with it."""
         if scope["method"] != "POST":
             raise method_not_allowed("POST")
-        inference, match = found
-        call, codec = self._call(inference, match, receive), inference.codec
+        call, codec = self._call(*found, receive), found[0].codec
         headers = dict(lines := scope["headers"])
         if len(headers) < len(lines):
             headers = combined(lines)
