@@ -23,14 +23,12 @@ from modelserver.admission import LiveLimits
 from modelserver.engine import strings
 from modelserver.engine.elements import reason, share, view
 from modelserver.engine.pool import Gone, Lease, Pool, SharedLease, Slot
-from modelserver.engine.probing import Example, added, example, probe, smallest, zeros
+from modelserver.engine.probing import Examples, probe
 from modelserver.errors import InferenceFailed
 from modelserver.signature import Signature
 
 FAILURE_CHECK_SECONDS = 0.05
 DRAIN_CHECK_SECONDS = 0.02
-EXAMPLE_SECONDS = 1.0
-"""How often a request is remembered, to be asked again after a failure."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,7 @@ class LoadedModel:
         self._compiled: ov.CompiledModel | None = compiled
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]
         self._limits = limits
-        self._is_free = any(spec.fixed is None for spec in signature.inputs)
-        self._examples: list[Example] = []
-        """The last request that was right, and one of other shapes; of models with free sizes only."""
-        self._next_example = 0.0
+        self._examples = Examples(signature.inputs)
         self._pool = Pool(self._slots, self._queue_limit)
         self._shared = SharedLease(self._slots[0])
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,30 +120,23 @@ class LoadedModel:
         else:
             slot.start(None)
             slot.request.wait()
-        if self._is_free:
-            self._remember(arrays, time.perf_counter())
+        self._examples.remember(arrays, time.perf_counter())
 
     def check(self) -> None:
         """Infer once more what was right last; raises InferenceFailed. Blocks if not inline.
 
         Nothing is known against a model with free sizes that has never answered.
         """
-        inputs, compiled = self.signature.inputs, self._compiled
-        examples = self._examples or [tuple(zeros(spec, smallest(spec)) for spec in inputs)]
-        if compiled is None or (self._is_free and not self._examples):
+        compiled, known = self._compiled, self._examples.known
+        if compiled is None or not known:
             return
         if self.inline:
-            self.infer_now(examples[0]).leave()
+            self.infer_now(known[0]).leave()
             return
         try:
-            probe(compiled, inputs, max(1, self.effect.streams or 1), examples)
+            probe(compiled, self.signature.inputs, max(1, self.effect.streams or 1), known)
         except RuntimeError as error:
             raise InferenceFailed(f"Internal inference error: {reason(error)}") from error
-
-    def _remember(self, arrays: Sequence[NDArray[Any]], now: float) -> None:
-        """These were right."""
-        self._next_example = now + EXAMPLE_SECONDS
-        self._examples = added(self._examples, example(self.signature.inputs, arrays))
 
     def enter(self) -> None:
         """Counts a request from here until it leaves, so that retiring waits for it; raises Overloaded."""
@@ -194,8 +182,8 @@ class LoadedModel:
             await self._run(lease)
             lease.waited, lease.inferred = started - asked, time.perf_counter() - started
             lease.outputs = self._read(lease.slot)
-            if self._is_free and started >= self._next_example:
-                self._remember(arrays, started)
+            if started >= self._examples.due:
+                self._examples.remember(arrays, started)
         except BaseException:
             lease.leave()
             raise

@@ -16,6 +16,8 @@ from modelserver.tensors import NUMPY
 Example = tuple[NDArray[Any], ...]
 """One array for each input."""
 MAX_EXAMPLE_BYTES = 1 << 20
+EXAMPLE_SECONDS = 1.0
+"""How often a request is remembered."""
 ROUNDS = 8
 """How often the streams are asked before those that had no turn are left out: others keep them busy."""
 
@@ -41,10 +43,32 @@ def example(inputs: Sequence[Spec], arrays: Sequence[NDArray[Any]]) -> Example:
     )
 
 
-def added(known: Sequence[Example], new: Example) -> list[Example]:
-    """The new one, and the last one of other shapes."""
-    shapes = [array.shape for array in new]
-    return [new, *[one for one in known if [array.shape for array in one] != shapes][:1]]
+class Examples:
+    """Requests that were right, to be asked again after a failure; of models with free sizes only.
+
+    For a model of fixed sizes, zeros are right: it has been loaded with them.
+    """
+
+    def __init__(self, inputs: Sequence[Spec]) -> None:
+        self._inputs = inputs
+        is_free = any(spec.fixed is None for spec in inputs)
+        self.known: list[Example] = []
+        """The last one, and one of other shapes."""
+        self.due = float("-inf") if is_free else float("inf")
+        """When the next one is worth remembering, on the clock of time.perf_counter."""
+        if not is_free:
+            self.known.append(tuple(zeros(spec, smallest(spec)) for spec in inputs))
+
+    def remember(self, arrays: Sequence[NDArray[Any]], now: float) -> None:
+        """These were right."""
+        if now >= self.due:
+            self.due = now + EXAMPLE_SECONDS
+            new = example(self._inputs, arrays)
+            self.known = [new, *[one for one in self.known if _shapes(one) != _shapes(new)][:1]]
+
+
+def _shapes(one: Example) -> list[tuple[int, ...]]:
+    return [array.shape for array in one]
 
 
 class Probe:
