@@ -95,7 +95,8 @@ class Visit:
             else:
                 lease = await loaded.infer(arrays, self.call.deadline, self.call.gone)
         except InferenceFailed as error:
-            if (sizes := self.signature.differing_batches(arrays)) is not None:
+            sizes = self.signature.differing_batches(arrays)
+            if sizes is not None and not loaded.has_answered(arrays):
                 self.plane.recovery.suspect(version, loaded)
                 raise InvalidRequest(f"The inputs have different batch sizes ({sizes}). {error}") from error
             await self.plane.recovery.judge(version, loaded)
