@@ -3,6 +3,7 @@
 OperatorError
 ├── Invalid          the object is at fault: a condition, and no retry until it changes
 │   └── SourceNotSupported    a model's URI has a scheme this version cannot serve
+├── Unfit            a status that the CRD's schema does not allow: a minimal one is written instead
 ├── NotInstalled     the CRD is missing: logged once, then the process exits
 └── ApiError         the API server refused or did not answer: retried with back-off
     ├── Forbidden    a permission is missing
@@ -24,6 +25,10 @@ class SourceNotSupported(Invalid):
     """A model's URI has a scheme that this version cannot serve."""
 
 
+class Unfit(OperatorError):
+    """A status has a value that the CRD's schema does not allow."""
+
+
 class NotInstalled(OperatorError):
     """The CRD is not installed."""
 
@@ -34,6 +39,11 @@ class ApiError(OperatorError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def cause(self) -> str:
+        """The message without the request."""
+        return str(self).partition(": ")[2] or str(self)
 
 
 class Forbidden(ApiError):

@@ -41,6 +41,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   resources: [pods]
   verbs: [list, watch, patch]
 - apiGroups: [""]
+  # Listed for a pod that waits without saying why; counted up when the same happens again.
   resources: [events]
-  verbs: [create]
+  verbs: [list, create, patch]
 {{- end -}}

@@ -15,7 +15,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from modelserver_operator import naming
-from modelserver_operator.api import API_VERSION, KIND
+from modelserver_operator.api import API_VERSION, GROUP, KIND, VERSION
 from modelserver_operator.desired.child import Desired
 from modelserver_operator.errors import ApiError, Conflict, Forbidden, NamespaceEnding, NotFound
 from modelserver_operator.observed.child import Child
@@ -90,10 +90,10 @@ class Cluster:
         """Without force: a Conflict means that an object of that name has been created meanwhile."""
         return await self._apply(desired.manifest, force=False)
 
-    async def apply(self, desired: Desired, observed: Child) -> Raw:
+    async def apply(self, desired: Desired, observed: Child, *, dry_run: bool = False) -> Raw:
         """Restore the desired state; a Conflict means that the object has been replaced by another."""
         manifest = {**desired.manifest, "metadata": {**desired.manifest["metadata"], "uid": observed.uid}}
-        return await self._apply(manifest, force=True)
+        return await self._apply(manifest, force=True, dry_run=dry_run)
 
     async def remove(self, child: Child, pointers: Sequence[str]) -> Raw | None:
         """Remove parts of exactly this version (Conflict: there is a newer one); None for no part."""
@@ -129,8 +129,20 @@ class Cluster:
         except (NotFound, Conflict):
             return
 
-    async def post(self, event: Event, metadata: Raw, now: str) -> None:
-        """Post an Event about an object; a failure is only logged."""
+    async def schemas(self) -> Raw:
+        """The schemas of the API as this cluster has it, as OpenAPI v3; every client may read them."""
+        return await self._request("GET", f"/openapi/v3/apis/{GROUP}/{VERSION}")
+
+    async def warnings(self, pod: Pod) -> list[Raw]:
+        """The newest Events that warn about this pod."""
+        about = f"involvedObject.uid={pod.uid},type=Warning"
+        query = {"fieldSelector": about, "limit": str(_EVENTS)}
+        page = await self._request("GET", _events(pod.namespace), query)
+        items: list[Raw] = page["items"]
+        return items
+
+    async def post(self, event: Event, metadata: Raw, now: str) -> str:
+        """Post an Event about an object; returns the Event's name."""
         namespace, name = metadata["namespace"], metadata["name"]
         about = {
             "apiVersion": API_VERSION,
@@ -150,17 +162,19 @@ class Cluster:
             "lastTimestamp": now,
             "count": 1,
         }
-        try:
-            await self._request("POST", f"/api/v1/namespaces/{namespace}/events", body=body)
-        except NamespaceEnding:
-            return
-        except ApiError as error:
-            _logger.warning("event %s of %s/%s could not be posted: %s", event.reason, namespace, name, error)
+        posted = await self._request("POST", _events(namespace), body=body)
+        return str(posted["metadata"]["name"])
 
-    async def _apply(self, manifest: Raw, *, force: bool) -> Raw:
+    async def recount(self, namespace: str, name: str, count: int, now: str) -> None:
+        """Say that an Event happened once more; NotFound means that it has expired."""
+        body = {"count": count, "lastTimestamp": now}
+        await self._request("PATCH", f"{_events(namespace)}/{name}", {"fieldManager": naming.MANAGER}, body)
+
+    async def _apply(self, manifest: Raw, *, force: bool, dry_run: bool = False) -> Raw:
         metadata = manifest["metadata"]
         path = _path(manifest["kind"], metadata["namespace"], metadata["name"])
-        return await self._request("PATCH", path, _APPLY | {"force": str(force).lower()}, manifest)
+        query = _APPLY | {"force": str(force).lower()} | ({"dryRun": "All"} if dry_run else {})
+        return await self._request("PATCH", path, query, manifest)
 
     async def _request(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Body = None
@@ -183,6 +197,11 @@ class Cluster:
 
 
 _APPLY = {"fieldManager": naming.MANAGER}
+_EVENTS = 50
+
+
+def _events(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/events"
 
 
 def _content_type(method: str, query: Mapping[str, str], body: Body) -> str:

@@ -15,13 +15,17 @@ def available(server: ModelServer, facts: Facts) -> Verdict:
     """At least one pod takes requests."""
     if server.spec.replicas == 0:
         return fails(Reason.SCALED_TO_ZERO, "replicas is 0, so nothing is served")
+    return pods_ready(facts, server.spec.replicas)
+
+
+def pods_ready(facts: Facts, wanted: int) -> Verdict:
+    """The same when only the number of replicas is known."""
     ready = len(facts.ready_pods())
     if ready:
-        return holds(Reason.PODS_READY, f"{ready} of {server.spec.replicas} pods are ready")
-    return fails(
-        Reason.NO_POD_READY,
-        trouble(facts) or "no pod is ready yet: the models are being loaded and tested",
-    )
+        return holds(Reason.PODS_READY, f"{ready} of {max(ready, wanted)} pods are ready")
+    started = any(pod.is_running and not pod.is_leaving for pod in facts.pods)
+    step = "the models are being loaded and tested" if started else "no container has been started"
+    return fails(Reason.NO_POD_READY, trouble(facts) or f"no pod is ready yet: {step}")
 
 
 def models_served(server: ModelServer, facts: Facts, revision: str) -> Verdict:

@@ -18,7 +18,8 @@ def trouble(facts: Facts) -> str:
         for model in status.models:
             if error := model_error(model):
                 return f'pod {pod.name}: model "{model.name}": {error}'
-    crash = facts.newest_crash()
+    crashes = (pod.crash for pod in facts.failing() if pod.crash)
+    crash = max(crashes, key=lambda crash: crash.time, default=None)
     return f"pod {crash.pod}: {crash.reason}: {crash.message}" if crash else ""
 
 

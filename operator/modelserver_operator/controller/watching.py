@@ -59,6 +59,7 @@ class Application:
             queue = WorkQueue(reconciler.reconcile)
             relist = Relist(cluster, store, queue.wake, settings)
             await _list_all(relist)
+            await reconciler.installed.refresh()
             application = cls(store, queue, relist, connections.pop_all())
         application.spawn(relist.run())
         for _ in range(settings.workers):

@@ -32,6 +32,7 @@ class ModelStatus(_Reported):
     streams: int | None
     nireq: int | None
     hint: str | None
+    threads: int | None = None
     versions: tuple[VersionStatus, ...]
     revision: str | None
     error: str | None
