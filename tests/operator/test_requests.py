@@ -6,6 +6,7 @@ import time
 import pytest
 
 from devcluster.kubectl import Kubernetes
+from tests.support.children import is_alone
 from tests.support.kubelet_part import Start
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, template
@@ -38,7 +39,7 @@ def test_when_nothing_happens_nothing_is_written_and_hardly_anything_listed(
     kubernetes: Kubernetes, operator: OperatorProcess, requests: Requests, start: Start
 ):
     """Its servers are asked meanwhile, which the API server never sees."""
-    until("other tests' namespaces are gone", lambda: _is_alone(kubernetes), timeout=60)
+    until("other tests' namespaces are gone", lambda: is_alone(kubernetes), timeout=60)
     start(cpus="0").become_ready()
     kubernetes.wait_for("server", timeout=20)
     kubernetes.apply(json.dumps(model_server("settled", replicas=0)))
@@ -53,13 +54,6 @@ def test_when_nothing_happens_nothing_is_written_and_hardly_anything_listed(
 
     assert {verb for verb, _ in asked} <= {"list", "watch"}, asked
     assert sum(count for (verb, _), count in asked.items() if verb == "list") <= 2
-
-
-def _is_alone(kubernetes: Kubernetes) -> bool:
-    names = kubernetes.kubectl("get", "namespaces", "-o", "name").split()
-    return [name for name in names if name.startswith("namespace/t-")] == [
-        f"namespace/{kubernetes.namespace}"
-    ]
 
 
 def _quiet(requests: Requests) -> None:

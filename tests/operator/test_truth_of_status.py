@@ -1,4 +1,4 @@
-"""The status says what is: values of any kind fit it, what is over is not quoted, figures of the moment wait."""
+"""The status says what is: all values fit it, what is over is not quoted, figures of the moment wait."""
 
 import json
 from dataclasses import replace
@@ -110,9 +110,14 @@ def fits_the_crd(written: dict[str, Any]) -> bool:
 @pytest.mark.parametrize(
     ("failed", "time", "reason"),
     [
-        pytest.param(pod(ready=False, state=LOST, **EVICTED), "2026-03-01T11:59:30Z", "Evicted", id="evicted"),
         pytest.param(
-            pod(ready=False, containerStatuses=[], **EVICTED), "2026-03-01T11:59:30Z", "Evicted", id="no status"
+            pod(ready=False, state=LOST, **EVICTED), "2026-03-01T11:59:30Z", "Evicted", id="evicted"
+        ),
+        pytest.param(
+            pod(ready=False, containerStatuses=[], **EVICTED),
+            "2026-03-01T11:59:30Z",
+            "Evicted",
+            id="no status",
         ),
         pytest.param(
             pod(ready=False, state=LOST), "2026-03-01T10:00:00Z", "ContainerStatusUnknown", id="nothing known"
@@ -128,7 +133,9 @@ def fits_the_crd(written: dict[str, Any]) -> bool:
         ),
     ],
 )
-def test_a_container_whose_end_nobody_saw_has_a_time_that_the_schema_takes(failed: Pod, time: str, reason: str):
+def test_a_container_whose_end_nobody_saw_has_a_time_that_the_schema_takes(
+    failed: Pod, time: str, reason: str
+):
     status = judged(Facts(rollout(ready=0), (failed,)))
 
     assert status.last_failure is not None
@@ -288,7 +295,9 @@ def test_a_restart_of_a_pod_that_serves_and_the_end_of_one_that_goes_are_no_trou
         pytest.param(rollout(generation=4), 1, 3, "1 of 3 pods are ready", id="up, not seen yet"),
         pytest.param(rollout(3, 3, 1), 1, 3, "1 of 3 pods are ready", id="up"),
         pytest.param(rollout(1, 1, 0), 1, 1, "0 of 1 pods are ready", id="the Deployment counts later"),
-        pytest.param(rollout(3, 3, 3, generation=4), 3, 1, "2 of 3 pods are being stopped", id="down, not seen"),
+        pytest.param(
+            rollout(3, 3, 3, generation=4), 3, 1, "2 of 3 pods are being stopped", id="down, not seen"
+        ),
         pytest.param(rollout(3, 3, 1), 1, 1, "2 of 3 pods are being stopped", id="down"),
         pytest.param(rollout(1, 1, 1), 3, 1, "2 of 3 pods are being stopped", id="down, pods go later"),
         pytest.param(rollout(1, 1, 1), 1, 0, "1 of 1 pods are being stopped", id="down to nothing"),
@@ -357,7 +366,11 @@ def test_every_shortcoming_is_in_the_message_and_the_gravest_is_the_reason():
     status, reason, message = said(judged(Facts(None, (), {}, outcome)), "Applied")
 
     assert (status, reason) == ("False", "NameTaken")
-    for words in ("Service server already", "refused to create ServiceAccount", "ConfigMap server-config still"):
+    for words in (
+        "Service server already",
+        "refused to create ServiceAccount",
+        "ConfigMap server-config still",
+    ):
         assert words in message
     assert "Deployment server is not written before" in message
 
@@ -392,10 +405,10 @@ def test_figures_of_the_moment_are_no_news(one: dict, other: dict, same: bool):
             ("CrashLoopBackOff", "back-off 5m0s restarting failed container=m"),
         ),
         (
-            ("ErrImagePull", 'failed to pull and unpack image "x:1": not found'),
+            ("ErrImagePull", 'failed to pull image "x:1": not found'),
             (
                 "ImagePullBackOff",
-                'Back-off pulling image "x:1": ErrImagePull: failed to pull and unpack image "x:1": not found',
+                'Back-off pulling image "x:1": ErrImagePull: failed to pull image "x:1": not found',
             ),
         ),
     ],
@@ -469,7 +482,9 @@ def test_a_pod_that_waits_without_a_reason_is_known_as_such(waits: Pod, is_prepa
 def test_before_a_container_runs_no_model_is_said_to_be_loaded():
     waits = pod(ready=False, phase="Pending", containerStatuses=None)
 
-    assert said(judged(Facts(rollout(ready=0), (waits,))), "Available")[2].endswith("no container has been started")
+    assert said(judged(Facts(rollout(ready=0), (waits,))), "Available")[2].endswith(
+        "no container has been started"
+    )
     loads = said(judged(Facts(rollout(ready=0), (pod(ready=False),))), "Available")[2]
     assert loads.endswith("the models are being loaded and tested")
 
