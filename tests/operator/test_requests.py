@@ -6,8 +6,9 @@ import time
 import pytest
 
 from devcluster.kubectl import Kubernetes
+from modelserver_operator.naming import selector_text
 from tests.support.children import is_alone
-from tests.support.kubelet_part import Start
+from tests.support.kubelet_part import Start, placed
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, template
 from tests.support.waiting import until
@@ -20,17 +21,30 @@ CHILDREN = ("configmaps", "services", "serviceaccounts", "deployments")
 def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
     kubernetes: Kubernetes, operator: OperatorProcess, requests: Requests, start: Start
 ):
-    start(cpus="0").become_ready()
+    pod = start(cpus="0")
+    pod.become_ready()
     kubernetes.wait_for("server", timeout=20)
     changed = {"spec": {"hint": "LATENCY", "pod": {"serviceAccountName": "default"}}}
     kubernetes.kubectl("patch", "modelserver", "server", "--type=merge", "-p", json.dumps(changed))
+    kubernetes.apply(json.dumps(model_server("waiting")))
+    (waiting,) = until("a second pod", lambda: kubernetes.items("pods", selector_text("waiting")), timeout=20)
 
-    (rules,) = [item["rules"] for item in template(kubernetes) if item["kind"] == "ClusterRole"]
-    granted = {(v, r) for rule in rules for r in rule["resources"] for v in rule["verbs"]}
-    # A server-side apply that creates is a `patch` to the counter; RBAC asks for both rights.
-    visible = granted - {("create", child) for child in CHILDREN}
+    with placed(kubernetes, waiting["metadata"]["name"]):
+        for ready in ("False", "True", "False", "True"):
+            # The second time, the Event of the first is counted up.
+            pod.report(ready)
+            until(
+                f"Available is {ready}",
+                lambda ready=ready: kubernetes.condition("server", "Available").get("status") == ready,
+                timeout=20,
+            )
 
-    until("every right is used", lambda: visible <= set(requests.totals()), timeout=20)
+        (rules,) = [item["rules"] for item in template(kubernetes) if item["kind"] == "ClusterRole"]
+        granted = {(v, r) for rule in rules for r in rule["resources"] for v in rule["verbs"]}
+        # A server-side apply that creates is a `patch` to the counter; RBAC asks for both rights.
+        visible = granted - {("create", child) for child in CHILDREN}
+
+        until("every right is used", lambda: visible <= set(requests.totals()), timeout=40)
     assert set(requests.totals()) == visible
     assert "is forbidden" not in operator.log()
 

@@ -8,7 +8,10 @@ import pytest
 from kubernetes.aio import client, config
 
 from devcluster.kubectl import Kubernetes
-from modelserver_operator.api import KIND
+from modelserver_operator.api import KIND, Status
+from modelserver_operator.api.status import ModelReport
+from modelserver_operator.changes.status import StatusWriter
+from modelserver_operator.clients.installed import InstalledCrd
 from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.desired import Images
@@ -25,7 +28,7 @@ from tests.support.children import (
     patch,
     submit,
 )
-from tests.support.kubelet_part import Start
+from tests.support.kubelet_part import Start, placed
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, install
 from tests.support.policies import Denial, denied
@@ -379,17 +382,9 @@ def test_deletions_that_a_pause_holds_back_are_listed(kubernetes: Kubernetes, op
 
 
 def test_why_a_pod_waits_is_read_from_its_events(kubernetes: Kubernetes, operator: OperatorProcess):
-    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"of-{kubernetes.namespace}"}}
-    kubernetes.apply(json.dumps(node))
     created(kubernetes)
     (pod,) = until("a pod", lambda: kubernetes.items("pods"), timeout=20)
     name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-    binding = {
-        "apiVersion": "v1", "kind": "Binding", "metadata": {"name": name},
-        "target": {"kind": "Node", "name": node["metadata"]["name"]},
-    }  # fmt: skip
-    path = f"/api/v1/namespaces/{kubernetes.namespace}/pods/{name}/binding"
-    kubernetes.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(binding))
     mount = 'MountVolume.SetUp failed for volume "tls" : secret "tls" not found'
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     event = {
@@ -399,11 +394,9 @@ def test_why_a_pod_waits_is_read_from_its_events(kubernetes: Kubernetes, operato
     }  # fmt: skip
     kubernetes.apply(json.dumps(event))
 
-    try:
+    with placed(kubernetes, name):
         wait_for(kubernetes, "Available", "False", f"pod {name}: FailedMount: {mount}", timeout=40)
         assert f"FailedMount: {mount}" in kubernetes.condition("server", "Ready")["message"]
-    finally:
-        kubernetes.kubectl("delete", "node", node["metadata"]["name"])
 
 
 def test_the_same_transition_again_is_the_same_event_counted_up(kubernetes: Kubernetes, start: Start):
@@ -425,6 +418,37 @@ def test_the_same_transition_again_is_the_same_event_counted_up(kubernetes: Kube
     assert events(kubernetes, "Accepted") == []
 
 
+async def connected(kubernetes: Kubernetes) -> Cluster:
+    configuration = client.Configuration()
+    await config.load_kube_config(kubernetes.environment["KUBECONFIG"], client_configuration=configuration)
+    return Cluster(client.ApiClient(configuration))
+
+
+async def test_new_figures_in_an_error_are_written_once_a_minute(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    assert operator.stop() == 0
+    submit(kubernetes, model_server())
+    cluster, clock = await connected(kubernetes), [0.0]
+    writer = StatusWriter(
+        cluster, Store(), InstalledCrd(cluster), lambda: "2026-01-01T00:00:00Z", lambda: clock[0]
+    )
+
+    async def write(free: int, seconds: float) -> bool:
+        clock[0] = seconds
+        body = kubernetes.get("modelserver", "server")
+        model = ModelReport(name="m", error=f"it leaves {free} MiB")
+        return await writer.write(body, writer.previous(body), Status(replicas=1, models=[model]))
+
+    try:
+        written = [await write(*step) for step in ((12, 0), (12, 1), (14, 2), (15, 59), (16, 61), (17, 62))]
+    finally:
+        await cluster.close()
+        operator.start("--cpu-image=modelserver:test")
+
+    assert written == [True, False, False, False, True, False]
+
+
 class _Faulty(Images):
     """Settings that break the operator, as a bug of it would."""
 
@@ -435,9 +459,7 @@ class _Faulty(Images):
 async def test_a_bug_of_the_operator_is_in_the_status_too(kubernetes: Kubernetes, operator: OperatorProcess):
     assert operator.stop() == 0
     submit(kubernetes, model_server())
-    configuration = client.Configuration()
-    await config.load_kube_config(kubernetes.environment["KUBECONFIG"], client_configuration=configuration)
-    cluster, servers, store = Cluster(client.ApiClient(configuration)), ServerClient(), Store()
+    cluster, servers, store = await connected(kubernetes), ServerClient(), Store()
     key = store.put(KIND, kubernetes.get("modelserver", "server"))
     assert key is not None
     faulty = Reconciler(

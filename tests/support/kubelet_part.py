@@ -7,7 +7,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,27 @@ from tests.support.waiting import until
 def ports() -> dict[str, int]:
     """Free ones: all pods here share one address."""
     return {"grpc": free_port(), "rest": free_port(), "status": free_port()}
+
+
+@contextmanager
+def placed(kubernetes: Kubernetes, pod: str) -> Iterator[None]:
+    """Give the pod a node on which nothing runs it."""
+    node = f"of-{kubernetes.namespace}"
+    kubernetes.apply(json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}}))
+    binding = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": pod},
+        "target": {"kind": "Node", "name": node},
+    }
+    path = f"/api/v1/namespaces/{kubernetes.namespace}/pods/{pod}/binding"
+    kubernetes.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(binding))
+    try:
+        yield
+    finally:
+        # No kubelet would confirm that it has ended.
+        kubernetes.kubectl("delete", "pod", pod, "--force", "--grace-period=0", "--ignore-not-found")
+        kubernetes.kubectl("delete", "node", node)
 
 
 class RunningPod:

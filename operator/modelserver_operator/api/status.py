@@ -33,7 +33,7 @@ def _word(value: Any) -> Any:
 
 
 def _integer(value: Any) -> Any:
-    """The API server reads a number beyond 64 bits as a float, which is no integer to it."""
+    """The API server reads a number beyond 64 bits as a float, and refuses a float."""
     return max(-(2**63), min(value, 2**63 - 1)) if isinstance(value, int) else value
 
 
