@@ -277,7 +277,7 @@ def test_an_eviction_of_last_month_is_not_the_trouble_of_today():
     assert old.last_failure is not None
     status, reason, message = said(fresh, "Ready")
     assert (status, reason) == ("False", "PodsFailing")
-    assert "pod old: Evicted: Pod ephemeral local storage usage exceeds 1Mi." in message
+    assert "pod old: Evicted: Pod ephemeral local storage usage exceeds 1Mi. Raise the limit that" in message
 
 
 def test_a_restart_of_a_pod_that_serves_and_the_end_of_one_that_goes_are_no_trouble():
@@ -294,7 +294,7 @@ def test_a_restart_of_a_pod_that_serves_and_the_end_of_one_that_goes_are_no_trou
     [
         pytest.param(rollout(generation=4), 1, 3, "1 of 3 pods are ready", id="up, not seen yet"),
         pytest.param(rollout(3, 3, 1), 1, 3, "1 of 3 pods are ready", id="up"),
-        pytest.param(rollout(1, 1, 0), 1, 1, "0 of 1 pods are ready", id="the Deployment counts later"),
+        pytest.param(rollout(2, 2, 1), 2, 2, "1 of 2 pods are ready", id="the Deployment counts later"),
         pytest.param(
             rollout(3, 3, 3, generation=4), 3, 1, "2 of 3 pods are being stopped", id="down, not seen"
         ),
@@ -420,6 +420,37 @@ def test_a_kubelet_that_tries_again_says_the_same(first: tuple[str, str], second
     }
 
     assert len(texts) == 1
+
+
+def test_a_container_that_ends_again_and_again_is_shown_with_its_end_and_the_remedy():
+    killed = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-03-01T11:59:59Z"}}
+    waits = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s restarting m"}}
+
+    status = judged(Facts(rollout(ready=0), (pod(ready=False, state=waits, last=killed),)))
+
+    assert said(status, "Ready")[1] == "PodsFailing"
+    assert said(status, "Available")[2] == (
+        "pod p: CrashLoopBackOff: back-off restarting m; before that it ended with OOMKilled (exit code 137). "
+        "Raise resources.limits.memory."
+    )
+
+
+@pytest.mark.parametrize(
+    ("report", "remedy"),
+    [
+        ("refused to create Service s: 403 exceeded quota: q, requested: pods=1", "Raise the quota"),
+        ('403 pods "p" is forbidden: User "x" cannot patch resource', "Give the operator this permission"),
+        ("422 denied request: no", "Change the policy"),
+        ("something of its own", ""),
+    ],
+)
+def test_a_known_trouble_comes_with_its_remedy(report: str, remedy: str):
+    status = judged(Facts(None, (), {}, Outcome(refused=(report,))))
+
+    message = said(status, "Applied")[2]
+    assert message.startswith(report)
+    assert remedy in message
+    assert remedy or message == report
 
 
 def event(reason: str, message: str, last: str) -> dict[str, Any]:

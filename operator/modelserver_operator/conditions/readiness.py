@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from modelserver_operator.api import ModelServer
 from modelserver_operator.api.status import ConditionType, Reason
+from modelserver_operator.conditions.remedies import with_remedy
 from modelserver_operator.conditions.trouble import trouble
 from modelserver_operator.conditions.verdict import Verdict, fails, holds
 from modelserver_operator.observed.facts import Facts, Outcome
@@ -29,7 +30,7 @@ def _shortcomings(outcome: Outcome) -> Iterable[tuple[Reason, str]]:
             "it, or rename this object.",
         ),
     )
-    yield Reason.REFUSED, "; ".join(outcome.refused)
+    yield Reason.REFUSED, with_remedy("; ".join(outcome.refused))
     yield (
         Reason.AWAITING_DELETION,
         _about(
@@ -118,9 +119,10 @@ def _is_short(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | N
     if (present := max(rollout.replicas, ready)) > wanted:
         return fails(Reason.SCALING, f"{present - wanted} of {present} pods are being stopped")
     # The Deployment counts a little later than the pods say.
-    message = f"{min(rollout.ready, ready)} of {wanted} pods are ready"
+    counted = min(rollout.ready, ready)
+    message = f"{counted} of {wanted} pods are ready"
     failing = bool(facts.failing())
-    reason = Reason.PODS_FAILING if failing else Reason.SCALING if ready else Reason.STARTING
+    reason = Reason.PODS_FAILING if failing else Reason.SCALING if counted else Reason.STARTING
     return fails(reason, _and_trouble(message, facts))
 
 
