@@ -362,7 +362,7 @@ def test_what_is_left_of_a_deleted_object_is_waited_for(kubernetes: Kubernetes, 
     submit(kubernetes, model_server())
 
     found = wait_for(kubernetes, "Applied", "False", "AwaitingDeletion", "ConfigMap server-config")
-    assert "Delete or rename" not in found["message"]
+    assert "delete or rename" not in found["message"]
     patch(kubernetes, "configmap/server-config", {"metadata": {"finalizers": None}})
     wait_for(kubernetes, "Applied", "True", timeout=70)
     assert events(kubernetes, "NameTaken") == []

@@ -430,8 +430,8 @@ def test_a_container_that_ends_again_and_again_is_shown_with_its_end_and_the_rem
 
     assert said(status, "Ready")[1] == "PodsFailing"
     assert said(status, "Available")[2] == (
-        "pod p: CrashLoopBackOff: back-off restarting m; before that it ended with OOMKilled (exit code 137). "
-        "Raise resources.limits.memory."
+        "pod p: CrashLoopBackOff: back-off restarting m; before that it ended with OOMKilled "
+        "(exit code 137). Raise resources.limits.memory."
     )
 
 

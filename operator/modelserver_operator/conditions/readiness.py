@@ -26,8 +26,8 @@ def _shortcomings(outcome: Outcome) -> Iterable[tuple[Reason, str]]:
         Reason.NAME_TAKEN,
         _about(
             outcome.taken,
-            "{} already exists and does not belong to this object, so it is left unchanged. Delete or rename "
-            "it, or rename this object.",
+            "{} already exists and does not belong to this object, so it is left unchanged: delete or rename "
+            "it, or rename this object",
         ),
     )
     yield Reason.REFUSED, with_remedy("; ".join(outcome.refused))
