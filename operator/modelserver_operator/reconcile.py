@@ -4,7 +4,7 @@ Level-triggered: a pass looks at everything and does not depend on what triggere
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,18 +13,17 @@ from modelserver_operator.api import KIND, ModelServer, Status, parse
 from modelserver_operator.api.status import ConditionType
 from modelserver_operator.changes.apply import Applier
 from modelserver_operator.changes.in_place import replaces_in_place
+from modelserver_operator.changes.nudge import Nudger
 from modelserver_operator.changes.plan import plan
+from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.kubernetes import Cluster, Event
-from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.conditions import is_settled, judge, reject
 from modelserver_operator.desired import Images, render
 from modelserver_operator.errors import Conflict, Invalid, NamespaceEnding, NotFound
 from modelserver_operator.observed.facts import Facts, Outcome
-from modelserver_operator.observed.pod import Pod
-from modelserver_operator.observed.report import Reply
 from modelserver_operator.observed.store import Key, Store
 
-_QUICK, _SLOW, _QUICK_TRIES = 5.0, 30.0, 24
+_QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
 _WITH_EVENTS = (ConditionType.ACCEPTED, ConditionType.APPLIED, ConditionType.READY)
 
 
@@ -34,7 +33,8 @@ class Reconciler:
 
     store: Store
     cluster: Cluster
-    servers: ServerClient
+    asking: Asking
+    nudger: Nudger
     images: Images
     now: Callable[[], str]
     resync_seconds: Callable[[], float]
@@ -45,7 +45,7 @@ class Reconciler:
         """One pass."""
         body = self.store.servers.get(key)
         if body is None or body["metadata"].get("deletionTimestamp"):
-            self._tries.pop(key, None)
+            self._forget(key)
             return None
         previous = _status(body)
         try:
@@ -78,17 +78,16 @@ class Reconciler:
     async def _look(self, key: Key, server: ModelServer, outcome: Outcome, revision: str) -> Facts:
         """Everything is judged as it was at one moment, after the writes."""
         seen = self.store.snapshot(key)
-        replies = await self.servers.ask(seen.pods, server.spec.ports.status)
+        replies = self.asking.replies(key, seen.pods, revision)
         if outcome.is_complete():
-            await self._nudge(seen.pods, revision, replies)
+            refused = await self.nudger.nudge(key, seen.pods, revision, replies)
+            outcome = replace(outcome, refused="; ".join(refused))
         return Facts(seen.rollout(server), seen.pods, replies, outcome)
 
-    async def _nudge(self, pods: Iterable[Pod], revision: str, replies: Mapping[str, Reply]) -> None:
-        for pod in pods:
-            status = replies[pod.uid].status if pod.uid in replies else None
-            is_behind = status is not None and status.revision != revision
-            if is_behind and pod.revision_annotation != revision:
-                await self.cluster.nudge(pod, revision)
+    def _forget(self, key: Key) -> None:
+        self._tries.pop(key, None)
+        self.asking.forget(key)
+        self.nudger.forget(key)
 
     async def _write(
         self, body: Mapping[str, Any], previous: Status, status: Status, corrections: Iterable[str] = ()
@@ -109,7 +108,7 @@ class Reconciler:
         return is_new
 
     def _again(self, key: Key, status: Status, outcome: Outcome) -> float:
-        """Soon while something is in progress; that costs requests to the servers, none to the API server."""
+        """Soon while something is in progress that only the clock ends; events report the rest."""
         if is_settled(status):
             self._tries.pop(key, None)
             return self.resync_seconds()

@@ -43,6 +43,10 @@ class Pod:
     """The hash of the pod template it was made from."""
     no_room_since: str = ""
     """Since when no node has room for it although removing another pod would help; empty otherwise."""
+    status_port: int = 0
+    """The port of its own container that is named `status`; 0 when there is none."""
+    process: str = ""
+    """Identifies the container's process: it changes with each restart."""
 
 
 def read_pod(body: Raw) -> Pod:
@@ -67,6 +71,8 @@ def read_pod(body: Raw) -> Pod:
         crash=_crash(metadata["name"], status, states),
         template=(metadata.get("labels") or {}).get("pod-template-hash", ""),
         no_room_since=_no_room_since(conditions.get("PodScheduled", {})),
+        status_port=_status_port(spec),
+        process=_process(status),
     )
 
 
@@ -79,6 +85,22 @@ def _cpu_request(spec: Raw) -> Decimal:
         if container["name"] == naming.CONTAINER:
             return quantity(((container.get("resources") or {}).get("requests") or {}).get("cpu", "0"))
     return Decimal(0)
+
+
+def _status_port(spec: Raw) -> int:
+    for container in spec.get("containers") or []:
+        if container["name"] == naming.CONTAINER:
+            for port in container.get("ports") or []:
+                if port.get("name") == naming.STATUS_PORT:
+                    return int(port["containerPort"])
+    return 0
+
+
+def _process(status: Raw) -> str:
+    for item in status.get("containerStatuses") or []:
+        if item.get("name") == naming.CONTAINER:
+            return f"{item.get('restartCount', 0)} {item.get('containerID', '')}"
+    return ""
 
 
 def _container_states(status: Raw) -> list[tuple[str, Raw]]:
