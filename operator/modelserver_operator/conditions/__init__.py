@@ -8,6 +8,7 @@ from modelserver_operator.api.status import ConditionType, Endpoints, Reason
 from modelserver_operator.conditions import summary
 from modelserver_operator.conditions.cpus import exclusive_cpus
 from modelserver_operator.conditions.readiness import applied, ready
+from modelserver_operator.conditions.reported import kept, ready_when_reported
 from modelserver_operator.conditions.serving import available, device_bound, models_served
 from modelserver_operator.conditions.verdict import Verdict, fails, holds
 from modelserver_operator.errors import Invalid, SourceNotSupported
@@ -22,9 +23,13 @@ def judge(server: ModelServer, facts: Facts, revision: str, previous: Status, no
         ConditionType.AVAILABLE: available(server, facts),
         ConditionType.MODELS_SERVED: models_served(server, facts, revision),
         ConditionType.EXCLUSIVE_CPUS: exclusive_cpus(server, facts),
-        ConditionType.DEVICE_BOUND: device_bound(server, facts),
+        ConditionType.DEVICE_BOUND: device_bound(facts),
     }
-    judged[ConditionType.READY] = ready(server, facts, judged)
+    judged = kept(judged, previous, server.generation)
+    judged[ConditionType.READY] = ready_when_reported(
+        ready(server, facts, judged), facts, previous, server.generation
+    )
+    is_unheard = bool(facts.unheard())
     rollout = facts.rollout
     return Status(
         observed_generation=server.generation,
@@ -34,8 +39,8 @@ def judge(server: ModelServer, facts: Facts, revision: str, previous: Status, no
         selector=naming.selector_text(server.name),
         conditions=_conditions(judged, server.generation, previous, now),
         endpoints=_endpoints(server),
-        tuning=summary.tuning(facts) or previous.tuning,
-        models=summary.models(facts) or previous.models,
+        tuning=(None if is_unheard else summary.tuning(facts)) or previous.tuning,
+        models=(None if is_unheard else summary.models(facts)) or previous.models,
         last_failure=summary.last_failure(facts, previous),
     )
 

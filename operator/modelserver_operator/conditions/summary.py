@@ -68,11 +68,13 @@ def models(facts: Facts) -> list[ModelReport] | None:
     for server in servers:
         for model in server.models:
             by_name.setdefault(model.name, []).append(model)
-    return [_model(name, copies) for name, copies in sorted(by_name.items())[:MODELS_SHOWN]]
+    are_ready = bool(facts.ready_pods())
+    shown = sorted(by_name.items())[:MODELS_SHOWN]
+    return [_model(name, copies, are_ready=are_ready) for name, copies in shown]
 
 
-def _model(name: str, copies: list[ModelStatus]) -> ModelReport:
-    """One model, from its copy in each pod."""
+def _model(name: str, copies: list[ModelStatus], *, are_ready: bool) -> ModelReport:
+    """One model, from its copy in each pod; either all of these pods are ready, or none."""
     by_number: dict[int, list[tuple[ModelStatus, VersionStatus]]] = {}
     for model in copies:
         for version in model.versions:
@@ -81,12 +83,14 @@ def _model(name: str, copies: list[ModelStatus]) -> ModelReport:
     error = next((model.error for model in copies if model.error), None)
     return ModelReport(
         name=name,
-        versions=[_version(number, pairs) for number, pairs in shown],
+        versions=[_version(number, pairs, are_ready=are_ready) for number, pairs in shown],
         error=shorten(error) if error else None,
     )
 
 
-def _version(number: int, pairs: list[tuple[ModelStatus, VersionStatus]]) -> VersionReport:
+def _version(
+    number: int, pairs: list[tuple[ModelStatus, VersionStatus]], *, are_ready: bool
+) -> VersionReport:
     serving = [model for model, version in pairs if version.state == "AVAILABLE"]
     other = next((version.state for _, version in pairs if version.state != "AVAILABLE"), "AVAILABLE")
     error = next((version.error for _, version in pairs if version.error), None)
@@ -96,7 +100,7 @@ def _version(number: int, pairs: list[tuple[ModelStatus, VersionStatus]]) -> Ver
         device=_joined(",".join(model.execution_devices) for model in serving),
         streams=_common(model.streams for model in serving),
         nireq=_common(model.nireq for model in serving),
-        ready_pods=len(serving),
+        ready_pods=len(serving) if are_ready else 0,
         error=shorten(error) if error else None,
     )
 
