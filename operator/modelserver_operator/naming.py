@@ -19,6 +19,8 @@ OWN_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
 """The label selector of watches and lists: only the operator's own children."""
 
 CONTAINER = "modelserver"
+STATUS_PORT = "status"
+"""The name of the container port on which a server reports to the operator."""
 CONFIG_VOLUME = "modelserver-config"
 CONFIG_DIRECTORY = "/etc/modelserver"
 CONFIG_FILE = "config.json"

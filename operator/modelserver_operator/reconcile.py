@@ -4,20 +4,21 @@ Level-triggered: a pass looks at everything and does not depend on what triggere
 verdict; none keeps the status, which is written last, from being written.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelserver_operator.api import ModelServer, Status
 from modelserver_operator.api.status import Reason
-from modelserver_operator.changes.apply import Applier, refusal
+from modelserver_operator.changes.apply import Applier
 from modelserver_operator.changes.in_place import replaces_in_place
+from modelserver_operator.changes.nudge import Nudger
 from modelserver_operator.changes.plan import plan
 from modelserver_operator.changes.status import StatusWriter
+from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.events import EventRecorder
 from modelserver_operator.clients.installed import InstalledCrd
 from modelserver_operator.clients.kubernetes import Cluster, Event
-from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.clients.waiting import Waiting
 from modelserver_operator.conditions import is_settled, judge, reject
 from modelserver_operator.conditions.transitions import transitions
@@ -25,11 +26,9 @@ from modelserver_operator.desired import Images, render
 from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding
 from modelserver_operator.observed.accepted import Accepted
 from modelserver_operator.observed.facts import Facts, Outcome, Rejection
-from modelserver_operator.observed.pod import Pod
-from modelserver_operator.observed.report import Reply
 from modelserver_operator.observed.store import Key, Store
 
-_QUICK, _SLOW, _QUICK_TRIES = 5.0, 30.0, 24
+_QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
 Raw = Mapping[str, Any]
 
 
@@ -39,7 +38,8 @@ class Reconciler:
 
     store: Store
     cluster: Cluster
-    servers: ServerClient
+    asking: Asking
+    nudger: Nudger
     images: Images
     now: Callable[[], str]
     resync_seconds: Callable[[], float]
@@ -81,6 +81,8 @@ class Reconciler:
         self._tries.pop(key, None)
         self._accepted.forget(key)
         self._waiting.forget(key)
+        self.asking.forget(key)
+        self.nudger.forget(key)
         self._status.forget(key)
 
     async def _pass(self, key: Key, body: Raw, previous: Status) -> tuple[Status, Outcome]:
@@ -115,25 +117,11 @@ class Reconciler:
     async def _look(self, key: Key, server: ModelServer, outcome: Outcome, revision: str) -> Facts:
         """Everything is judged as it was at one moment, after the writes."""
         seen = self.store.snapshot(key)
-        replies = await self.servers.ask(seen.pods, server.spec.ports.status)
+        replies = self.asking.replies(key, seen.pods, revision)
         if outcome.is_complete():
-            outcome = replace(outcome, refused=await self._nudge(seen.pods, revision, replies))
+            refused = await self.nudger.nudge(key, seen.pods, revision, replies)
+            outcome = replace(outcome, refused=refused)
         return Facts(seen.rollout(server), seen.pods, replies, outcome)
-
-    async def _nudge(
-        self, pods: Iterable[Pod], revision: str, replies: Mapping[str, Reply]
-    ) -> tuple[str, ...]:
-        """A sentence for each pod that could not be annotated."""
-        refused = []
-        for pod in pods:
-            status = replies[pod.uid].status if pod.uid in replies else None
-            is_behind = status is not None and status.revision != revision
-            if is_behind and pod.revision_annotation != revision:
-                try:
-                    await self.cluster.nudge(pod, revision)
-                except ApiError as error:
-                    refused.append(refusal("annotate", f"Pod {pod.name}", error))
-        return tuple(refused)
 
     async def _tell(self, key: Key, body: Raw, previous: Status, status: Status) -> None:
         """Write the status, and Events for what changed in it."""
@@ -143,7 +131,12 @@ class Reconciler:
                 await self._events.record(Event(item.reason, item.message, item.is_warning), body["metadata"])
 
     def _again(self, key: Key, status: Status, outcome: Outcome) -> float:
-        """Soon while something is in progress; that costs requests to the servers, none to the API server."""
+        """Soon while something is in progress that only the clock ends; events report the rest."""
+        after = self._after(key, status, outcome)
+        held_back = self._status.held_back(key)
+        return after if held_back is None else min(after, held_back)
+
+    def _after(self, key: Key, status: Status, outcome: Outcome) -> float:
         is_failed = not (outcome.is_complete() or outcome.held_back)
         if is_settled(status) and not is_failed:
             self._tries.pop(key, None)

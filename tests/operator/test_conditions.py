@@ -33,7 +33,7 @@ SERVER = ServerStatus(
 POD = Pod(
     name="p", namespace="default", uid="u", resource_version="1", address="127.0.0.1", is_running=True,
     is_ready=True, is_leaving=False, qos_class="Guaranteed", cpu_request=Decimal(1),
-    containers=("modelserver",), revision_annotation="", waiting="", crash=None,
+    containers=("modelserver",), revision_annotation="", waiting="", crash=None, status_port=8082,
 )  # fmt: skip
 ROLLOUT = Rollout(generation=3, observed_generation=3, replicas=1, updated=1, ready=1, stuck="", refused="")
 NEVER_JUDGED = Status()

@@ -10,7 +10,9 @@ from kubernetes.aio import client, config
 from devcluster.kubectl import Kubernetes
 from modelserver_operator.api import KIND, Status
 from modelserver_operator.api.status import ModelReport
+from modelserver_operator.changes.nudge import Nudger
 from modelserver_operator.changes.status import StatusWriter
+from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.installed import InstalledCrd
 from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.clients.servers import ServerClient
@@ -462,8 +464,15 @@ async def test_a_bug_of_the_operator_is_in_the_status_too(kubernetes: Kubernetes
     cluster, servers, store = await connected(kubernetes), ServerClient(), Store()
     key = store.put(KIND, kubernetes.get("modelserver", "server"))
     assert key is not None
+    asking = Asking(servers, lambda: 30.0)
     faulty = Reconciler(
-        store, cluster, servers, _Faulty("c", "g", "n"), lambda: "2026-01-01T00:00:00Z", lambda: 30.0
+        store,
+        cluster,
+        asking,
+        Nudger(cluster, time.monotonic),
+        _Faulty("c", "g", "n"),
+        lambda: "2026-01-01T00:00:00Z",
+        lambda: 30.0,
     )
     try:
         with pytest.raises(KeyError):
@@ -473,6 +482,7 @@ async def test_a_bug_of_the_operator_is_in_the_status_too(kubernetes: Kubernetes
         assert (found["status"], found["reason"]) == ("False", "InternalError")
         assert "KeyError: 'no image'" in found["message"]
     finally:
+        await asking.close()
         await cluster.close()
         await servers.close()
         operator.start("--cpu-image=modelserver:test")

@@ -24,6 +24,11 @@ from tests.support.modelservers import model_server
 
 NOW = "2026-03-01T12:00:00Z"
 SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+SERVER = {
+    "name": "modelserver",
+    "image": "server:1",
+    "ports": [{"name": "status", "containerPort": 8082}],
+}
 EVICTED = {
     "phase": "Failed", "reason": "Evicted", "message": "Pod ephemeral local storage usage exceeds 1Mi.",
     "startTime": "2026-03-01T10:00:00Z",
@@ -54,7 +59,7 @@ def pod(name: str = "p", *, ready: bool = True, state: Any = None, last: Any = N
                 "name": name, "namespace": "n", "uid": name, "resourceVersion": "1",
                 "creationTimestamp": "2026-03-01T10:00:00Z",
             },
-            "spec": {"nodeName": "node", "containers": [{"name": "modelserver", "image": "server:1"}]},
+            "spec": {"nodeName": "node", "containers": [SERVER]},
             "status": {
                 "phase": "Running",
                 "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],

@@ -43,6 +43,33 @@ def placed(kubernetes: Kubernetes, pod: str) -> Iterator[None]:
         kubernetes.kubectl("delete", "node", node)
 
 
+def report(kubernetes: Kubernetes, name: str, ready: str, **container: dict) -> None:
+    """Write a pod's status as the kubelet would; its address is this machine's loopback."""
+    status = {
+        "phase": "Running",
+        "podIP": "127.0.0.1",
+        "podIPs": [{"ip": "127.0.0.1"}],
+        "conditions": [
+            {"type": kind, "status": ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+            for kind in ("Ready", "ContainersReady")
+        ],
+        "containerStatuses": [
+            {
+                "name": "modelserver",
+                "image": "modelserver:test",
+                "imageID": "",
+                "ready": ready == "True",
+                "restartCount": 0,
+                "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+                **container,
+            }
+        ],
+    }
+    kubernetes.kubectl(
+        "patch", "pod", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
+    )
+
+
 class RunningPod:
     """The one pod of an object, with its server; a context manager."""
 
@@ -96,35 +123,7 @@ class RunningPod:
 
     def report(self, ready: str, **container: dict) -> None:
         """Write the pod's status as the kubelet would."""
-        status = {
-            "phase": "Running",
-            "podIP": "127.0.0.1",
-            "podIPs": [{"ip": "127.0.0.1"}],
-            "conditions": [
-                {"type": kind, "status": ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}
-                for kind in ("Ready", "ContainersReady")
-            ],
-            "containerStatuses": [
-                {
-                    "name": "modelserver",
-                    "image": "modelserver:test",
-                    "imageID": "",
-                    "ready": ready == "True",
-                    "restartCount": 0,
-                    "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
-                    **container,
-                }
-            ],
-        }
-        self._kubernetes.kubectl(
-            "patch",
-            "pod",
-            self.name,
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            json.dumps({"status": status}),
-        )
+        report(self._kubernetes, self.name, ready, **container)
 
     def status(self) -> bytes:
         return fetch(f"http://127.0.0.1:{self.status_port}/status")[1]

@@ -88,6 +88,7 @@ class Reason(StrEnum):
     MODEL_NOT_SERVED = "ModelNotServed"
     OLD_CONFIGURATION = "OldConfiguration"
     POD_UNREACHABLE = "PodUnreachable"
+    AWAITING_REPORT = "AwaitingReport"
 
     EXCLUSIVE = "Exclusive"
     NOT_REQUESTED = "NotRequested"

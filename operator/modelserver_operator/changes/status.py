@@ -41,6 +41,8 @@ class StatusWriter:
     clock: Callable[[], float] = time.monotonic
     _written: dict[Key, float] = field(default_factory=dict)
     """When."""
+    _due: dict[Key, float] = field(default_factory=dict)
+    """When a status that is held back may be written."""
     _kept: dict[Key, tuple[Raw, Raw]] = field(default_factory=dict)
     """What was written, and what the API server made of it."""
 
@@ -52,6 +54,12 @@ class StatusWriter:
         """The object is gone."""
         self._written.pop(key, None)
         self._kept.pop(key, None)
+        self._due.pop(key, None)
+
+    def held_back(self, key: Key) -> float | None:
+        """The seconds until a status that was held back may be written; None if none was."""
+        due = self._due.get(key)
+        return None if due is None else max(0.0, due - self.clock())
 
     async def write(self, body: Raw, previous: Status, status: Status) -> bool:
         """Whether it was new. ApiError: the API server takes no status at all."""
@@ -79,6 +87,7 @@ class StatusWriter:
 
     async def _write(self, body: Raw, previous: Status, status: Status) -> bool:
         key, present = _key(body), body.get("status") or {}
+        self._due.pop(key, None)
         before, wanted = whole(previous), self.installed.fitting(document(status))
         if (
             wanted == before
@@ -102,8 +111,11 @@ class StatusWriter:
 
     def _can_wait(self, key: Key, before: Raw, wanted: Raw) -> bool:
         """New figures within the same sentences: a retry that fails as before is not news each time."""
-        is_recent = self.clock() - self._written.get(key, float("-inf")) < _CALM_SECONDS
-        return is_recent and says_the_same(before, wanted)
+        due = self._written.get(key, float("-inf")) + _CALM_SECONDS
+        if self.clock() >= due or not says_the_same(before, wanted):
+            return False
+        self._due[key] = due
+        return True
 
 
 def _key(body: Raw) -> Key:

@@ -10,6 +10,7 @@ from modelserver_operator.api.status import ConditionType, Endpoints, Reason, sh
 from modelserver_operator.conditions import summary
 from modelserver_operator.conditions.cpus import exclusive_cpus
 from modelserver_operator.conditions.readiness import applied, ready
+from modelserver_operator.conditions.reported import kept, ready_when_reported
 from modelserver_operator.conditions.serving import available, device_bound, models_served, pods_ready
 from modelserver_operator.conditions.verdict import Verdict, fails, holds
 from modelserver_operator.errors import SourceNotSupported
@@ -25,9 +26,12 @@ def judge(server: ModelServer, facts: Facts, revision: str, previous: Status, no
         ConditionType.AVAILABLE: available(server, current),
         ConditionType.MODELS_SERVED: models_served(server, current, revision),
         ConditionType.EXCLUSIVE_CPUS: exclusive_cpus(server, current),
-        ConditionType.DEVICE_BOUND: device_bound(server, current),
+        ConditionType.DEVICE_BOUND: device_bound(current),
     }
-    judged[ConditionType.READY] = ready(server, current, judged)
+    judged = kept(judged, previous, server.generation)
+    judged[ConditionType.READY] = ready_when_reported(
+        ready(server, current, judged), current, previous, server.generation
+    )
     dated = _Dated(server.generation, facts.rejection, previous, now)
     return _counted(facts).model_copy(
         update={
@@ -54,8 +58,7 @@ def reject(rejection: Rejection, facts: Facts, previous: Status, now: str) -> St
             ConditionType.AVAILABLE: pods_ready(current, facts.rollout.replicas if facts.rollout else 0),
         }
     new = {c.type: c for c in _Dated(rejection.generation, rejection, previous, now).conditions(judged)}
-    kept = {c.type: c for c in previous.conditions if facts.ready_pods()}
-    found = kept | new
+    found = {c.type: c for c in previous.conditions if facts.ready_pods()} | new
     update = {
         "observed_generation": rejection.generation,
         "selector": previous.selector,

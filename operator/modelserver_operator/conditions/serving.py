@@ -4,6 +4,7 @@ import re
 
 from modelserver_operator.api import ModelServer
 from modelserver_operator.api.status import Reason
+from modelserver_operator.conditions.reported import awaiting, unheard
 from modelserver_operator.conditions.trouble import model_error, trouble, unreachable
 from modelserver_operator.conditions.verdict import Verdict, fails, holds, unknown
 from modelserver_operator.observed.facts import Facts
@@ -34,11 +35,13 @@ def models_served(server: ModelServer, facts: Facts, revision: str) -> Verdict:
     if not ready:
         absent = available(server, facts)
         return fails(absent.reason, absent.message)
-    if verdict := unreachable(server, facts):
+    if verdict := unreachable(facts):
         return verdict
     for pod, status in facts.servers(ready):
         if problem := _not_served(server, pod, status, revision):
             return problem
+    if verdict := awaiting(facts):
+        return verdict
     names = ", ".join(model.name for model in server.spec.models)
     return holds(Reason.SERVED, f"every ready pod serves {names}")
 
@@ -71,12 +74,12 @@ def _missing_version(model: ModelStatus, uri: str) -> str:
     return f'version {late.version} of model "{model.name}" is {late.state}' if late else ""
 
 
-def device_bound(server: ModelServer, facts: Facts) -> Verdict:
+def device_bound(facts: Facts) -> Verdict:
     """The models run on the device that the object names."""
     ready = facts.ready_pods()
     if not ready:
         return unknown(Reason.NO_POD_READY, "no pod is ready yet, so the device is unknown")
-    if verdict := unreachable(server, facts):
+    if verdict := unreachable(facts) or unheard(facts):
         return verdict
     pairs = [(pod, model) for pod, status in facts.servers(ready) for model in status.models]
     for pod, model in pairs:

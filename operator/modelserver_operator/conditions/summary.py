@@ -28,8 +28,9 @@ def _pods(facts: Facts) -> list[Pod]:
 
 
 def is_unknown(facts: Facts) -> bool:
-    """Whether pods serve, but none could be asked what: what they said last is the best that is known."""
-    return bool(facts.ready_pods()) and not facts.servers(facts.ready_pods())
+    """Whether not all pods that serve have been asked what, or none replied: the last report is the best."""
+    ready = facts.ready_pods()
+    return bool(facts.unheard()) or (bool(ready) and not facts.servers(ready))
 
 
 def image(facts: Facts) -> str | None:

@@ -1,6 +1,6 @@
 """What keeps pods from serving, and which server cannot be reached: the same words in several conditions."""
 
-from modelserver_operator.api import ModelServer
+from modelserver_operator import naming
 from modelserver_operator.api.status import Reason
 from modelserver_operator.conditions.remedies import with_remedy
 from modelserver_operator.conditions.verdict import Verdict, unknown
@@ -40,15 +40,19 @@ def model_error(model: ModelStatus) -> str:
     return model.error or next((v.error for v in model.versions if v.wanted and v.error), "") or ""
 
 
-def unreachable(server: ModelServer, facts: Facts) -> Verdict | None:
+def unreachable(facts: Facts) -> Verdict | None:
     """A ready pod whose status port does not answer the operator."""
     for pod in facts.ready_pods():
         reply = facts.replies.get(pod.uid)
-        if reply is None or reply.status is None:
-            problem = reply.problem if reply else "its server has not been asked yet"
+        if not pod.status_port:
             return unknown(
                 Reason.POD_UNREACHABLE,
-                f"pod {pod.name}, status port {server.spec.ports.status}: {problem}. "
+                f"pod {pod.name}: its container {naming.CONTAINER} has no port named {naming.STATUS_PORT}",
+            )
+        if reply is not None and reply.status is None:
+            return unknown(
+                Reason.POD_UNREACHABLE,
+                f"pod {pod.name}, status port {pod.status_port}: {reply.problem}. "
                 "If a NetworkPolicy applies to the pods, allow the operator to reach that port.",
             )
     return None

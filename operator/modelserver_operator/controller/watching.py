@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import datetime as dt
 import random
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -15,7 +16,9 @@ import kopf
 
 from modelserver_operator import naming
 from modelserver_operator.api import GROUP, KIND, PLURAL
-from modelserver_operator.clients.kubernetes import connect
+from modelserver_operator.changes.nudge import Nudger
+from modelserver_operator.clients.asking import Asking
+from modelserver_operator.clients.kubernetes import Cluster, connect
 from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.controller.relist import Relist
 from modelserver_operator.controller.workqueue import WorkQueue
@@ -23,6 +26,14 @@ from modelserver_operator.errors import ApiError, NotFound, NotInstalled
 from modelserver_operator.observed.store import Key, Store
 from modelserver_operator.reconcile import Reconciler
 from modelserver_operator.settings import Settings
+
+_RECHECK_SECONDS = 600.0
+"""Every settled object gets a pass in about this time, although events and answers report all changes."""
+
+
+def _around(seconds: float) -> Callable[[], float]:
+    """Random, so that objects that were first seen together spread out."""
+    return lambda: seconds * random.uniform(0.75, 1.25)
 
 
 def _now() -> str:
@@ -47,16 +58,12 @@ class Application:
             connections.push_async_callback(cluster.close)
             servers = ServerClient()
             connections.push_async_callback(servers.close)
+            asking = Asking(servers, _around(settings.resync_seconds))
+            connections.push_async_callback(asking.close)
             store = Store()
-            reconciler = Reconciler(
-                store=store,
-                cluster=cluster,
-                servers=servers,
-                images=settings.images,
-                now=_now,
-                resync_seconds=lambda: settings.resync_seconds * random.uniform(0.75, 1.25),
-            )
+            reconciler = _reconciler(settings, store, cluster, asking)
             queue = WorkQueue(reconciler.reconcile)
+            asking.wake = queue.wake
             relist = Relist(cluster, store, queue.wake, settings)
             await _list_all(relist)
             await reconciler.installed.refresh()
@@ -92,6 +99,18 @@ class Application:
         if any(task.done() for task in self.tasks):
             raise kopf.PermanentError("a task of the operator has ended")
         return self.queue.depth()
+
+
+def _reconciler(settings: Settings, store: Store, cluster: Cluster, asking: Asking) -> Reconciler:
+    return Reconciler(
+        store=store,
+        cluster=cluster,
+        asking=asking,
+        nudger=Nudger(cluster, time.monotonic),
+        images=settings.images,
+        now=_now,
+        resync_seconds=_around(_RECHECK_SECONDS),
+    )
 
 
 async def _list_all(relist: Relist) -> None:

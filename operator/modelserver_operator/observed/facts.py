@@ -79,6 +79,15 @@ class Facts:
         """Pods that take requests."""
         return [pod for pod in self.pods if pod.is_ready and not pod.is_leaving]
 
+    def awaited(self) -> list[Pod]:
+        """Ready pods whose servers have not reported since they became so."""
+        replies = ((pod, self.replies.get(pod.uid)) for pod in self.ready_pods())
+        return [pod for pod, reply in replies if reply is None or not reply.is_current]
+
+    def unheard(self) -> list[Pod]:
+        """Ready pods whose servers have not reported at all."""
+        return [pod for pod in self.ready_pods() if pod.uid not in self.replies]
+
     def servers(self, pods: Iterable[Pod]) -> list[tuple[Pod, ServerStatus]]:
         """The status of each of these pods' servers, where it could be read."""
         pairs = ((pod, self.replies.get(pod.uid)) for pod in pods)

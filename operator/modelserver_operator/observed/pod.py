@@ -55,6 +55,10 @@ class Pod:
     """Whether it has ended for good, e.g. by an eviction; its object may stay for months."""
     is_preparing: bool = False
     """Whether it has a node, but its container has not been created, and its status does not say why."""
+    status_port: int = 0
+    """The port of its own container that is named `status`; 0 when there is none."""
+    process: str = ""
+    """Identifies the container's process: it changes with each restart."""
 
 
 def read_pod(body: Raw) -> Pod:
@@ -82,6 +86,8 @@ def read_pod(body: Raw) -> Pod:
         image=str(_server(spec).get("image", "")),
         is_failed=status.get("phase") == "Failed",
         is_preparing=_is_preparing(spec, status, states),
+        status_port=_status_port(spec),
+        process=_process(status),
     )
 
 
@@ -96,6 +102,20 @@ def _server(spec: Raw) -> Raw:
 
 def _cpu_request(spec: Raw) -> Decimal:
     return quantity(((_server(spec).get("resources") or {}).get("requests") or {}).get("cpu", "0"))
+
+
+def _status_port(spec: Raw) -> int:
+    for port in _server(spec).get("ports") or []:
+        if port.get("name") == naming.STATUS_PORT:
+            return int(port["containerPort"])
+    return 0
+
+
+def _process(status: Raw) -> str:
+    for item in status.get("containerStatuses") or []:
+        if item.get("name") == naming.CONTAINER:
+            return f"{item.get('restartCount', 0)} {item.get('containerID', '')}"
+    return ""
 
 
 def _container_states(status: Raw) -> list[tuple[str, Raw]]:
