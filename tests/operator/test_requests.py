@@ -46,7 +46,7 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
 
         until("every right is used", lambda: visible <= set(requests.totals()), timeout=40)
     assert set(requests.totals()) == visible
-    assert "is forbidden" not in operator.log()
+    assert "is forbidden: User" not in operator.log()
 
 
 def test_when_nothing_happens_nothing_is_written_and_hardly_anything_listed(
