@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from modelserver_operator import __version__
-from modelserver_operator.api import KIND, ModelServer, parse
+from modelserver_operator.api import API_VERSION, GROUP, KIND, ModelServer, parse
 from modelserver_operator.api.crd import crd
 from modelserver_operator.desired import render
 from modelserver_operator.errors import Invalid, OperatorError
@@ -94,15 +94,44 @@ def _read(name: str) -> list[ModelServer]:
     """The ModelServers of a file; other documents are ignored."""
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-        documents = [item for item in yaml.safe_load_all(text) if isinstance(item, dict)]
+        documents = [item for item in yaml.load_all(text, _Loader) if isinstance(item, dict)]
     except OSError as error:
         raise Invalid(f"cannot read {name}: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise Invalid(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
-    servers = [parse(item) for item in documents if item.get("kind") == KIND]
+    servers = [parse(item) for item in documents if item.get("kind") == KIND and _is_ours(item, name)]
     if not servers:
         raise Invalid(f"{name} contains no {KIND}")
     return servers
+
+
+def _is_ours(document: dict[str, Any], name: str) -> bool:
+    """Whether a document of our kind is of our group; raises Invalid for a version that does not exist."""
+    version = document.get("apiVersion")
+    if version is None or (str(version).startswith(f"{GROUP}/") and version != API_VERSION):
+        raise Invalid(f"{name}: apiVersion of a {KIND} must be {API_VERSION}, not {version}")
+    return bool(version == API_VERSION)
+
+
+class _Loader(yaml.SafeLoader):
+    """As kubectl reads YAML: a key that stands twice is an error, 2.0 is 2, and a date is a text."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} is set twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        number = self.construct_yaml_float(node)
+        return int(number) if number.is_integer() else number
+
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        return str(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_text)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -46,7 +46,7 @@ def compare(admission: Admission, body: dict[str, Any], count: Counter[str]) -> 
 def agree(admission: Admission, examples: int) -> Counter[str]:
     count: Counter[str] = Counter()
 
-    @settings(max_examples=examples, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(bodies().filter(lambda body: not is_nested(body)))
     def every(body: dict[str, Any]) -> None:
         compare(admission, body, count)

@@ -40,32 +40,25 @@ def parse(body: Mapping[str, Any]) -> ModelServer:
     What the API server refuses is refused here, too: objects reach this place also from a file.
     """
     metadata = body.get("metadata") or {}
-    name = metadata.get("name") or ""
+    name, namespace = metadata.get("name") or "", metadata.get("namespace") or "default"
     if not isinstance(name, str) or not rules.NAME.holds(name):
-        raise Invalid(rules.NAME.message)
+        raise Invalid(f"{rules.NAME.message}; it is {name!r}")
+    if not isinstance(namespace, str) or not rules.NAMESPACE.fullmatch(namespace):
+        raise Invalid(f"metadata.namespace: {namespace!r} is not the name of a namespace")
     try:
-        spec = Spec.model_validate(_stored(body.get("spec")), strict=True, by_alias=True, by_name=False)
+        spec = Spec.model_validate(body.get("spec"), strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         raise Invalid("; ".join(_fault(item) for item in error.errors()[:8])) from None
     if faults := rules.broken(spec):
         raise Invalid("; ".join(faults[:8]))
     _check_sources(spec)
     return ModelServer(
-        namespace=metadata.get("namespace") or "default",
+        namespace=namespace,
         name=name,
         uid=metadata.get("uid") or "",
         generation=metadata.get("generation") or 0,
         spec=spec,
     )
-
-
-def _stored(value: Any) -> Any:
-    """As it is stored: fields that are null are dropped, and 2.0 is 2."""
-    if isinstance(value, Mapping):
-        return {key: _stored(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_stored(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _fault(error: Any) -> str:

@@ -16,6 +16,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
@@ -69,7 +70,8 @@ class IntOrText:
         else:
             is_right = False
         if not is_right:
-            raise ValueError(f"{value!r} is not allowed; expected is {self.expected}")
+            hint = "; put it in quotes" if isinstance(value, float) else ""
+            raise ValueError(f"{value!r} is not allowed; expected is {self.expected}{hint}")
         return value  # type: ignore[return-value]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -119,8 +121,16 @@ def unique(*names: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _without_nulls(value: Any) -> Any:
+    return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+
+DROP_NULLS = BeforeValidator(_without_nulls)
+"""For maps: the API server drops entries that are null before it checks anything."""
+
+
 class Record(BaseModel):
-    """Frozen, camelCase in documents, unknown fields are errors."""
+    """Frozen, camelCase in documents, unknown fields are errors, fields that are null count as absent."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -130,17 +140,19 @@ class Record(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or None not in value.values():
+            return value
+        names = {field.alias for field in cls.model_fields.values()}
+        return {k: v for k, v in value.items() if v is not None or k not in names}
+
 
 Quantity = Annotated[
     str,
     BeforeValidator(str),
-    IntOrText(
-        f"^{_NUMBER}{_SUFFIX}$",
-        24,
-        0,
-        2**53,
-        "a quantity such as 2, 500m, 8Gi or 1e9; put fractions in quotes",
-    ),
+    IntOrText(f"^{_NUMBER}{_SUFFIX}$", 24, 0, 2**53, "a quantity such as 2, 500m, 8Gi or 1e9"),
 ]
 _RESOURCE = r"^([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 Quantities = Annotated[
@@ -148,6 +160,7 @@ Quantities = Annotated[
     Field(
         max_length=16, json_schema_extra=keys_match(_RESOURCE, 120, "the name of a resource, such as memory")
     ),
+    DROP_NULLS,
 ]
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
@@ -162,10 +175,11 @@ Key = Annotated[str, StringConstraints(max_length=317, pattern=_QUALIFIED)]
 LabelValue = Annotated[
     str, StringConstraints(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")
 ]
-Labels = Annotated[dict[Key, LabelValue], Field(max_length=64, json_schema_extra=_KEYS)]
+Labels = Annotated[dict[Key, LabelValue], Field(max_length=64, json_schema_extra=_KEYS), DROP_NULLS]
 Annotations = Annotated[
     dict[Key, Annotated[str, StringConstraints(max_length=4096)]],
     Field(max_length=64, json_schema_extra=_KEYS),
+    DROP_NULLS,
 ]
 
 Device = Annotated[str, StringConstraints(max_length=100, pattern=DEVICE_PATTERN)]
@@ -191,6 +205,7 @@ ChannelArguments = Annotated[
             _CHANNEL_KEY, 120, "a gRPC argument, such as grpc.max_connection_age_ms"
         ),
     ),
+    DROP_NULLS,
 ]
 Count = Annotated[int, Field(ge=1, le=65535)]
 Port = Annotated[int, Field(ge=1024, le=65535)]
@@ -230,6 +245,7 @@ def _plain_properties(value: Mapping[str, Any]) -> dict[str, Any]:
 PluginConfig = Annotated[
     dict[str, Any],
     Field(max_length=64),
+    DROP_NULLS,
     AfterValidator(_plain_properties),
     WithJsonSchema(
         {

@@ -242,6 +242,7 @@ NAME = Rule[str](
     lambda name: len(name) <= 52 and re.fullmatch(_NAME, name) is not None,
 )
 
+NAMESPACE = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _CLAIM = "[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _SCHEMES = "(pvc|file|s3|gs|az|https|oci)"
 MODEL: tuple[Rule[Model], ...] = (

@@ -4,12 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from modelserver_operator.api.fields import Record, map_keys, unique
+from modelserver_operator.api.fields import DROP_NULLS, Record, map_keys, unique
 
 Key = Annotated[str, StringConstraints(max_length=317)]
 Word = Annotated[str, StringConstraints(max_length=253)]
 Words = Annotated[list[Word], Field(max_length=64)]
-Texts = Annotated[dict[str, Annotated[str, StringConstraints(max_length=4096)]], Field(max_length=64)]
+Texts = Annotated[
+    dict[str, Annotated[str, StringConstraints(max_length=4096)]], Field(max_length=64), DROP_NULLS
+]
 Whole = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 Weight = Annotated[int, Field(ge=1, le=100)]
 Seconds = Annotated[int, Field(ge=-(2**53), le=2**53)]
@@ -45,7 +47,7 @@ class LabelRequirement(Record):
 class LabelSelector(Record):
     """Objects by their labels; every condition must hold."""
 
-    match_labels: Annotated[dict[str, Word], Field(max_length=64)] | None = None
+    match_labels: Annotated[dict[str, Word], Field(max_length=64), DROP_NULLS] | None = None
     """Labels and their values."""
     match_expressions: Annotated[list[LabelRequirement], Field(max_length=_TERMS)] | None = None
     """Conditions on labels."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from modelserver_operator.api.fields import Quantity, Record, map_keys, unique
+from modelserver_operator.api.fields import DROP_NULLS, Quantity, Record, map_keys, unique
 from modelserver_operator.api.projections import ConfigMapVolume, FieldVolume, ProjectedVolume, SecretVolume
 from modelserver_operator.api.scheduling import LabelSelector, Texts, Whole, Word, Words
 from modelserver_operator.api.variables import Path
@@ -161,7 +161,7 @@ class ClaimMetadata(Record):
     """Its annotations."""
 
 
-Amounts = Annotated[dict[str, Quantity], Field(max_length=8)]
+Amounts = Annotated[dict[str, Quantity], Field(max_length=8), DROP_NULLS]
 
 
 class DataSource(Record):
