@@ -34,13 +34,13 @@ class ModelServer:
     spec: Spec
 
 
-def parse(body: Mapping[str, Any]) -> ModelServer:
+def parse(body: Mapping[str, Any], default_namespace: str = "default") -> ModelServer:
     """Read an object as the API server would store it; raises Invalid with every error and its field.
 
     What the API server refuses is refused here, too: objects reach this place also from a file.
     """
     metadata = body.get("metadata") or {}
-    name, namespace = metadata.get("name") or "", metadata.get("namespace") or "default"
+    name, namespace = metadata.get("name") or "", metadata.get("namespace") or default_namespace
     if not isinstance(name, str) or not rules.NAME.holds(name):
         raise Invalid(f"{rules.NAME.message}; it is {name!r}")
     if not isinstance(namespace, str) or not rules.NAMESPACE.fullmatch(namespace):

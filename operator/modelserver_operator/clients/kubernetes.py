@@ -5,7 +5,6 @@ Paths are explicit: discovery would cost requests, and its cache is a file with 
 
 import json
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from kubernetes.aio import client, config
 
 from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND
+from modelserver_operator.clients.context import is_in_pod, no_cluster
 from modelserver_operator.desired.child import Desired
 from modelserver_operator.errors import ApiError, Conflict, Forbidden, NamespaceEnding, NotFound
 from modelserver_operator.observed.child import Child
@@ -48,12 +48,15 @@ class Event:
 
 
 async def connect() -> "Cluster":
-    """Connect with the pod's ServiceAccount, or with KUBECONFIG outside a cluster."""
+    """Connect with the pod's ServiceAccount, or with KUBECONFIG outside a cluster; raises NoCluster."""
     configuration = client.Configuration()
-    if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    else:
-        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    try:
+        if is_in_pod():
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except config.ConfigException as error:
+        raise no_cluster(error) from None
     return Cluster(client.ApiClient(configuration))
 
 
@@ -73,6 +76,13 @@ class Cluster:
             return await self._request("GET", _path(kind, namespace, name))
         except NotFound:
             return None
+
+    async def labelled(self, kind: str, labels: Mapping[str, str]) -> list[Raw]:
+        """Objects of all namespaces with these labels."""
+        text = ",".join(f"{key}={value}" for key, value in labels.items())
+        found = await self._request("GET", _path(kind, None), {"labelSelector": text})
+        items: list[Raw] = found["items"]
+        return items
 
     async def pages(self, kind: str, namespace: str | None) -> AsyncIterator[Page]:
         """All objects of a kind that the operator watches, in pages."""
