@@ -1,26 +1,17 @@
 """One grammar: what the API server admits is what the operator reads, and nothing else."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from devcluster.kubectl import Kubernetes
 from modelserver_operator.api import Spec, parse
 from modelserver_operator.errors import Invalid, SourceNotSupported
 from tests.support.admission import Admission
 from tests.support.objects import bodies, is_nested
 
 pytestmark = pytest.mark.api
-
-
-@pytest.fixture(scope="module")
-def admission(cluster: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admission]:
-    asked = Admission(cluster.environment["KUBECONFIG"], tmp_path_factory.mktemp("admission"))
-    yield asked
-    asked.close()
 
 
 def read(body: dict[str, Any]) -> tuple[Spec | None, str]:

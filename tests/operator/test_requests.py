@@ -8,7 +8,7 @@ import pytest
 from devcluster.kubectl import Kubernetes
 from tests.support.kubelet_part import Start
 from tests.support.modelservers import model_server
-from tests.support.operator_process import OperatorProcess, Requests, template
+from tests.support.operator_process import OperatorProcess, Requests, is_operators_role, template
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
@@ -24,7 +24,7 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
     changed = {"spec": {"hint": "LATENCY", "pod": {"serviceAccountName": "default"}}}
     kubernetes.kubectl("patch", "modelserver", "server", "--type=merge", "-p", json.dumps(changed))
 
-    (rules,) = [item["rules"] for item in template(kubernetes) if item["kind"] == "ClusterRole"]
+    (rules,) = [i["rules"] for i in template(kubernetes) if is_operators_role(i)]
     granted = {(v, r) for rule in rules for r in rule["resources"] for v in rule["verbs"]}
     # A server-side apply that creates is a `patch` to the counter; RBAC asks for both rights.
     visible = granted - {("create", child) for child in CHILDREN}

@@ -28,6 +28,11 @@ def template(kubernetes: Kubernetes, *options: str, release: str = RELEASE) -> l
     return [document for document in yaml.safe_load_all(text) if document]
 
 
+def is_operators_role(manifest: dict) -> bool:
+    """The chart has other ClusterRoles, which are for people."""
+    return (manifest["kind"], manifest["metadata"]["name"]) == ("ClusterRole", RELEASE)
+
+
 def install(kubernetes: Kubernetes, *options: str, release: str = RELEASE) -> None:
     """All of the chart but the Deployment: the operator runs here as a process."""
     manifests = [
