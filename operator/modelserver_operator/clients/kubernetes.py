@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio import client, config
 
-from modelserver_operator import naming
+from modelserver_operator import metrics, naming
 from modelserver_operator.api import API_VERSION, KIND
 from modelserver_operator.clients.context import is_in_pod, no_cluster
 from modelserver_operator.desired.child import Desired
@@ -121,13 +121,16 @@ class Cluster:
             await self._request("DELETE", _path(child.kind, child.namespace, child.name), body=body)
         except NotFound:
             return
+        metrics.WRITES.labels(child.kind, "unwanted").inc()
 
     async def apply_status(self, metadata: Raw, status: Raw) -> Raw:
         """Write the status of this object, but of no other object of the same name."""
         identity = {name: metadata[name] for name in ("name", "namespace", "uid")}
         body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": identity, "status": status}
         path = f"{_path(KIND, metadata['namespace'], metadata['name'])}/status"
-        return await self._request("PATCH", path, _APPLY | {"force": "true"}, body)
+        written = await self._request("PATCH", path, _APPLY | {"force": "true"}, body)
+        metrics.WRITES.labels(KIND, "status").inc()
+        return written
 
     async def nudge(self, pod: Pod, revision: str) -> None:
         """Annotate the pod, so that the kubelet updates the ConfigMap volume now instead of within 90 s."""
@@ -138,6 +141,7 @@ class Cluster:
             )
         except (NotFound, Conflict):
             return
+        metrics.WRITES.labels(naming.POD, "nudge").inc()
 
     async def post(self, event: Event, metadata: Raw, now: str) -> None:
         """Post an Event about an object; a failure is only logged."""
@@ -162,6 +166,7 @@ class Cluster:
         }
         try:
             await self._request("POST", f"/api/v1/namespaces/{namespace}/events", body=body)
+            metrics.WRITES.labels("Event", "event").inc()
         except NamespaceEnding:
             return
         except ApiError as error:
@@ -183,9 +188,11 @@ class Cluster:
             )
             answer = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
             if not 200 <= answer.status <= 299:
+                metrics.REFUSALS.labels(answer.status).inc()
                 raise await _error(answer, method, path)
             result: Raw = await answer.response.json()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            metrics.REFUSALS.labels(0).inc()
             raise ApiError(
                 0, f"{method} {path}: no answer from the API server ({error or 'timed out'})"
             ) from error
