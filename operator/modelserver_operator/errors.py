@@ -4,6 +4,7 @@ OperatorError
 ├── Invalid          the object is at fault: a condition, and no retry until it changes
 │   └── SourceNotSupported    a model's URI has a scheme this version cannot serve
 ├── Unfit            a status that the CRD's schema does not allow: a minimal one is written instead
+├── NoCluster        no kubeconfig, or one that cannot be used
 ├── NotInstalled     the CRD is missing: logged once, then the process exits
 └── ApiError         the API server refused or did not answer: retried with back-off
     ├── Forbidden    a permission is missing
@@ -27,6 +28,10 @@ class SourceNotSupported(Invalid):
 
 class Unfit(OperatorError):
     """A status has a value that the CRD's schema does not allow."""
+
+
+class NoCluster(OperatorError):
+    """There is no kubeconfig, or it cannot be used."""
 
 
 class NotInstalled(OperatorError):

@@ -10,7 +10,7 @@ from modelserver_operator.naming import selector_text
 from tests.support.children import is_alone
 from tests.support.kubelet_part import Start, placed
 from tests.support.modelservers import model_server
-from tests.support.operator_process import OperatorProcess, Requests, template
+from tests.support.operator_process import OperatorProcess, Requests, is_operators_role, template
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
@@ -39,7 +39,7 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
                 timeout=20,
             )
 
-        (rules,) = [item["rules"] for item in template(kubernetes) if item["kind"] == "ClusterRole"]
+        (rules,) = [item["rules"] for item in template(kubernetes) if is_operators_role(item)]
         granted = {(v, r) for rule in rules for r in rule["resources"] for v in rule["verbs"]}
         # A server-side apply that creates is a `patch` to the counter; RBAC asks for both rights.
         visible = granted - {("create", child) for child in CHILDREN}

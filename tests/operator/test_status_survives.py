@@ -85,7 +85,9 @@ def test_an_evicted_pod_whose_container_was_lost_is_the_last_failure(
         },
     )  # fmt: skip
 
-    wait_for(kubernetes, "Ready", "False", "PodsFailing", f"pod {pod}: Evicted (exit code 137): too much storage")
+    wait_for(
+        kubernetes, "Ready", "False", "PodsFailing", f"pod {pod}: Evicted (exit code 137): too much storage"
+    )
     failure = kubernetes.get("modelserver", "server")["status"]["lastFailure"]
     assert (failure["time"], failure["reason"], failure["exitCode"]) == (at, "Evicted", 137)
     patch(kubernetes, "modelserver/server", {"spec": {"hint": "LATENCY"}})

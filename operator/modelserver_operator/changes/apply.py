@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from modelserver_operator import metrics
 from modelserver_operator.api import ModelServer
 from modelserver_operator.changes.plan import Change, Plan, Why
 from modelserver_operator.changes.strays import strays
@@ -132,6 +133,7 @@ class Applier:
         if is_complete:
             self.store.settle(child)
         _logger.info("%s applied: %s", _name(change), change.why)
+        metrics.WRITES.labels(change.desired.kind, change.why).inc()
         return None
 
     async def _occupant(self, change: Change) -> Child:
@@ -162,6 +164,7 @@ class Applier:
 
 def _correction(change: Change) -> str:
     editor = change.observed.last_editor if change.observed else ""
+    metrics.DRIFT.labels(editor or "unknown").inc()
     message = f"{_name(change)} was changed by {editor or 'an unknown client'}; the operator has restored it"
     _logger.warning("%s", message)
     return message

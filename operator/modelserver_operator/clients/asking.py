@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from modelserver_operator import metrics
 from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.clients.slots import FairSlots
 from modelserver_operator.observed.inquiry import Endpoint, Inquiry, Question, endpoint
@@ -137,7 +138,9 @@ class Asking:
         async with (self._silent if inquiry.is_silent else self._answering).slot(key):
             answer = await self._client.ask(where.address, where.port)
         before = inquiry.known()
-        self.outcomes[inquiry.take(answer, asyncio.get_running_loop().time())] += 1
+        outcome = inquiry.take(answer, asyncio.get_running_loop().time())
+        self.outcomes[outcome] += 1
+        metrics.PROBES.labels(outcome).inc()
         if inquiry.known() != before:
             self.wake(key)
 
