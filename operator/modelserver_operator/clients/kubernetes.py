@@ -17,7 +17,7 @@ from kubernetes.aio import client, config
 from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND
 from modelserver_operator.desired.child import Desired
-from modelserver_operator.errors import ApiError, Conflict, Forbidden, NamespaceEnding, NotFound
+from modelserver_operator.errors import ApiError, Conflict, Forbidden, NamespaceEnding, NotFound, Unprocessable
 from modelserver_operator.observed.child import Child
 from modelserver_operator.observed.pod import Pod
 
@@ -25,7 +25,9 @@ Raw = Mapping[str, Any]
 Body = Raw | list[dict[str, str]] | None
 _PAGE = 500
 _TIMEOUT = 30
-_ERRORS = {403: Forbidden, 404: NotFound, 409: Conflict}
+_NEVER = "1"
+"""A resourceVersion that no object has: it is the revision of an empty etcd."""
+_ERRORS = {403: Forbidden, 404: NotFound, 409: Conflict, 422: Unprocessable}
 _logger = logging.getLogger(__name__)
 
 
@@ -87,8 +89,14 @@ class Cluster:
             query["continue"] = page["metadata"]["continue"]
 
     async def create(self, desired: Desired) -> Raw:
-        """Without force: a Conflict means that an object of that name has been created meanwhile."""
-        return await self._apply(desired.manifest, force=False)
+        """A Conflict means that there is an object of that name: nothing is merged into it.
+
+        No object has this resourceVersion, and one that does not exist yet is created all the same. A POST would
+        be as exact, but it records the operator as an updater besides its apply, so that no later apply could
+        remove a field.
+        """
+        metadata = {**desired.manifest["metadata"], "resourceVersion": _NEVER}
+        return await self._apply({**desired.manifest, "metadata": metadata}, force=False)
 
     async def apply(self, desired: Desired, observed: Child) -> Raw:
         """Restore the desired state; a Conflict means that the object has been replaced by another."""

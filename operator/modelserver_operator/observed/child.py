@@ -6,11 +6,12 @@ Raw objects are read once, here; no other module looks into their dictionaries.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import KIND
+from modelserver_operator.observed.ownership import Owners, read_owners
 
 Raw = Mapping[str, Any]
 
@@ -51,13 +52,18 @@ class Child:
     desired_hash: str
     fingerprint: str
     """A hash of everything but the status and bookkeeping: any edit of the child changes it."""
-    last_editor: str
     rollout: Rollout | None
     body: Raw | None
+    owners: Owners
+    """Who set which field; forgotten together with `body`."""
 
     def is_orphan(self) -> bool:
         """Whether the operator made it, but its owner reference has been removed."""
         return bool(self.owner_name) and not self.owner_uid
+
+    def without_body(self) -> "Child":
+        """The same, after it has been seen as desired."""
+        return replace(self, body=None, owners=Owners())
 
 
 def read_child(kind: str, body: Raw) -> Child:
@@ -75,9 +81,9 @@ def read_child(kind: str, body: Raw) -> Child:
         owner_name=owner_name,
         desired_hash=(metadata.get("annotations") or {}).get(naming.HASH_ANNOTATION, ""),
         fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16],
-        last_editor=_last_editor(metadata),
         rollout=_rollout(body) if kind == "Deployment" else None,
         body=content,
+        owners=read_owners(metadata),
     )
 
 
@@ -108,17 +114,6 @@ def _content(body: Raw) -> dict[str, Any]:
         key: value for key, value in body.items() if key not in {"metadata", "status", "apiVersion", "kind"}
     }
     return {"metadata": kept, **rest}
-
-
-def _last_editor(metadata: Raw) -> str:
-    """The field manager that changed it last, without the operator itself and writers of the status."""
-    entries = [
-        entry
-        for entry in metadata.get("managedFields") or []
-        if entry.get("subresource") != "status" and entry.get("manager") != naming.MANAGER
-    ]
-    newest: Raw = max(entries, key=lambda entry: entry.get("time", ""), default={})
-    return str(newest.get("manager", ""))
 
 
 def _rollout(body: Raw) -> Rollout:
