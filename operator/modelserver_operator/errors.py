@@ -8,7 +8,8 @@ OperatorError
     ├── Forbidden    a permission is missing
     │   └── NamespaceEnding   the namespace is being deleted, and everything in it
     ├── Conflict     another client owns the object or its fields
-    └── NotFound     the object does not exist (any more)
+    ├── NotFound     the object does not exist (any more)
+    └── Unprocessable    the object would not be valid afterwards
 """
 
 
@@ -50,3 +51,7 @@ class Conflict(ApiError):
 
 class NotFound(ApiError):
     """The object does not exist."""
+
+
+class Unprocessable(ApiError):
+    """The object would not be valid after this change."""

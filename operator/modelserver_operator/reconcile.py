@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from modelserver_operator.api import KIND, ModelServer, Status, parse
 from modelserver_operator.api.status import ConditionType
 from modelserver_operator.changes.apply import Applier
+from modelserver_operator.changes.contest import Contest
 from modelserver_operator.changes.in_place import replaces_in_place
 from modelserver_operator.changes.plan import plan
 from modelserver_operator.clients.kubernetes import Cluster, Event
@@ -40,6 +41,7 @@ class Reconciler:
     resync_seconds: Callable[[], float]
     """When a settled object is looked at again; random, so that objects first seen together spread out."""
     _tries: dict[Key, int] = field(default_factory=dict)
+    _contest: Contest = field(default_factory=Contest)
 
     async def reconcile(self, key: Key) -> float | None:
         """One pass."""
@@ -67,7 +69,7 @@ class Reconciler:
         in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
         desired = render(server, self.images, in_place=in_place)
         wanted = plan(desired.children, before.children, server.uid, self.store.settled())
-        applier = Applier(self.cluster, self.store, server.uid)
+        applier = Applier(self.cluster, self.store, server.uid, self._contest)
         outcome = await applier.apply(wanted, paused=server.spec.paused)
         facts = await self._look(key, server, outcome, desired.revision)
         status = judge(server, facts, desired.revision, previous, self.now())
@@ -114,7 +116,7 @@ class Reconciler:
             self._tries.pop(key, None)
             return self.resync_seconds()
         tries = self._tries[key] = self._tries.get(key, 0) + 1
-        if outcome.taken or outcome.refused:
+        if outcome.taken or outcome.refused or outcome.contested:
             return min(60.0, 2.0 ** min(tries, 6))
         return min(_QUICK, 2.0 ** (tries - 1)) if tries < _QUICK_TRIES else _SLOW
 

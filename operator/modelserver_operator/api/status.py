@@ -36,6 +36,7 @@ class Reason(StrEnum):
     APPLIED = "Applied"
     NAME_TAKEN = "NameTaken"
     REFUSED = "Refused"
+    CONTESTED = "Contested"
     PAUSED = "Paused"
 
     PODS_READY = "PodsReady"

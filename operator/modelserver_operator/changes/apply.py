@@ -2,14 +2,16 @@
 
 import contextlib
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
+from modelserver_operator.changes.contest import Contest
 from modelserver_operator.changes.plan import Change, Plan, Why
-from modelserver_operator.changes.strays import strays
+from modelserver_operator.changes.strays import removable
 from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.desired.child import Desired
-from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding, NotFound
+from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding, NotFound, Unprocessable
 from modelserver_operator.observed.child import Child, read_child
 from modelserver_operator.observed.facts import Outcome
 from modelserver_operator.observed.store import Store
@@ -26,6 +28,8 @@ class Applier:
     cluster: Cluster
     store: Store
     owner_uid: str
+    contest: Contest
+    clock: Callable[[], float] = time.monotonic
 
     async def apply(self, plan: Plan, *, paused: bool) -> Outcome:
         """In the plan's order; a refused write ends it, a name that is taken does not."""
@@ -38,11 +42,20 @@ class Applier:
         if not outcome.refused:
             for child in plan.prune:
                 await self.cluster.delete(child)
-        return outcome
+        return replace(outcome, contested=self._contested(plan))
+
+    def _contested(self, plan: Plan) -> tuple[str, ...]:
+        now, written = self.clock(), [change.desired for change in plan.changes]
+        keys = [(item.manifest["metadata"]["namespace"], item.kind, item.name) for item in written]
+        keys += [(child.namespace, child.kind, child.name) for child in plan.settled]
+        return tuple(filter(None, (self.contest.contested(key, now) for key in keys)))
 
     async def _write_all(self, changes: Iterable[Change], taken: tuple[str, ...]) -> Outcome:
         corrections: tuple[str, ...] = ()
         for change in changes:
+            key = (change.desired.manifest["metadata"]["namespace"], change.desired.kind, change.desired.name)
+            if self.contest.wait(key, change.desired.hash, self.clock()) > 0:
+                continue
             try:
                 is_ours = await self._write(change)
             except ApiError as error:
@@ -51,55 +64,57 @@ class Applier:
                 return Outcome(taken, str(error), corrections=corrections)
             if not is_ours:
                 taken += (_name(change),)
-            elif change.why is Why.DRIFTED:
+                continue
+            self.contest.wrote(key, change.desired.hash, change.editor, self.clock())
+            if change.why is Why.DRIFTED:
                 corrections += (_correction(change),)
         return Outcome(taken, corrections=corrections)
 
     async def _write(self, change: Change) -> bool:
         """Whether the child belongs to the object now."""
-        observed = change.observed or await self._look_up(change)
-        if observed is not None and observed.owner_uid != self.owner_uid and not observed.is_orphan():
-            return False
         try:
-            if observed is None:
-                child = read_child(change.desired.kind, await self.cluster.create(change.desired))
-                is_complete = True
-            else:
-                child, is_complete = await self._restore(change.desired, observed)
+            child, is_complete = await self._carry_out(change.desired, change.observed)
         except Conflict:
-            if observed is None:
+            # It is not as observed: write it as it is now, unless it is somebody else's.
+            found = await self._look_again(change)
+            if found is None or (change.observed is not None and found.uid == change.observed.uid):
+                raise
+            if found.owner_uid != self.owner_uid and not found.is_orphan():
                 return False
-            # Another object has this name now: look again in the next pass.
-            self.store.forget(observed.kind, observed.namespace, observed.uid)
-            raise
+            child, is_complete = await self._carry_out(change.desired, found)
         self.store.put_child(child)
         if is_complete:
             self.store.settle(child)
         _logger.info("%s applied: %s", _name(change), change.why)
         return True
 
-    async def _restore(self, desired: Desired, observed: Child) -> tuple[Child, bool]:
-        """The child, and whether all strays are gone; if not, the next pass continues."""
-        with contextlib.suppress(Conflict, NotFound):
+    async def _carry_out(self, desired: Desired, observed: Child | None) -> tuple[Child, bool]:
+        """The child, and whether all that others added is gone; if not, the next pass continues."""
+        if observed is None:
+            return read_child(desired.kind, await self.cluster.create(desired)), True
+        with contextlib.suppress(Conflict, NotFound, Unprocessable):
             # First, as far as they are known: a second port of the same name would make the apply fail.
-            await self.cluster.remove(observed, strays(observed.body, desired.manifest))
+            await self.cluster.remove(observed, list(removable(observed, desired.manifest)))
         child = read_child(desired.kind, await self.cluster.apply(desired, observed))
         try:
-            cleaned = await self.cluster.remove(child, strays(child.body, desired.manifest))
+            cleaned = await self.cluster.remove(child, list(removable(child, desired.manifest)))
         except (Conflict, NotFound):
             return child, False
         return (read_child(desired.kind, cleaned) if cleaned else child), True
 
-    async def _look_up(self, change: Change) -> Child | None:
-        """Watches show only objects with the operator's label; another object of that name may lack it."""
+    async def _look_again(self, change: Change) -> Child | None:
+        """The object of this name; it may lack the operator's label, and then no watch shows it."""
         namespace = change.desired.manifest["metadata"]["namespace"]
         body = await self.cluster.get(change.desired.kind, namespace, change.desired.name)
-        return None if body is None else read_child(change.desired.kind, body)
+        found, before = body and read_child(change.desired.kind, body), change.observed
+        if before is not None and (found is None or found.uid != before.uid):
+            self.store.forget(before.kind, before.uid, int(before.resource_version))
+        return found or None
 
 
 def _correction(change: Change) -> str:
-    editor = change.observed.last_editor if change.observed else ""
-    message = f"{_name(change)} was changed by {editor or 'an unknown client'}; the operator has restored it"
+    editor = change.editor or "an unknown client"
+    message = f"{_name(change)} was changed by {editor}; the operator has restored it"
     _logger.warning("%s", message)
     return message
 

@@ -23,6 +23,8 @@ def applied(facts: Facts) -> Verdict:
         )
     if outcome.refused:
         return fails(Reason.REFUSED, outcome.refused)
+    if outcome.contested:
+        return fails(Reason.CONTESTED, " ".join(outcome.contested))
     if outcome.held_back:
         return fails(
             Reason.PAUSED, f"paused is true, so these changes are not applied: {', '.join(outcome.held_back)}"

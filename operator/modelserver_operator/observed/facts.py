@@ -32,12 +32,14 @@ class Outcome:
     """The API server's reason for refusing a write; empty when it refused none."""
     held_back: tuple[str, ...] = ()
     """Children left as they are because the object is paused."""
+    contested: tuple[str, ...] = ()
+    """A sentence for each child that another client keeps changing back."""
     corrections: tuple[str, ...] = ()
     """A sentence for each child that another client had changed and that has been restored."""
 
     def is_complete(self) -> bool:
         """Whether every child is as desired."""
-        return not (self.taken or self.refused or self.held_back)
+        return not (self.taken or self.refused or self.held_back or self.contested)
 
 
 @dataclass(frozen=True)
