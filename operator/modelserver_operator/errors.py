@@ -4,6 +4,8 @@ OperatorError
 ├── Invalid          the object is at fault: a condition, and no retry until it changes
 │   └── SourceNotSupported    a model's URI has a scheme this version cannot serve
 ├── NotInstalled     the CRD is missing: logged once, then the process exits
+├── NotLeading       another operator writes here: the pass ends without a write, and nobody retries
+├── VersionsWentBack etcd was restored from a backup: the operator forgets everything and begins anew
 └── ApiError         the API server refused or did not answer: retried with back-off
     ├── Forbidden    a permission is missing
     │   └── NamespaceEnding   the namespace is being deleted, and everything in it
@@ -27,6 +29,14 @@ class SourceNotSupported(Invalid):
 
 class NotInstalled(OperatorError):
     """The CRD is not installed."""
+
+
+class NotLeading(OperatorError):
+    """The Lease under which this process could write is not its own."""
+
+
+class VersionsWentBack(OperatorError):
+    """A list is older than what is known already: etcd was restored from a backup."""
 
 
 class ApiError(OperatorError):

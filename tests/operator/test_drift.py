@@ -1,4 +1,4 @@
-"""What others do to children: whose change is undone, whose stays, who is named, and when the operator yields."""
+"""What others do to children: whose change is undone, whose stays, who is named, when the operator yields."""
 
 import json
 import threading
@@ -109,9 +109,7 @@ def test_a_deployment_that_lost_its_label_is_fully_known_again(
 
 
 @pytest.mark.parametrize("kind", ["serviceaccount", "configmap"])
-async def test_nothing_is_merged_into_a_strangers_object_that_came_first(
-    kubernetes: Kubernetes, kind: str
-):
+async def test_nothing_is_merged_into_a_strangers_object_that_came_first(kubernetes: Kubernetes, kind: str):
     """Without a field in common, an apply would have merged ours into it."""
     name = "server" if kind == "serviceaccount" else "server-config"
     kubernetes.kubectl("create", kind, name)
@@ -147,7 +145,8 @@ spec:
     jsonPatch:
       expression: >
         [JSONPatch{op: "replace", path: "/spec/template/spec/containers/0/image", value: "mirror/image:1"},
-         JSONPatch{op: "add", path: "/spec/template/spec/containers/0/env", value: [{"name": "X", "value": "1"}]}]
+         JSONPatch{op: "add", path: "/spec/template/spec/containers/0/env",
+                   value: [{"name": "X", "value": "1"}]}]
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: MutatingAdmissionPolicyBinding
@@ -223,7 +222,9 @@ def test_where_another_client_keeps_changing_a_child_back_the_operator_slows_dow
             lambda: (c := kubernetes.condition("server", "Applied")).get("reason") == "Contested" and c,
             timeout=60,
         )
-        until("it is left alone for now", lambda: deployment(kubernetes)["spec"]["replicas"] == 3, timeout=SOON)
+        until(
+            "it is left alone for now", lambda: deployment(kubernetes)["spec"]["replicas"] == 3, timeout=SOON
+        )
         told = len(events(kubernetes, "DriftCorrected"))
     finally:
         is_over.set()

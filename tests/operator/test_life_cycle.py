@@ -80,7 +80,8 @@ def test_an_operator_of_one_namespace_needs_only_a_role_there(
         kubeconfig(kubernetes, tmp_path, "scoped-modelserver-operator"), tmp_path / "log"
     )
     try:
-        scoped.start("--cpu-image=modelserver:test", f"--namespaces={kubernetes.namespace}")
+        watched = f"--namespaces={kubernetes.namespace}"
+        scoped.start("--cpu-image=modelserver:test", watched, "--lease-seconds=3")
         created(kubernetes)
         kubernetes.kubectl("delete", "service", "server")
         until("all children", lambda: children(kubernetes) == CHILDREN, timeout=SOON)

@@ -21,9 +21,7 @@ def child(uid: str = "u1", version: int = 5, name: str = "server", owner: str = 
 
 
 def versions(store: Store) -> dict[tuple[str, str], tuple[str, str]]:
-    return {
-        name: (child.uid, child.resource_version) for name, child in store.snapshot(KEY).children.items()
-    }
+    return {name: (child.uid, child.resource_version) for name, child in store.snapshot(KEY).children.items()}
 
 
 def test_a_child_whose_label_left_the_selector_and_came_back_is_known_again():

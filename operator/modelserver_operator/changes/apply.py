@@ -106,10 +106,10 @@ class Applier:
         """The object of this name; it may lack the operator's label, and then no watch shows it."""
         namespace = change.desired.manifest["metadata"]["namespace"]
         body = await self.cluster.get(change.desired.kind, namespace, change.desired.name)
-        found, before = body and read_child(change.desired.kind, body), change.observed
+        found, before = read_child(change.desired.kind, body) if body else None, change.observed
         if before is not None and (found is None or found.uid != before.uid):
             self.store.forget(before.kind, before.uid, int(before.resource_version))
-        return found or None
+        return found
 
 
 def _correction(change: Change) -> str:

@@ -50,7 +50,7 @@ class Contest:
         return max(0.0, found.last + found.pause() - now)
 
     def wrote(self, key: Key, desired: str, editor: str, now: float) -> None:
-        """This state was written; `editor` had changed it ("": unknown)."""
+        """That state was written; `editor` had changed it ("": unknown)."""
         found = self._rounds.pop(key, None)
         if found is None or found.hash != desired or now > found.ends():
             found = _Round(desired, now)
@@ -68,8 +68,8 @@ class Contest:
             return ""
         who = found.editor or "an unknown client"
         return (
-            f"{key[1]} {key[2]} keeps being changed by {who}: the operator has restored it {found.count} times "
-            f"and now waits {found.pause():.0f} s between attempts. Stop one of the two."
+            f"{key[1]} {key[2]} keeps being changed by {who}: the operator has restored it {found.count} "
+            f"times and now waits {found.pause():.0f} s between attempts. Stop one of the two."
         )
 
     def _current(self, key: Key, now: float) -> _Round | None:

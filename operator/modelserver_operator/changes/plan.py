@@ -103,7 +103,9 @@ def _edits(desired: Desired, child: Child) -> set[str] | None:
     extra = removable(child, _comparable(desired))
     if not paths and not extra:
         return None
-    return {name for path in paths for name in owners.others(path)} | {name for name in extra.values() if name}
+    return {name for path in paths for name in owners.others(path)} | {
+        name for name in extra.values() if name
+    }
 
 
 def _comparable(desired: Desired) -> dict[str, Any]:
@@ -131,9 +133,8 @@ def differences(live: Any, desired: Any, path: Path = ()) -> Iterator[Path]:
             yield from differences((live or {}).get(key), item, (*path, key))
     elif isinstance(desired, list):
         yield from _differences_in_list([] if live is None else live, desired, path)
-    elif live != desired and not (live is None and desired in ("", 0, False)):
-        if not _same_amount(live, desired):
-            yield path
+    elif not _is_same(live, desired):
+        yield path
 
 
 def _differences_in_list(live: Any, desired: list[Any], path: Path) -> Iterator[Path]:
@@ -151,6 +152,12 @@ def _differences_in_list(live: Any, desired: list[Any], path: Path) -> Iterator[
             yield (*path, item)
         else:
             yield from differences(same, item, (*path, item))
+
+
+def _is_same(live: Any, desired: Any) -> bool:
+    return (
+        bool(live == desired) or (live is None and desired in ("", 0, False)) or _same_amount(live, desired)
+    )
 
 
 def _same_amount(live: Any, desired: Any) -> bool:

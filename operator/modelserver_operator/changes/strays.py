@@ -30,7 +30,7 @@ _TEMPLATE = ("spec", "template")
 
 
 def removable(child: Child, desired: Mapping[str, Any]) -> dict[str, str]:
-    """JSON pointers to remove, in an order in which they can be, and the manager that owns each ("": unknown)."""
+    """JSON pointers to remove one after the other, and the manager that owns each (empty: unknown)."""
     if child.body is None:
         return {}
     owners = child.owners

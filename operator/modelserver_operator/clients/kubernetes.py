@@ -6,7 +6,7 @@ Paths are explicit: discovery would cost requests, and its cache is a file with 
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +17,14 @@ from kubernetes.aio import client, config
 from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND
 from modelserver_operator.desired.child import Desired
-from modelserver_operator.errors import ApiError, Conflict, Forbidden, NamespaceEnding, NotFound, Unprocessable
+from modelserver_operator.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    NamespaceEnding,
+    NotFound,
+    Unprocessable,
+)
 from modelserver_operator.observed.child import Child
 from modelserver_operator.observed.pod import Pod
 
@@ -49,21 +56,28 @@ class Event:
     is_warning: bool = False
 
 
-async def connect() -> "Cluster":
+def is_in_cluster() -> bool:
+    """Whether to use the pod's ServiceAccount; KUBECONFIG comes first."""
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST")) and not os.environ.get("KUBECONFIG")
+
+
+async def connect(may_write: Callable[[str], None] | None = None) -> "Cluster":
     """Connect with the pod's ServiceAccount, or with KUBECONFIG outside a cluster."""
     configuration = client.Configuration()
-    if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
+    if is_in_cluster():
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     else:
         await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    return Cluster(client.ApiClient(configuration))
+    return Cluster(client.ApiClient(configuration), may_write)
 
 
 class Cluster:
     """A few verbs; every write except annotations and removals is a server-side apply by one manager."""
 
-    def __init__(self, api: client.ApiClient) -> None:
+    def __init__(self, api: client.ApiClient, may_write: Callable[[str], None] | None = None) -> None:
+        """`may_write` gets the namespace of each write; it raises NotLeading where this process must not."""
         self._api = api
+        self._may_write = may_write or (lambda _namespace: None)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -88,12 +102,19 @@ class Cluster:
                 return
             query["continue"] = page["metadata"]["continue"]
 
+    async def leases(self) -> list[Raw]:
+        """The Leases of all installations, one in each namespace at most."""
+        group, version, plural = naming.LEASES
+        query = {"fieldSelector": f"metadata.name={naming.LEASE}"}
+        items: list[Raw] = (await self._request("GET", f"/apis/{group}/{version}/{plural}", query))["items"]
+        return items
+
     async def create(self, desired: Desired) -> Raw:
         """A Conflict means that there is an object of that name: nothing is merged into it.
 
-        No object has this resourceVersion, and one that does not exist yet is created all the same. A POST would
-        be as exact, but it records the operator as an updater besides its apply, so that no later apply could
-        remove a field.
+        No object has this resourceVersion, and one that does not exist yet is created all the same. A POST
+        would be as exact, but it records the operator as an updater besides its apply, so that no later apply
+        could remove a field.
         """
         metadata = {**desired.manifest["metadata"], "resourceVersion": _NEVER}
         return await self._apply({**desired.manifest, "metadata": metadata}, force=False)
@@ -139,17 +160,18 @@ class Cluster:
 
     async def post(self, event: Event, metadata: Raw, now: str) -> None:
         """Post an Event about an object; a failure is only logged."""
+        self._may_write(metadata["namespace"])
+        await self._post(event, {"apiVersion": API_VERSION, "kind": KIND}, metadata, now)
+
+    async def announce(self, event: Event, lease: Raw, now: str) -> None:
+        """Post an Event about a Lease. Its metadata suffices, and nobody has to hold it."""
+        await self._post(event, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}, lease, now)
+
+    async def _post(self, event: Event, kind: Raw, metadata: Raw, now: str) -> None:
         namespace, name = metadata["namespace"], metadata["name"]
-        about = {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "namespace": namespace,
-            "name": name,
-            "uid": metadata["uid"],
-        }
         body = {
             "metadata": {"generateName": f"{name}.", "namespace": namespace},
-            "involvedObject": about,
+            "involvedObject": {**kind, "namespace": namespace, "name": name, "uid": metadata["uid"]},
             "reason": event.reason,
             "message": event.message[:1024],
             "type": "Warning" if event.is_warning else "Normal",
@@ -159,7 +181,7 @@ class Cluster:
             "count": 1,
         }
         try:
-            await self._request("POST", f"/api/v1/namespaces/{namespace}/events", body=body)
+            await self._send("POST", f"/api/v1/namespaces/{namespace}/events", body=body)
         except NamespaceEnding:
             return
         except ApiError as error:
@@ -171,6 +193,13 @@ class Cluster:
         return await self._request("PATCH", path, _APPLY | {"force": str(force).lower()}, manifest)
 
     async def _request(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Body = None
+    ) -> Raw:
+        if method != "GET":
+            self._may_write(path.partition("/namespaces/")[2].partition("/")[0])
+        return await self._send(method, path, query, body)
+
+    async def _send(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Body = None
     ) -> Raw:
         url = f"{path}?{urlencode(query)}" if query else path

@@ -44,7 +44,7 @@ class Owners:
         return sorted({manager for manager, fields in self._others() if _find(fields, path) is not None})
 
     def foreign(self, live: Any, desired: Any, start: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-        """JSON pointers below `start` to fields that others own and that are not desired, with the manager."""
+        """JSON pointers below `start` to fields that others own and nobody desires, with their owners."""
         for manager, fields in self._others():
             below = _find(fields, start)
             if below:
