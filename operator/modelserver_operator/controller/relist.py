@@ -69,6 +69,10 @@ class Relist:
         else:
             seen.add(uid)
 
+    def heard(self) -> int:
+        """The number of objects of which an event is remembered."""
+        return sum(map(len, self._seen.values()))
+
     def silent(self, seconds: float) -> list[str]:
         """The watches that for so long have not reported what a list found."""
         limit = asyncio.get_running_loop().time() - seconds
