@@ -5,7 +5,7 @@ OperatorError
 │   └── SourceNotSupported    a model's URI has a scheme this version cannot serve
 ├── NotInstalled     the CRD is missing: logged once, then the process exits
 ├── NotLeading       another operator writes here: the pass ends without a write, and nobody retries
-├── VersionsWentBack etcd was restored from a backup: the operator forgets everything and begins anew
+├── VersionsWentBack etcd was restored from a backup: the operator forgets everything and starts again
 └── ApiError         the API server refused or did not answer: retried with back-off
     ├── Forbidden    a permission is missing
     │   └── NamespaceEnding   the namespace is being deleted, and everything in it

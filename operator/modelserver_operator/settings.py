@@ -40,7 +40,7 @@ class Settings:
     lease_namespace: str
     """Where the Lease of an operator of all namespaces is; another has one in each of its namespaces."""
     lease_seconds: int
-    """A Lease that was not renewed for so long is free."""
+    """A Lease that was not renewed for this time is free."""
     relist_seconds: float
     """Every kind is listed once in this interval, one kind after the other."""
     resync_seconds: float

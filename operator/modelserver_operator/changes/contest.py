@@ -1,7 +1,7 @@
 """Children that somebody else keeps changing back: the operator slows down and says so. Pure.
 
-The first corrections follow at once. Where the same state has to be restored again and again, the pauses
-between corrections double. A child that is left alone for twice its pause starts anew.
+The first corrections follow immediately. Where the same state has to be restored again and again, the pauses
+between corrections double. A child that is left alone for twice its pause starts again.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Key = tuple[str, str, str]
 FREE = 5
 """Corrections of the same state without a pause."""
 WINDOW_SECONDS = 60.0
-"""What happens less often than this is no contest."""
+"""What happens less often does not count."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 600.0
 _REMEMBERED = 10_000
 

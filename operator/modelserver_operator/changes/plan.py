@@ -96,10 +96,10 @@ def _edits(desired: Desired, child: Child) -> set[str] | None:
     A field that the operator set last and that differs all the same was rewritten by an admission webhook in
     the operator's own request. To apply it again would only have it rewritten again.
     """
-    if child.body is None:
+    body, owners = child.body, child.owners
+    if body is None:
         return set()
-    owners = child.owners
-    paths = [path for path in differences(child.body, _comparable(desired)) if not owners.is_own(path)]
+    paths = [path for path in differences(body, _comparable(desired)) if not owners.is_own(path)]
     extra = removable(child, _comparable(desired))
     if not paths and not extra:
         return None

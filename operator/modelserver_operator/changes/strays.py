@@ -31,16 +31,16 @@ _TEMPLATE = ("spec", "template")
 
 def removable(child: Child, desired: Mapping[str, Any]) -> dict[str, str]:
     """JSON pointers to remove one after the other, and the manager that owns each (empty: unknown)."""
-    if child.body is None:
+    body, owners = child.body, child.owners
+    if body is None:
         return {}
-    owners = child.owners
     found: dict[str, str] = {}
-    for pointer in strays(child.body, desired):
-        managers = owners.others(path_of(child.body, pointer))
+    for pointer in strays(body, desired):
+        managers = owners.others(path_of(body, pointer))
         if managers or not owners.is_known():
             found[pointer] = ", ".join(managers)
     if child.kind == "Deployment":
-        live, wanted = child.body["spec"]["template"], desired["spec"]["template"]
+        live, wanted = body["spec"]["template"], desired["spec"]["template"]
         for pointer, manager in owners.foreign(live, wanted, _TEMPLATE):
             found.setdefault(pointer, manager)
     return {pointer: found[pointer] for pointer in _in_order(found)}

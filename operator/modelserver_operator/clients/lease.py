@@ -2,7 +2,7 @@
 
 Its asyncio twin does not work, and a thread renews on time when the event loop is busy. What the package
 lacks is added in the lock: a time limit for each request, a release, and who released it, so that the next
-pod of the same installation takes over at once and a foreign one waits as if the Lease were still held.
+pod of the same installation takes over immediately and a foreign one waits as if the Lease were still held.
 """
 
 import contextlib
@@ -48,14 +48,14 @@ class Terms:
     identity: str
     """INSTALLATION/POD."""
     duration: int
-    """A Lease that was not renewed for so long is free."""
+    """A Lease that was not renewed for this time is free."""
     must_wait: bool
     """Whether a new holder writes only after one duration more: an installation of another reach may have
     written here until now, and leaves as soon as it sees this Lease."""
 
     @property
     def deadline(self) -> float:
-        """The holder stops writing so long after its last renewal."""
+        """The holder stops writing this time after its last renewal."""
         return self.duration * 2 / 3
 
     @property

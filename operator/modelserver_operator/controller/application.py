@@ -25,7 +25,7 @@ from modelserver_operator.settings import Settings
 HANG_SECONDS = 900.0
 """A pass makes some dozens of requests of at most 30 s each: one that takes longer never ends."""
 SILENT_SECONDS = 180.0
-"""kopf opens a watch anew that was quiet for 70 s."""
+"""kopf reopens a watch that was quiet for 70 s."""
 
 
 @dataclass

@@ -74,7 +74,7 @@ class Relist:
         return sum(map(len, self._seen.values()))
 
     def silent(self, seconds: float) -> list[str]:
-        """The watches that for so long have not reported what a list found."""
+        """The watches that for this time have not reported what a list found."""
         limit = asyncio.get_running_loop().time() - seconds
         return [_name(stream) for stream, (_, since) in self._owed.items() if since < limit]
 

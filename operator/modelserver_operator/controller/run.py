@@ -33,7 +33,7 @@ def run(settings: Settings) -> int:
 
 
 async def _operate(settings: Settings) -> bool:
-    """Whether it was told to stop; otherwise it has to begin anew."""
+    """Whether it was asked to stop; otherwise it has to start again."""
     registry, memo, ended = kopf.OperatorRegistry(), kopf.Memo(), asyncio.Event()
     register(registry, settings, ended)
     await kopf.operator(

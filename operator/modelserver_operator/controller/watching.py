@@ -72,7 +72,7 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.chunk_size = 500
     settings.watching.field_selectors[naming.LEASES] = f"metadata.name={naming.LEASE}"
     settings.networking.connect_timeout = 10.0
-    settings.networking.error_backoffs = _Patience()
+    settings.networking.error_backoffs = _EndlessPauses()
     # The watched kinds are fixed; looking for new ones would need rights on CRDs and namespaces.
     settings.scanning.disabled = True
     for kind, (group, version, plural) in naming.KINDS.items():
@@ -80,7 +80,7 @@ def _configure(settings: kopf.OperatorSettings) -> None:
             settings.watching.label_selectors[group, version, plural] = naming.OWN_SELECTOR
 
 
-class _Patience:
+class _EndlessPauses:
     """kopf's pauses between attempts, without an end: a namespace that lost its Role must not stop others."""
 
     def __iter__(self) -> Iterator[float]:

@@ -100,7 +100,7 @@ def _is(item: Any, key: str) -> bool:
 
 
 def _undesired(fields: Raw, live: Any, desired: Any, pointer: str) -> Iterator[str]:
-    """Fields of maps; an item more in a list of ours is told by `strays`, whoever owns it."""
+    """Fields of maps; `strays` finds an additional item in a list of ours."""
     for key, below in fields.items():
         if key.startswith("k:"):
             yield from _undesired_in_item(key, below, live, desired, pointer)
