@@ -17,6 +17,8 @@ from modelserver_operator.observed.facts import Outcome
 from modelserver_operator.observed.store import Store
 
 _logger = logging.getLogger(__name__)
+_CLEANINGS = 5
+"""Attempts to remove parts of exactly the version that was read."""
 # The request or the object is at fault, so an immediate retry is useless.
 _REFUSALS = {400, 403, 404, 409, 413, 422}
 
@@ -95,12 +97,25 @@ class Applier:
         with contextlib.suppress(Conflict, NotFound, Unprocessable):
             # First, as far as they are known: a second port of the same name would make the apply fail.
             await self.cluster.remove(observed, list(removable(observed, desired.manifest)))
-        child = read_child(desired.kind, await self.cluster.apply(desired, observed))
-        try:
-            cleaned = await self.cluster.remove(child, list(removable(child, desired.manifest)))
-        except (Conflict, NotFound):
-            return child, False
-        return (read_child(desired.kind, cleaned) if cleaned else child), True
+        return await self._clean(
+            desired, read_child(desired.kind, await self.cluster.apply(desired, observed))
+        )
+
+    async def _clean(self, desired: Desired, child: Child) -> tuple[Child, bool]:
+        """Remove what others added; after a new template the Deployment's status changes all the time."""
+        for _ in range(_CLEANINGS):
+            try:
+                cleaned = await self.cluster.remove(child, list(removable(child, desired.manifest)))
+            except Conflict:
+                body = await self.cluster.get(child.kind, child.namespace, child.name)
+                if body is None or body["metadata"]["uid"] != child.uid:
+                    break
+                child = read_child(child.kind, body)
+            except NotFound:
+                break
+            else:
+                return (read_child(desired.kind, cleaned) if cleaned else child), True
+        return child, False
 
     async def _look_again(self, change: Change) -> Child | None:
         """The object of this name; it may lack the operator's label, and then no watch shows it."""
