@@ -6,11 +6,14 @@ OperatorError
 ├── Unfit            a status that the CRD's schema does not allow: a minimal one is written instead
 ├── NoCluster        no kubeconfig, or one that cannot be used
 ├── NotInstalled     the CRD is missing: logged once, then the process exits
+├── NotLeading       another operator writes here: the pass ends without a write, and nobody retries
+├── VersionsWentBack etcd was restored from a backup: the operator forgets everything and starts again
 └── ApiError         the API server refused or did not answer: retried with back-off
     ├── Forbidden    a permission is missing
     │   └── NamespaceEnding   the namespace is being deleted, and everything in it
     ├── Conflict     another client owns the object or its fields
-    └── NotFound     the object does not exist (any more)
+    ├── NotFound     the object does not exist (any more)
+    └── Unprocessable    the object would not be valid afterwards
 """
 
 
@@ -36,6 +39,14 @@ class NoCluster(OperatorError):
 
 class NotInstalled(OperatorError):
     """The CRD is not installed."""
+
+
+class NotLeading(OperatorError):
+    """The Lease under which this process could write is not its own."""
+
+
+class VersionsWentBack(OperatorError):
+    """A list is older than what is known already: etcd was restored from a backup."""
 
 
 class ApiError(OperatorError):
@@ -65,3 +76,7 @@ class Conflict(ApiError):
 
 class NotFound(ApiError):
     """The object does not exist."""
+
+
+class Unprocessable(ApiError):
+    """The object would not be valid after this change."""

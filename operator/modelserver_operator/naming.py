@@ -28,6 +28,12 @@ MODELS_DIRECTORY = "/models"
 CLAIM_VOLUME_PREFIX = "modelserver-claim-"
 USER_ID = 65532
 
+LEASE = "modelserver-operator"
+"""The name of every Lease: installations that reach the same objects must meet in one."""
+LEASES = ("coordination.k8s.io", "v1", "leases")
+RELEASED_ANNOTATION = f"{GROUP}/released-by"
+"""On a Lease without a holder: who released it."""
+
 POD = "Pod"
 
 

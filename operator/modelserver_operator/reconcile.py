@@ -11,6 +11,7 @@ from typing import Any
 from modelserver_operator.api import ModelServer, Status
 from modelserver_operator.api.status import Reason
 from modelserver_operator.changes.apply import Applier
+from modelserver_operator.changes.contest import Contest
 from modelserver_operator.changes.in_place import replaces_in_place
 from modelserver_operator.changes.nudge import Nudger
 from modelserver_operator.changes.plan import plan
@@ -23,7 +24,7 @@ from modelserver_operator.clients.waiting import Waiting
 from modelserver_operator.conditions import is_settled, judge, reject
 from modelserver_operator.conditions.transitions import transitions
 from modelserver_operator.desired import Images, render
-from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding
+from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading
 from modelserver_operator.observed.accepted import Accepted
 from modelserver_operator.observed.facts import Facts, Outcome, Rejection
 from modelserver_operator.observed.store import Key, Store
@@ -46,6 +47,7 @@ class Reconciler:
     """When a settled object is looked at again; random, so that objects first seen together spread out."""
     _tries: dict[Key, int] = field(default_factory=dict)
     _accepted: Accepted = field(default_factory=Accepted)
+    _contest: Contest = field(default_factory=Contest)
 
     def __post_init__(self) -> None:
         """What it needs beside the clients that are given."""
@@ -68,7 +70,7 @@ class Reconciler:
         except NamespaceEnding:
             # The namespace's deletion takes the children first and this object last.
             return self.resync_seconds()
-        except ApiError:
+        except (ApiError, NotLeading):
             # Not even a minimal status can be written: with back-off until it can.
             raise
         except Exception as error:
@@ -94,7 +96,7 @@ class Reconciler:
         in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
         desired = render(server, self.images, in_place=in_place)
         wanted = plan(desired.children, before.children, server.uid, self.store.settled())
-        outcome = await Applier(self.cluster, self.store, server).apply(wanted)
+        outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
         for message in outcome.corrections:
             await self._events.record(Event("DriftCorrected", message, is_warning=True), body["metadata"])
         facts = await self._look(key, server, outcome, desired.revision)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 import devcluster
-from tests.support.operator_process import CHART, RELEASE, SYSTEM
+from tests.support.operator_process import CHART, RELEASE, SYSTEM, is_operators_role
 
 NAMED = ("watchNamespaces={a,b}", "crds.install=false", "podLabels.x=y", "priorityClassName=high")
 
@@ -48,6 +48,8 @@ def test_it_installs_the_operator_for_the_whole_cluster(helm: str):
         "ClusterRoleBinding",
         "CustomResourceDefinition",
         "Deployment",
+        "Role",
+        "RoleBinding",
         "ServiceAccount",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
@@ -65,6 +67,29 @@ def test_no_secret_and_no_wildcard_is_in_its_rights(helm: str):
     for rule in [rule for item in rendered(helm) for rule in item.get("rules", [])]:
         assert "secrets" not in rule["resources"]
         assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def test_the_lease_of_a_whole_cluster_is_in_one_namespace_and_all_others_can_be_watched(helm: str):
+    manifests = rendered(helm)
+    roles = {item["kind"]: item for item in manifests if is_operators_role(item)}
+    role, cluster_role = roles["Role"], roles["ClusterRole"]
+
+    assert role["metadata"]["namespace"] == "kube-system"
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"create", "get", "update"}
+    (watched,) = [rule for rule in cluster_role["rules"] if rule["resources"] == ["leases"]]
+    assert (watched["resourceNames"], watched["verbs"]) == (["modelserver-operator"], ["list", "watch"])
+
+
+def test_two_pods_share_an_installation_and_each_has_its_own_name(helm: str):
+    (deployment,) = [item for item in rendered(helm, "replicaCount=2") if item["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+
+    assert deployment["spec"]["replicas"] == 2
+    assert f"--installation={SYSTEM}/{RELEASE}" in container["args"]
+    assert container["env"] == [
+        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    ]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
 def test_the_operator_runs_alone_and_unprivileged(helm: str):

@@ -31,7 +31,7 @@ def template(kubernetes: Kubernetes, *options: str, release: str = RELEASE) -> l
 
 def is_operators_role(manifest: dict) -> bool:
     """The chart has other ClusterRoles, which are for people."""
-    return (manifest["kind"], manifest["metadata"]["name"]) == ("ClusterRole", RELEASE)
+    return manifest["kind"] in {"ClusterRole", "Role"} and manifest["metadata"]["name"] == RELEASE
 
 
 def install(kubernetes: Kubernetes, *options: str, release: str = RELEASE) -> None:
@@ -83,6 +83,8 @@ class OperatorProcess:
     kubeconfig: Path
     log_path: Path
     process: subprocess.Popen | None = None
+    pod: str = "pod-0"
+    """Its identity in the Lease: a process started again is a restarted container."""
     port: int = 0
 
     def start(self, *options: str) -> None:
@@ -104,7 +106,9 @@ class OperatorProcess:
             **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST")},
             "KUBECONFIG": str(self.kubeconfig),
             "PYTHONPATH": str(ROOT / "operator"),
+            "POD_NAME": self.pod,
         }
+        self.port = port
         command = [sys.executable, "-m", "modelserver_operator", "run", f"--liveness-port={port}"]
         with self.log_path.open("a") as log:
             self.process = subprocess.Popen(
@@ -119,6 +123,11 @@ class OperatorProcess:
             return fetch(f"http://127.0.0.1:{port}/healthz")[0] == 200
         except OSError:
             return False
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether it is ready, and what it says about it."""
+        status, text = fetch(f"http://127.0.0.1:{self.port}/readyz")[:2]
+        return status == 200, text if isinstance(text, str) else text.decode()
 
     def stop(self) -> int:
         """SIGTERM, and SIGKILL for one that does not listen; gives the exit code."""
@@ -153,17 +162,16 @@ class Requests:
     account matches. It classifies before it authorises: what is forbidden is counted too.
     """
 
-    _METRIC = re.compile(
-        r'apiserver_flowcontrol_dispatched_requests_total\{flow_schema="op-([a-z-]+)",[^}]*\} (\S+)'
-    )
+    _METRIC = r'apiserver_flowcontrol_dispatched_requests_total\{flow_schema="%s-([a-z-]+)",[^}]*\} (\S+)'
     VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
     RESOURCES = (
         "modelservers", "modelservers/status", "configmaps", "services", "serviceaccounts", "deployments",
-        "pods", "events",
+        "pods", "events", "leases",
     )  # fmt: skip
 
-    def __init__(self, kubernetes: Kubernetes) -> None:
+    def __init__(self, kubernetes: Kubernetes, account: str = RELEASE, prefix: str = "op") -> None:
         self._kubernetes = kubernetes
+        self._account, self._prefix = account, prefix
 
     def install(self) -> None:
         pairs = [(verb, resource) for verb in self.VERBS for resource in self.RESOURCES]
@@ -175,7 +183,7 @@ class Requests:
         until("the flow schemas count", self._is_counting, timeout=30)
 
     def _is_counting(self) -> bool:
-        who = ["--as", ACCOUNT]
+        who = ["--as", f"system:serviceaccount:{SYSTEM}:{self._account}"]
         self._kubernetes.kubectl(
             "get", "modelservers", "--all-namespaces", "--ignore-not-found", "-o", "name", *who
         )
@@ -184,7 +192,7 @@ class Requests:
     def totals(self) -> dict[tuple[str, str], float]:
         text = self._kubernetes.kubectl("get", "--raw", "/metrics")
         found = {}
-        for name, value in self._METRIC.findall(text):
+        for name, value in re.findall(self._METRIC % self._prefix, text):
             verb, _, resource = name.partition("-")
             found[verb, resource.replace("modelservers-status", "modelservers/status")] = float(value)
         return {key: value for key, value in found.items() if value}
@@ -193,12 +201,11 @@ class Requests:
         now = self.totals()
         return {k: v - before.get(k, 0) for k, v in now.items() if v != before.get(k, 0)}
 
-    @staticmethod
-    def _schema(name: str, verb: str, resource: str, precedence: int) -> dict:
+    def _schema(self, name: str, verb: str, resource: str, precedence: int) -> dict:
         return {
             "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
             "kind": "FlowSchema",
-            "metadata": {"name": f"op-{name}"},
+            "metadata": {"name": f"{self._prefix}-{name}"},
             "spec": {
                 "matchingPrecedence": precedence,
                 "priorityLevelConfiguration": {"name": "workload-high"},
@@ -208,7 +215,7 @@ class Requests:
                         "subjects": [
                             {
                                 "kind": "ServiceAccount",
-                                "serviceAccount": {"name": RELEASE, "namespace": SYSTEM},
+                                "serviceAccount": {"name": self._account, "namespace": SYSTEM},
                             }
                         ],
                         "resourceRules": [

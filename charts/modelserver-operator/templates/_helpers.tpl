@@ -45,3 +45,14 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   resources: [events]
   verbs: [list, create, patch]
 {{- end -}}
+
+{{/* Where the operator holds a Lease. */}}
+{{- define "operator.election" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [modelserver-operator]
+  verbs: [get, update]
+{{- end -}}

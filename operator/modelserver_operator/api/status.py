@@ -78,6 +78,7 @@ class Reason(StrEnum):
     NAME_TAKEN = "NameTaken"
     AWAITING_DELETION = "AwaitingDeletion"
     REFUSED = "Refused"
+    CONTESTED = "Contested"
     PAUSED = "Paused"
 
     PODS_READY = "PodsReady"

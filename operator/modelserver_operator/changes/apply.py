@@ -5,16 +5,18 @@ The only exception is that of a namespace that is being deleted.
 
 import contextlib
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 from modelserver_operator import metrics
 from modelserver_operator.api import ModelServer
+from modelserver_operator.changes.contest import Contest
 from modelserver_operator.changes.plan import Change, Plan, Why
-from modelserver_operator.changes.strays import strays
+from modelserver_operator.changes.strays import removable
 from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.desired.child import Desired
-from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding, NotFound
+from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding, NotFound, Unprocessable
 from modelserver_operator.observed.child import Child, read_child
 from modelserver_operator.observed.facts import Outcome
 from modelserver_operator.observed.store import Store
@@ -23,6 +25,8 @@ _logger = logging.getLogger(__name__)
 _NEEDS = {"Deployment": frozenset({"ServiceAccount", "ConfigMap"})}
 """What must be as desired before a kind is written: its pods would start with something else."""
 _NO_ANSWER = 0
+_CLEANINGS = 5
+"""Attempts to remove parts of exactly the version that was read."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Applier:
     cluster: Cluster
     store: Store
     owner: ModelServer
+    contest: Contest
+    clock: Callable[[], float] = time.monotonic
 
     async def apply(self, plan: Plan) -> Outcome:
         """Each child on its own: a refused write holds back only those that depend on it."""
@@ -51,7 +57,16 @@ class Applier:
                 await self._attempt(change, writes)
         if not (writes.refused or writes.deferred):
             await self._prune(plan.prune, writes)
-        return writes.outcome()
+        return replace(writes.outcome(), contested=self._contested(plan))
+
+    def _contested(self, plan: Plan) -> tuple[str, ...]:
+        now = self.clock()
+        keys = [self._key(change.desired.kind, change.desired.name) for change in plan.changes]
+        keys += [self._key(child.kind, child.name) for child in plan.settled]
+        return tuple(filter(None, (self.contest.contested(key, now) for key in keys)))
+
+    def _key(self, kind: str, name: str) -> tuple[str, str, str]:
+        return self.owner.namespace, kind, name
 
     async def _try_first(self, plan: Plan, writes: "_Writes") -> None:
         """Before a configuration for new pods is written, ask whether these pods can be had.
@@ -77,8 +92,9 @@ class Applier:
             )
 
     async def _attempt(self, change: Change, writes: "_Writes") -> None:
-        kind = change.desired.kind
-        if kind in writes.held:
+        kind, wanted = change.desired.kind, change.desired.hash
+        key = self._key(kind, change.desired.name)
+        if kind in writes.held or self.contest.wait(key, wanted, self.clock()) > 0:
             return
         if change.why is not Why.DRIFTED and (needed := _NEEDS.get(kind, frozenset()) & writes.unready):
             writes.deferred.append(
@@ -96,7 +112,9 @@ class Applier:
         if other is not None:
             (writes.awaited if self._is_predecessors(other) else writes.taken).append(_name(change))
             writes.unready.add(kind)
-        elif change.why is Why.DRIFTED:
+            return
+        self.contest.wrote(key, wanted, change.editor, self.clock())
+        if change.why is Why.DRIFTED:
             writes.corrections.append(_correction(change))
 
     async def _prune(self, children: Iterable[Child], writes: "_Writes") -> None:
@@ -114,21 +132,16 @@ class Applier:
 
     async def _write(self, change: Change) -> Child | None:
         """Another's object that has the name; None when the child is written."""
-        observed = change.observed or await self._look_up(change)
-        if observed is not None and observed.owner_uid != self.owner.uid and not observed.is_orphan():
-            return observed
         try:
-            if observed is None:
-                child = read_child(change.desired.kind, await self.cluster.create(change.desired))
-                is_complete = True
-            else:
-                child, is_complete = await self._restore(change.desired, observed)
+            child, is_complete = await self._carry_out(change.desired, change.observed)
         except Conflict:
-            if observed is None:
-                return await self._occupant(change)
-            # Another object has this name now: look again in the next pass.
-            self.store.forget(observed.kind, observed.namespace, observed.uid)
-            raise
+            # It is not as observed: write it as it is now, unless it is somebody else's.
+            found = await self._look_again(change)
+            if found is None or (change.observed is not None and found.uid == change.observed.uid):
+                raise
+            if found.owner_uid != self.owner.uid and not found.is_orphan():
+                return found
+            child, is_complete = await self._carry_out(change.desired, found)
         self.store.put_child(child)
         if is_complete:
             self.store.settle(child)
@@ -136,36 +149,47 @@ class Applier:
         metrics.WRITES.labels(change.desired.kind, change.why).inc()
         return None
 
-    async def _occupant(self, change: Change) -> Child:
-        """Another's object that took the name just now; Conflict when that cannot be said any more."""
-        other = await self._look_up(change)
-        if other is None or other.owner_uid == self.owner.uid:
-            raise Conflict(409, f"{_name(change)}: it has been created or deleted at the same moment")
-        return other
-
-    async def _restore(self, desired: Desired, observed: Child) -> tuple[Child, bool]:
-        """The child, and whether all strays are gone; if not, the next pass continues."""
-        with contextlib.suppress(Conflict, NotFound):
+    async def _carry_out(self, desired: Desired, observed: Child | None) -> tuple[Child, bool]:
+        """The child, and whether all that others added is gone; if not, the next pass continues."""
+        if observed is None:
+            return read_child(desired.kind, await self.cluster.create(desired)), True
+        with contextlib.suppress(Conflict, NotFound, Unprocessable):
             # First, as far as they are known: a second port of the same name would make the apply fail.
-            await self.cluster.remove(observed, strays(observed.body, desired.manifest))
-        child = read_child(desired.kind, await self.cluster.apply(desired, observed))
-        try:
-            cleaned = await self.cluster.remove(child, strays(child.body, desired.manifest))
-        except (Conflict, NotFound):
-            return child, False
-        return (read_child(desired.kind, cleaned) if cleaned else child), True
+            await self.cluster.remove(observed, list(removable(observed, desired.manifest)))
+        return await self._clean(
+            desired, read_child(desired.kind, await self.cluster.apply(desired, observed))
+        )
 
-    async def _look_up(self, change: Change) -> Child | None:
-        """Watches show only objects with the operator's label; another object of that name may lack it."""
+    async def _clean(self, desired: Desired, child: Child) -> tuple[Child, bool]:
+        """Remove what others added; after a new template the Deployment's status changes all the time."""
+        for _ in range(_CLEANINGS):
+            try:
+                cleaned = await self.cluster.remove(child, list(removable(child, desired.manifest)))
+            except Conflict:
+                body = await self.cluster.get(child.kind, child.namespace, child.name)
+                if body is None or body["metadata"]["uid"] != child.uid:
+                    break
+                child = read_child(child.kind, body)
+            except NotFound:
+                break
+            else:
+                return (read_child(desired.kind, cleaned) if cleaned else child), True
+        return child, False
+
+    async def _look_again(self, change: Change) -> Child | None:
+        """The object of this name; it may lack the operator's label, and then no watch shows it."""
         namespace = change.desired.manifest["metadata"]["namespace"]
         body = await self.cluster.get(change.desired.kind, namespace, change.desired.name)
-        return None if body is None else read_child(change.desired.kind, body)
+        found, before = read_child(change.desired.kind, body) if body else None, change.observed
+        if before is not None and (found is None or found.uid != before.uid):
+            self.store.forget(before.kind, before.uid, int(before.resource_version))
+        return found
 
 
 def _correction(change: Change) -> str:
-    editor = change.observed.last_editor if change.observed else ""
-    metrics.DRIFT.labels(editor or "unknown").inc()
-    message = f"{_name(change)} was changed by {editor or 'an unknown client'}; the operator has restored it"
+    editor = change.editor or "an unknown client"
+    metrics.DRIFT.labels(editor).inc()
+    message = f"{_name(change)} was changed by {editor}; the operator has restored it"
     _logger.warning("%s", message)
     return message
 

@@ -5,7 +5,7 @@ Paths are explicit: discovery would cost requests, and its cache is a file with 
 
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +17,14 @@ from modelserver_operator import metrics, naming
 from modelserver_operator.api import API_VERSION, GROUP, KIND, VERSION
 from modelserver_operator.clients.context import is_in_pod, no_cluster
 from modelserver_operator.desired.child import Desired
-from modelserver_operator.errors import ApiError, Conflict, Forbidden, NamespaceEnding, NotFound
+from modelserver_operator.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    NamespaceEnding,
+    NotFound,
+    Unprocessable,
+)
 from modelserver_operator.observed.child import Child
 from modelserver_operator.observed.pod import Pod
 
@@ -25,7 +32,9 @@ Raw = Mapping[str, Any]
 Body = Raw | list[dict[str, str]] | None
 _PAGE = 500
 _TIMEOUT = 30
-_ERRORS = {403: Forbidden, 404: NotFound, 409: Conflict}
+_NEVER = "1"
+"""A resourceVersion that no object has: it is the revision of an empty etcd."""
+_ERRORS = {403: Forbidden, 404: NotFound, 409: Conflict, 422: Unprocessable}
 _logger = logging.getLogger(__name__)
 
 
@@ -47,7 +56,7 @@ class Event:
     is_warning: bool = False
 
 
-async def connect() -> "Cluster":
+async def connect(may_write: Callable[[str], None] | None = None) -> "Cluster":
     """Connect with the pod's ServiceAccount, or with KUBECONFIG outside a cluster; raises NoCluster."""
     configuration = client.Configuration()
     try:
@@ -57,14 +66,16 @@ async def connect() -> "Cluster":
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
         raise no_cluster(error) from None
-    return Cluster(client.ApiClient(configuration))
+    return Cluster(client.ApiClient(configuration), may_write)
 
 
 class Cluster:
     """A few verbs; every write except annotations and removals is a server-side apply by one manager."""
 
-    def __init__(self, api: client.ApiClient) -> None:
+    def __init__(self, api: client.ApiClient, may_write: Callable[[str], None] | None = None) -> None:
+        """`may_write` gets the namespace of each write; it raises NotLeading where this process must not."""
         self._api = api
+        self._may_write = may_write or (lambda _namespace: None)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -96,9 +107,22 @@ class Cluster:
                 return
             query["continue"] = page["metadata"]["continue"]
 
+    async def leases(self) -> list[Raw]:
+        """The Leases of all installations, one in each namespace at most."""
+        group, version, plural = naming.LEASES
+        query = {"fieldSelector": f"metadata.name={naming.LEASE}"}
+        items: list[Raw] = (await self._request("GET", f"/apis/{group}/{version}/{plural}", query))["items"]
+        return items
+
     async def create(self, desired: Desired) -> Raw:
-        """Without force: a Conflict means that an object of that name has been created meanwhile."""
-        return await self._apply(desired.manifest, force=False)
+        """A Conflict means that there is an object of that name: nothing is merged into it.
+
+        No object has this resourceVersion, and one that does not exist yet is created all the same. A POST
+        would be as exact, but it records the operator as an updater besides its apply, so that no later apply
+        could remove a field.
+        """
+        metadata = {**desired.manifest["metadata"], "resourceVersion": _NEVER}
+        return await self._apply({**desired.manifest, "metadata": metadata}, force=False)
 
     async def apply(self, desired: Desired, observed: Child, *, dry_run: bool = False) -> Raw:
         """Restore the desired state; a Conflict means that the object has been replaced by another."""
@@ -157,17 +181,24 @@ class Cluster:
 
     async def post(self, event: Event, metadata: Raw, now: str) -> str:
         """Post an Event about an object; returns the Event's name."""
+        self._may_write(metadata["namespace"])
+        return await self._post(event, {"apiVersion": API_VERSION, "kind": KIND}, metadata, now)
+
+    async def announce(self, event: Event, lease: Raw, now: str) -> None:
+        """Post an Event about a Lease, which nobody has to hold; a failure is only logged."""
+        try:
+            await self._post(event, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}, lease, now)
+        except NamespaceEnding:
+            return
+        except ApiError as error:
+            place = f"{lease['namespace']}/{lease['name']}"
+            _logger.warning("event %s of %s could not be posted: %s", event.reason, place, error)
+
+    async def _post(self, event: Event, kind: Raw, metadata: Raw, now: str) -> str:
         namespace, name = metadata["namespace"], metadata["name"]
-        about = {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "namespace": namespace,
-            "name": name,
-            "uid": metadata["uid"],
-        }
         body = {
             "metadata": {"generateName": f"{name}.", "namespace": namespace},
-            "involvedObject": about,
+            "involvedObject": {**kind, "namespace": namespace, "name": name, "uid": metadata["uid"]},
             "reason": event.reason,
             "message": event.message[:1024],
             "type": "Warning" if event.is_warning else "Normal",
@@ -176,7 +207,7 @@ class Cluster:
             "lastTimestamp": now,
             "count": 1,
         }
-        posted = await self._request("POST", _events(namespace), body=body)
+        posted = await self._send("POST", _events(namespace), body=body)
         metrics.WRITES.labels("Event", "event").inc()
         return str(posted["metadata"]["name"])
 
@@ -193,6 +224,13 @@ class Cluster:
         return await self._request("PATCH", path, query, manifest)
 
     async def _request(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Body = None
+    ) -> Raw:
+        if method != "GET":
+            self._may_write(path.partition("/namespaces/")[2].partition("/")[0])
+        return await self._send(method, path, query, body)
+
+    async def _send(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Body = None
     ) -> Raw:
         url = f"{path}?{urlencode(query)}" if query else path

@@ -31,6 +31,7 @@ def _shortcomings(outcome: Outcome) -> Iterable[tuple[Reason, str]]:
         ),
     )
     yield Reason.REFUSED, with_remedy("; ".join(outcome.refused))
+    yield Reason.CONTESTED, " ".join(outcome.contested)
     yield (
         Reason.AWAITING_DELETION,
         _about(

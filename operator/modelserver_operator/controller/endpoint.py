@@ -1,15 +1,17 @@
-"""GET /healthz for probes and GET /metrics for Prometheus, on IPv4 and IPv6."""
+"""Liveness and readiness for the kubelet and GET /metrics for Prometheus, on IPv4 and IPv6."""
 
 import contextlib
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-import kopf
 from aiohttp import web
 
 from modelserver_operator import metrics
 
+Answer = Callable[[], tuple[int, Mapping[str, Any]]]
+"""An HTTP status and what is shown as JSON."""
 _WITHOUT = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 """The host has no addresses of this family."""
 
@@ -29,11 +31,11 @@ def listeners(port: int) -> list[socket.socket]:
 class Endpoint:
     """The HTTP server of the operator's pod."""
 
-    def __init__(self, health: Callable[[], int]) -> None:
-        """`health` gives the number of objects that wait; it raises kopf.PermanentError when all is lost."""
-        self._health = health
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        """`answers`: by path, what is answered beside /metrics."""
         application = web.Application()
-        application.add_routes([web.get("/healthz", self._healthz), web.get("/metrics", self._metrics)])
+        application.add_routes([web.get(path, _handler(answer)) for path, answer in answers.items()])
+        application.add_routes([web.get("/metrics", _metrics)])
         self._runner = web.AppRunner(application, handle_signals=False, shutdown_timeout=1.0, access_log=None)
 
     async def start(self, port: int) -> None:
@@ -47,13 +49,16 @@ class Endpoint:
         with contextlib.suppress(OSError):
             await self._runner.cleanup()
 
-    async def _healthz(self, _: web.Request) -> web.Response:
-        try:
-            return web.json_response({"waiting": self._health()})
-        except kopf.PermanentError as error:
-            return web.json_response({"error": str(error)}, status=500)
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
+def _handler(answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(_: web.Request) -> web.Response:
+        status, shown = answer()
+        return web.json_response(dict(shown), status=status)
+
+    return handle
+
+
+async def _metrics(_: web.Request) -> web.Response:
+    return web.Response(
+        body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    )

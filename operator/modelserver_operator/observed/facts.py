@@ -45,12 +45,15 @@ class Outcome:
     """A sentence for each write that is not made before another one is."""
     held_back: tuple[str, ...] = ()
     """Writes that are not made because the object is paused."""
+    contested: tuple[str, ...] = ()
+    """A sentence for each child that another client keeps changing back."""
     corrections: tuple[str, ...] = ()
     """A sentence for each child that another client had changed and that has been restored."""
 
     def is_complete(self) -> bool:
         """Whether every child is as desired."""
-        return not (self.taken or self.awaited or self.refused or self.deferred or self.held_back)
+        problems = (self.taken, self.awaited, self.refused, self.deferred, self.held_back, self.contested)
+        return not any(problems)
 
 
 @dataclass(frozen=True)
