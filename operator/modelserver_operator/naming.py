@@ -19,12 +19,20 @@ OWN_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
 """The label selector of watches and lists: only the operator's own children."""
 
 CONTAINER = "modelserver"
+STATUS_PORT = "status"
+"""The name of the container port on which a server reports to the operator."""
 CONFIG_VOLUME = "modelserver-config"
 CONFIG_DIRECTORY = "/etc/modelserver"
 CONFIG_FILE = "config.json"
 MODELS_DIRECTORY = "/models"
 CLAIM_VOLUME_PREFIX = "modelserver-claim-"
 USER_ID = 65532
+
+LEASE = "modelserver-operator"
+"""The name of every Lease: installations that reach the same objects must meet in one."""
+LEASES = ("coordination.k8s.io", "v1", "leases")
+RELEASED_ANNOTATION = f"{GROUP}/released-by"
+"""On a Lease without a holder: who released it."""
 
 POD = "Pod"
 

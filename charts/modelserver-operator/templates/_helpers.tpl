@@ -41,6 +41,18 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   resources: [pods]
   verbs: [list, watch, patch]
 - apiGroups: [""]
+  # Listed for a pod that waits without saying why; counted up when the same happens again.
   resources: [events]
+  verbs: [list, create, patch]
+{{- end -}}
+
+{{/* Where the operator holds a Lease. */}}
+{{- define "operator.election" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
   verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [modelserver-operator]
+  verbs: [get, update]
 {{- end -}}
