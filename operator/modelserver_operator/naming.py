@@ -14,6 +14,9 @@ HASH_ANNOTATION = f"{GROUP}/desired-hash"
 REVISION_ANNOTATION = f"{GROUP}/revision"
 IN_PLACE_ANNOTATION = f"{GROUP}/in-place"
 """On a Deployment whose current rollout stops old pods before new ones start."""
+CURRENT_LABEL = f"{GROUP}/current"
+LAST_GOOD_LABEL = f"{GROUP}/last-good"
+"""Roles of the ControllerRevision in which a pod template is kept."""
 
 OWN_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
 """The label selector of watches and lists: only the operator's own children."""
@@ -27,6 +30,7 @@ CLAIM_VOLUME_PREFIX = "modelserver-claim-"
 USER_ID = 65532
 
 POD = "Pod"
+CONTROLLER_REVISION = "ControllerRevision"
 
 
 class Resource(NamedTuple):
@@ -43,6 +47,7 @@ KINDS = {
     "ConfigMap": Resource("", "v1", "configmaps"),
     "Service": Resource("", "v1", "services"),
     "Deployment": Resource("apps", "v1", "deployments"),
+    CONTROLLER_REVISION: Resource("apps", "v1", "controllerrevisions"),
     POD: Resource("", "v1", "pods"),
 }
 """Every kind that is watched, listed or written."""

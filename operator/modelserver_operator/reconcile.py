@@ -13,11 +13,13 @@ from modelserver_operator.api import KIND, ModelServer, Status, parse
 from modelserver_operator.api.status import ConditionType
 from modelserver_operator.changes.apply import Applier
 from modelserver_operator.changes.in_place import replaces_in_place
+from modelserver_operator.changes.keeping import Keeper, read_history
 from modelserver_operator.changes.plan import plan
+from modelserver_operator.changes.templates import choose, revisions
 from modelserver_operator.clients.kubernetes import Cluster, Event
 from modelserver_operator.clients.servers import ServerClient
-from modelserver_operator.conditions import is_settled, judge, reject
-from modelserver_operator.desired import Images, render
+from modelserver_operator.conditions import is_good, is_settled, judge, reject
+from modelserver_operator.desired import Images, render_kept
 from modelserver_operator.errors import Conflict, Invalid, NamespaceEnding, NotFound
 from modelserver_operator.observed.facts import Facts, Outcome
 from modelserver_operator.observed.pod import Pod
@@ -49,13 +51,11 @@ class Reconciler:
             return None
         previous = _status(body)
         try:
-            server = parse(body)
+            return await self._make_true(key, body, parse(body), previous)
         except Invalid as error:
             status = reject(error, body["metadata"].get("generation", 0), previous, self.now())
             await self._write(body, previous, status)
             return None
-        try:
-            return await self._make_true(key, body, server, previous)
         except NamespaceEnding:
             # The namespace's deletion takes the children first and this object last.
             return self.resync_seconds()
@@ -65,12 +65,18 @@ class Reconciler:
     ) -> float:
         before = self.store.snapshot(key)
         in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
-        desired = render(server, self.images, in_place=in_place)
-        wanted = plan(desired.children, before.children, server.uid, self.store.settled())
+        past = await read_history(self.cluster, server, before.children, previous)
+        choice = choose(server, self.images, past)
+        desired = render_kept(server, choice.kept, in_place=in_place)
+        children = (*revisions(server, choice.kept, past), *desired.children)
+        wanted = plan(children, before.children, server.uid, self.store.settled())
         applier = Applier(self.cluster, self.store, server.uid)
         outcome = await applier.apply(wanted, paused=server.spec.paused)
         facts = await self._look(key, server, outcome, desired.revision)
         status = judge(server, facts, desired.revision, previous, self.now())
+        status = status.model_copy(update={"upgrade_available": choice.is_upgrade_available()})
+        if is_good(server, status):
+            await Keeper(self.cluster, self.store).note_good(key, server, choice.kept)
         if await self._write(body, previous, status, outcome.corrections):
             self._tries.pop(key, None)
         return self._again(key, status, outcome)

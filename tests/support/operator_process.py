@@ -143,7 +143,7 @@ class Requests:
     VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
     RESOURCES = (
         "modelservers", "modelservers/status", "configmaps", "services", "serviceaccounts", "deployments",
-        "pods", "events",
+        "controllerrevisions", "pods", "events",
     )  # fmt: skip
 
     def __init__(self, kubernetes: Kubernetes) -> None:

@@ -20,6 +20,8 @@ VERSION = "v1alpha1"
 KIND = "ModelServer"
 PLURAL = "modelservers"
 API_VERSION = f"{GROUP}/{VERSION}"
+UPGRADE_ANNOTATION = f"{GROUP}/upgrade"
+"""A new value makes the pod template and config.json anew, as this version of the operator makes them."""
 
 SUPPORTED_SCHEMES = ("pvc", "file")
 LATER_SCHEMES = ("s3", "gs", "az", "https", "oci")
@@ -29,13 +31,15 @@ _CLAIM = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class ModelServer:
-    """One object: its identity and its spec."""
+    """One object: its identity, its spec, and the upgrade it asks for."""
 
     namespace: str
     name: str
     uid: str
     generation: int
     spec: Spec
+    upgrade: str = ""
+    """The value of the annotation that asks for an upgrade; empty when there is none."""
 
 
 def parse(body: Mapping[str, Any]) -> ModelServer:
@@ -58,6 +62,7 @@ def parse(body: Mapping[str, Any]) -> ModelServer:
         uid=metadata.get("uid") or "",
         generation=metadata.get("generation") or 0,
         spec=spec,
+        upgrade=str((metadata.get("annotations") or {}).get(UPGRADE_ANNOTATION) or ""),
     )
 
 
@@ -112,6 +117,7 @@ __all__ = [
     "GROUP",
     "KIND",
     "PLURAL",
+    "UPGRADE_ANNOTATION",
     "VERSION",
     "Condition",
     "Model",

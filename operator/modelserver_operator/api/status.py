@@ -176,6 +176,9 @@ class Status(Record):
     """Number of pods with the newest template."""
     selector: Word | None = None
     """Label selector of the pods, for the scale subresource."""
+    upgrade_available: bool | None = None
+    """Whether this operator would make the pods or their configuration differently (another default image,
+    other default fields). It does so when the annotation modelserver.dev/upgrade gets a new value."""
     conditions: Annotated[
         list[Condition],
         Field(

@@ -92,4 +92,10 @@ def is_settled(status: Status) -> bool:
     ) or any(c.reason == Reason.SCALED_TO_ZERO for c in status.conditions if c.type == ConditionType.READY)
 
 
-__all__ = ["Reason", "Type", "Verdict", "is_settled", "judge", "reject"]
+def is_good(server: ModelServer, status: Status) -> bool:
+    """Whether the template is one to go back to: Ready with all its replicas, at least one."""
+    ready = any(c.type == ConditionType.READY and c.status == "True" for c in status.conditions)
+    return ready and server.spec.replicas > 0 and not server.spec.paused
+
+
+__all__ = ["Reason", "Type", "Verdict", "is_good", "is_settled", "judge", "reject"]
