@@ -7,8 +7,8 @@ from modelserver_operator import naming
 from modelserver_operator.api import ModelServer, Status
 from modelserver_operator.changes.apply import Applier
 from modelserver_operator.changes.plan import Observed, plan
-from modelserver_operator.changes.take_over import as_it_runs, is_running
-from modelserver_operator.changes.templates import History, history, revisions, store_anew
+from modelserver_operator.changes.take_over import has_pods, taken_over
+from modelserver_operator.changes.templates import History, history, revisions
 from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.desired.kept import Kept
 from modelserver_operator.observed.store import Key, Store
@@ -21,15 +21,11 @@ async def read_history(
 ) -> History:
     """Two requests for an object that runs and of which nothing is kept, and none for any other."""
     past = history(children, server.uid)
-    if past.current is not None or not is_running(server, children, previous):
+    if past.current is not None or not has_pods(server, children):
         return past
     deployment = await cluster.get("Deployment", server.namespace, server.name)
     config_map = await cluster.get("ConfigMap", server.namespace, naming.config_map(server.name))
-    kept = as_it_runs(server, deployment, config_map)
-    if kept is None:
-        return past
-    _logger.info("%s/%s: its pod template is kept as it runs", server.namespace, server.name)
-    return History(current=store_anew(server, kept))
+    return taken_over(server, previous, deployment, config_map)
 
 
 @dataclass(frozen=True)

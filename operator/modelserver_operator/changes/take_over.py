@@ -12,6 +12,7 @@ from modelserver_operator.api import ModelServer, Status
 from modelserver_operator.api.status import ConditionType
 from modelserver_operator.changes.owned import owned_template
 from modelserver_operator.changes.plan import Observed
+from modelserver_operator.changes.templates import History, store_anew
 from modelserver_operator.desired.config import Configuration, configuration, read_configuration
 from modelserver_operator.desired.inputs import config_inputs, template_inputs
 from modelserver_operator.desired.kept import Kept, image_of
@@ -19,35 +20,39 @@ from modelserver_operator.desired.kept import Kept, image_of
 Raw = Mapping[str, Any]
 
 
-def is_running(server: ModelServer, children: Observed, previous: Status) -> bool:
-    """Whether what runs is what the object asks for, in the words of the operator that made it."""
+def has_pods(server: ModelServer, children: Observed) -> bool:
+    """Whether anything may run: the object has a Deployment."""
     deployment = children.get(("Deployment", server.name))
-    if deployment is None or deployment.owner_uid != server.uid:
-        return False
-    return any(
-        condition.type == ConditionType.APPLIED
-        and condition.status == "True"
-        and condition.observed_generation == server.generation
-        for condition in previous.conditions
-    )
+    return deployment is not None and deployment.owner_uid == server.uid
 
 
-def as_it_runs(server: ModelServer, deployment: Raw | None, config_map: Raw | None) -> Kept | None:
-    """From the live objects; None when the Deployment has no whole pod template of the operator's.
-
-    Invalid: config.json is missing, and a new one would be too large.
-    """
+def taken_over(
+    server: ModelServer, previous: Status, deployment: Raw | None, config_map: Raw | None
+) -> History:
+    """What runs, if it is what the object asks for; Invalid: config.json is lost and too large to make."""
     template = owned_template(deployment) if deployment else {}
-    if not _is_whole(template):
-        return None
     config = _configuration(config_map) or configuration(server.spec, is_strict=True)
-    return Kept(
+    strict_image = image_of(template) if config.is_strict else ""
+    if not (_is_whole(template) and _was_applied(server, previous)):
+        return History(strict_image=strict_image)
+    kept = Kept(
         template=template,
         template_inputs=template_inputs(server.spec),
         config=config,
         config_inputs=config_inputs(server.spec),
         upgrade=server.upgrade,
-        strict_image=image_of(template) if config.is_strict else "",
+        strict_image=strict_image,
+    )
+    return History(current=store_anew(server, kept))
+
+
+def _was_applied(server: ModelServer, status: Status) -> bool:
+    """In the words of the operator that made it."""
+    return any(
+        condition.type == ConditionType.APPLIED
+        and condition.status == "True"
+        and condition.observed_generation == server.generation
+        for condition in status.conditions
     )
 
 

@@ -45,6 +45,8 @@ class History:
     current: Stored | None = None
     good: Stored | None = None
     """The last one that was Ready with all its replicas; may be the current one."""
+    strict_image: str = ""
+    """The image of what runs although nothing is kept, if its server refuses keys it does not know."""
 
     def stored(self) -> list[Stored]:
         """Each once, the current one first."""
@@ -97,6 +99,7 @@ def choose(server: ModelServer, images: Images, past: History) -> Choice:
     """The table above; Invalid: a new config.json would be too large."""
     fresh = made_anew(server, images)
     before = past.current.kept if past.current else fresh
+    strict_image = before.strict_image or past.strict_image
     asked = server.upgrade or before.upgrade
     usable = [item.kept for item in past.stored() if item.kept.upgrade == asked]
     template = next((kept for kept in usable if same_template(kept.template_inputs, server.spec)), fresh)
@@ -106,9 +109,9 @@ def choose(server: ModelServer, images: Images, past: History) -> Choice:
         config=config.config,
         config_inputs=config.config_inputs,
         upgrade=asked,
-        strict_image=before.strict_image,
+        strict_image=strict_image,
     )
-    upgrade = replace(fresh, strict_image=before.strict_image)
+    upgrade = replace(fresh, strict_image=strict_image)
     return Choice(_readable(chosen, server, past), _readable(upgrade, server, past))
 
 
