@@ -3,25 +3,34 @@
 Another default image stands for everything that another operator would make differently.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-import yaml
 
 from devcluster.kubectl import Kubernetes
 from tests.support.children import OURS, SOON, created, deployment, patch, submit
+from tests.support.kept import (
+    CURRENT,
+    LAST_GOOD,
+    NEW,
+    OLD,
+    UPGRADE,
+    ask_for_upgrade,
+    change,
+    config,
+    generation,
+    image,
+    revisions,
+    roles,
+    status,
+)
 from tests.support.kubelet_part import Start
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
-OLD, NEW = "modelserver:test", "modelserver:next"
-UPGRADE, CURRENT, LAST_GOOD = (f"modelserver.dev/{word}" for word in ("upgrade", "current", "last-good"))
-BEFORE = Path(__file__).parents[1] / "data" / "children_before_templates_were_kept.yaml"
 Restart = Callable[[str], None]
 
 
@@ -35,55 +44,6 @@ def restart(operator: OperatorProcess) -> Iterator[Restart]:
 
     yield with_image
     with_image(OLD)
-
-
-def image(kubernetes: Kubernetes) -> str:
-    return deployment(kubernetes)["spec"]["template"]["spec"]["containers"][0]["image"]
-
-
-def config(kubernetes: Kubernetes) -> dict:
-    return json.loads(kubernetes.get("configmap", "server-config")["data"]["config.json"])
-
-
-def revisions(kubernetes: Kubernetes) -> list[dict]:
-    """The newest last."""
-    found = kubernetes.items("controllerrevisions", f"{OURS},app.kubernetes.io/instance=server")
-    return sorted(found, key=lambda item: item["revision"])
-
-
-def roles(kubernetes: Kubernetes) -> list[tuple[int, set[str]]]:
-    return [
-        (item["revision"], {CURRENT, LAST_GOOD} & item["metadata"]["labels"].keys())
-        for item in revisions(kubernetes)
-    ]
-
-
-def status(kubernetes: Kubernetes) -> dict:
-    return kubernetes.get("modelserver", "server").get("status") or {}
-
-
-def is_carried_out(kubernetes: Kubernetes) -> bool:
-    """Whether the operator has applied this generation."""
-    found = kubernetes.get("modelserver", "server")
-    applied = kubernetes.condition("server", "Applied")
-    return (applied.get("status"), applied.get("observedGeneration")) == (
-        "True",
-        found["metadata"]["generation"],
-    )
-
-
-def change(kubernetes: Kubernetes, **spec) -> None:
-    patch(kubernetes, "modelserver/server", {"spec": spec})
-    until("it is carried out", lambda: is_carried_out(kubernetes), timeout=SOON)
-
-
-def ask_for_upgrade(kubernetes: Kubernetes, value: str) -> None:
-    kubernetes.kubectl("annotate", "--overwrite", "modelserver/server", f"{UPGRADE}={value}")
-
-
-def generation(kubernetes: Kubernetes) -> int:
-    """Of the Deployment: any change of its spec counts."""
-    return deployment(kubernetes)["metadata"]["generation"]
 
 
 def test_the_template_and_its_configuration_are_kept_with_the_object(
@@ -152,7 +112,7 @@ def test_the_same_upgrade_is_followed_once(
     until("the new image", lambda: image(kubernetes) == NEW, timeout=SOON)
 
 
-def test_only_a_change_of_its_own_inputs_makes_a_template_anew(
+def test_only_a_change_of_its_own_inputs_gives_a_new_template(
     kubernetes: Kubernetes, operator: OperatorProcess, restart: Restart
 ):
     created(kubernetes)
@@ -286,83 +246,3 @@ def test_a_config_json_that_is_too_large_to_be_kept_is_not_accepted(
 
     until("it is not accepted", lambda: "at most 400000 are possible" in message(), timeout=SOON)
     assert config(kubernetes) == before
-
-
-def as_before(kubernetes: Kubernetes, **spec) -> None:
-    """The object and its children as an operator from before the templates were kept left them."""
-    submit(kubernetes, model_server(**spec))
-    uid = kubernetes.get("modelserver", "server")["metadata"]["uid"]
-    children = list(yaml.safe_load_all(BEFORE.read_text()))
-    for child in children:
-        child["metadata"]["namespace"] = kubernetes.namespace
-        child["metadata"]["ownerReferences"][0]["uid"] = uid
-        annotations = child["metadata"].pop("annotations")
-        digest = hashlib.sha256(json.dumps(child, sort_keys=True).encode()).hexdigest()[:16]
-        child["metadata"]["annotations"] = {**annotations, "modelserver.dev/desired-hash": digest}
-    text = "\n---\n".join(map(json.dumps, children))
-    kubernetes.kubectl(
-        "apply", "--server-side", "--field-manager=modelserver-operator", "-f", "-", stdin=text
-    )
-    condition = {
-        "type": "Applied", "status": "True", "reason": "Applied", "observedGeneration": 1,
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }  # fmt: skip
-    status = {"observedGeneration": 1, "conditions": [condition]}
-    patch(kubernetes, "modelserver/server", {"status": status}, "--subresource=status")
-
-
-def test_an_installation_from_before_is_taken_over_without_a_roll(
-    kubernetes: Kubernetes, operator: OperatorProcess
-):
-    assert operator.stop() == 0
-    try:
-        as_before(kubernetes)
-        before, text = generation(kubernetes), kubernetes.get("configmap", "server-config")["data"]
-    finally:
-        operator.start(f"--cpu-image={OLD}")
-
-    until("it is kept", lambda: roles(kubernetes) == [(1, {CURRENT})], timeout=SOON)
-    until("it is carried out", lambda: is_carried_out(kubernetes), timeout=SOON)
-    until("it says so", lambda: status(kubernetes).get("upgradeAvailable"), timeout=SOON)
-    assert (generation(kubernetes), image(kubernetes)) == (before, "registry.example/server:1")
-    assert kubernetes.get("configmap", "server-config")["data"] == text
-
-    # Its server refuses the key, so it must not come by a hot change.
-    change(kubernetes, hint="LATENCY")
-    assert config(kubernetes)["model_config_list"][0]["config"]["hint"] == "LATENCY"
-    assert "unknownKeys" not in config(kubernetes)
-    assert generation(kubernetes) == before
-
-    ask_for_upgrade(kubernetes, "1")
-    until("the new image", lambda: image(kubernetes) == OLD, timeout=SOON)
-    # Pods of the old image are there until the new ones are ready.
-    assert "unknownKeys" not in config(kubernetes)
-
-
-def test_what_was_not_carried_out_before_is_made_anew(kubernetes: Kubernetes, operator: OperatorProcess):
-    assert operator.stop() == 0
-    try:
-        as_before(kubernetes)
-        patch(kubernetes, "modelserver/server", {"spec": {"workers": 1, "hint": "LATENCY"}})
-    finally:
-        operator.start(f"--cpu-image={OLD}")
-
-    until("it is carried out", lambda: is_carried_out(kubernetes), timeout=SOON)
-    assert image(kubernetes) == OLD
-    assert config(kubernetes)["model_config_list"][0]["config"]["hint"] == "LATENCY"
-
-
-def test_a_server_from_before_that_the_object_names_never_gets_a_key_that_it_refuses(
-    kubernetes: Kubernetes, operator: OperatorProcess
-):
-    assert operator.stop() == 0
-    try:
-        as_before(kubernetes, image="registry.example/server:1")
-        patch(kubernetes, "modelserver/server", {"spec": {"hint": "LATENCY"}})
-    finally:
-        operator.start(f"--cpu-image={OLD}")
-
-    until("it is carried out", lambda: is_carried_out(kubernetes), timeout=SOON)
-    assert image(kubernetes) == "registry.example/server:1"
-    assert config(kubernetes)["model_config_list"][0]["config"]["hint"] == "LATENCY"
-    assert "unknownKeys" not in config(kubernetes)

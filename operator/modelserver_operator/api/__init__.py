@@ -21,7 +21,7 @@ KIND = "ModelServer"
 PLURAL = "modelservers"
 API_VERSION = f"{GROUP}/{VERSION}"
 UPGRADE_ANNOTATION = f"{GROUP}/upgrade"
-"""A new value makes the pod template and config.json anew, as this version of the operator makes them."""
+"""With a new value the pod template and config.json become what this version of the operator renders."""
 
 SUPPORTED_SCHEMES = ("pvc", "file")
 LATER_SCHEMES = ("s3", "gs", "az", "https", "oci")

@@ -12,7 +12,7 @@ from modelserver_operator.api import ModelServer, Status
 from modelserver_operator.api.status import ConditionType
 from modelserver_operator.changes.owned import owned_template
 from modelserver_operator.changes.plan import Observed
-from modelserver_operator.changes.templates import History, store_anew
+from modelserver_operator.changes.templates import History, new_stored
 from modelserver_operator.desired.config import Configuration, configuration, read_configuration
 from modelserver_operator.desired.inputs import config_inputs, template_inputs
 from modelserver_operator.desired.kept import Kept, image_of
@@ -43,7 +43,7 @@ def taken_over(
         upgrade=server.upgrade,
         strict_image=strict_image,
     )
-    return History(current=store_anew(server, kept))
+    return History(current=new_stored(server, kept))
 
 
 def _was_applied(server: ModelServer, status: Status) -> bool:

@@ -4,8 +4,8 @@
 |-----------------------------------|-----------------------------|----------------------------------------|
 | those of the current one          | nothing new                 | the current one                        |
 | those of the last good one        | nothing new                 | the last good one: a change taken back |
-| others                            | nothing new                 | made anew                              |
-| any                               | an upgrade                  | made anew                              |
+| others                            | nothing new                 | a new one                              |
+| any                               | an upgrade                  | a new one                              |
 
 The pod template and config.json are decided each on its own.
 """
@@ -21,7 +21,7 @@ from modelserver_operator.changes.plan import Observed, covers
 from modelserver_operator.desired import Desired, Images, as_child
 from modelserver_operator.desired.config import configuration
 from modelserver_operator.desired.inputs import same_config, same_template
-from modelserver_operator.desired.kept import Kept, made_anew, read_kept
+from modelserver_operator.desired.kept import Kept, read_kept, rendered
 from modelserver_operator.desired.revision import revision, revision_name
 from modelserver_operator.observed.child import Child
 
@@ -97,7 +97,7 @@ def _stored(revisions: Iterable[Child]) -> list[Stored]:
 
 def choose(server: ModelServer, images: Images, past: History) -> Choice:
     """The table above; Invalid: a new config.json would be too large."""
-    fresh = made_anew(server, images)
+    fresh = rendered(server, images)
     before = past.current.kept if past.current else fresh
     strict_image = before.strict_image or past.strict_image
     asked = server.upgrade or before.upgrade
@@ -132,7 +132,7 @@ def revisions(server: ModelServer, kept: Kept, past: History, *, is_good: bool =
     """
     if server.spec.paused:
         return [_revision(server, item, is_current=item is past.current) for item in past.stored()]
-    current = next((item for item in past.stored() if item.kept == kept), None) or store_anew(server, kept)
+    current = next((item for item in past.stored() if item.kept == kept), None) or new_stored(server, kept)
     number = _number(current, past)
     current = replace(current, number=number, is_good=is_good or current.is_good)
     wanted = [_revision(server, current, is_current=True)]
@@ -141,13 +141,13 @@ def revisions(server: ModelServer, kept: Kept, past: History, *, is_good: bool =
     return wanted
 
 
-def store_anew(server: ModelServer, kept: Kept) -> Stored:
+def new_stored(server: ModelServer, kept: Kept) -> Stored:
     """What is not stored yet; the first of its object."""
     return Stored(revision_name(server, kept), 1, is_good=False, kept=kept, data=kept.data())
 
 
 def _number(wanted: Stored, past: History) -> int:
-    """The current one has the highest: one that is taken back to counts anew."""
+    """The current one has the highest: one that is taken back to gets a new number."""
     if past.current is None or past.current.name == wanted.name:
         return wanted.number
     return past.current.number + 1

@@ -15,7 +15,7 @@ from modelserver_operator.desired.child import Desired, DesiredState
 from modelserver_operator.desired.config import config_map
 from modelserver_operator.desired.deployment import deployment
 from modelserver_operator.desired.images import Images
-from modelserver_operator.desired.kept import Kept, made_anew
+from modelserver_operator.desired.kept import Kept, rendered
 from modelserver_operator.desired.service import headless_service, service
 from modelserver_operator.desired.service_account import service_account
 
@@ -23,8 +23,8 @@ Manifest = dict[str, Any]
 
 
 def render(server: ModelServer, images: Images, *, in_place: bool = False) -> DesiredState:
-    """All children, made anew."""
-    return render_kept(server, made_anew(server, images), in_place=in_place)
+    """All children of an object of which nothing is kept."""
+    return render_kept(server, rendered(server, images), in_place=in_place)
 
 
 def render_kept(server: ModelServer, kept: Kept, *, in_place: bool = False) -> DesiredState:

@@ -1,8 +1,8 @@
 """Which fields of an object its pod template and its config.json are made from.
 
-Both are kept together with the values of their inputs, and made anew only when these change. The values are
-kept as the object has them, so that a later operator can judge them by its own rules. A field that equals its
-schema's default is left out: a default that is added later to the schema changes no input.
+Both are kept together with the values of their inputs, and rendered again only when these change. The values
+are kept as the object has them, so that a later operator can judge them by its own rules. A field that equals
+its schema's default is left out: a default that is added later to the schema changes no input.
 
 A field that is in none of the sets below is an input of both.
 """

@@ -65,8 +65,8 @@ def read_kept(text: str) -> Kept | None:
     return kept if kept.image else None
 
 
-def made_anew(server: ModelServer, images: Images, *, is_strict: bool = False) -> Kept:
-    """As this operator makes both; Invalid: config.json would be too large."""
+def rendered(server: ModelServer, images: Images, *, is_strict: bool = False) -> Kept:
+    """As this operator renders both; Invalid: config.json would be too large."""
     return Kept(
         template=pod_template(server, images),
         template_inputs=template_inputs(server.spec),
