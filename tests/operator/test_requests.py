@@ -6,6 +6,7 @@ import time
 import pytest
 
 from devcluster.kubectl import Kubernetes
+from tests.support.children import patch
 from tests.support.kubelet_part import Start
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, template
@@ -13,7 +14,7 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
 IDLE_SECONDS = 60
-CHILDREN = ("configmaps", "services", "serviceaccounts", "deployments")
+CHILDREN = ("configmaps", "services", "serviceaccounts", "deployments", "controllerrevisions")
 
 
 def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
@@ -21,8 +22,14 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
 ):
     start(cpus="0").become_ready()
     kubernetes.wait_for("server", timeout=20)
-    changed = {"spec": {"hint": "LATENCY", "pod": {"serviceAccountName": "default"}}}
-    kubernetes.kubectl("patch", "modelserver", "server", "--type=merge", "-p", json.dumps(changed))
+    patch(
+        kubernetes,
+        "modelserver/server",
+        {"spec": {"hint": "LATENCY", "pod": {"serviceAccountName": "default"}}},
+    )
+    until("it is kept", lambda: len(kubernetes.items("controllerrevisions")) == 2, timeout=20)
+    # Of three templates one is neither the current nor the last good one.
+    patch(kubernetes, "modelserver/server", {"spec": {"hint": "THROUGHPUT"}})
 
     (rules,) = [item["rules"] for item in template(kubernetes) if item["kind"] == "ClusterRole"]
     granted = {(v, r) for rule in rules for r in rule["resources"] for v in rule["verbs"]}
