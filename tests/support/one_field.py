@@ -4,7 +4,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from modelserver_operator.api import ModelServer, parse
+from modelserver_operator.api import ModelServer, Spec, parse
+from modelserver_operator.api.rules import broken
 from tests.support.modelservers import MODEL, model_server, with_model
 
 FIELDS: dict[str, dict[str, Any]] = {
@@ -54,9 +55,12 @@ FIELDS: dict[str, dict[str, Any]] = {
     "volumes": {"pod": {"volumes": [{"name": "x", "emptyDir": {}}]}},
 }
 NEITHER = {"replicas", "service", "service account", "surge"}
-SPECS = st.lists(st.sampled_from(list(FIELDS.values())), max_size=4).map(
-    lambda fields: {key: value for item in fields for key, value in item.items()}
+SPECS = (
+    st.lists(st.sampled_from(list(FIELDS.values())), max_size=4)
+    .map(lambda fields: {key: value for item in fields for key, value in item.items()})
+    .filter(lambda fields: not broken(Spec.model_validate({"models": [MODEL], **fields})))
 )
+"""Some of them together."""
 
 
 def server(upgrade: str = "", **spec: Any) -> ModelServer:

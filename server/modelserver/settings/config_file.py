@@ -13,9 +13,8 @@ from modelserver.settings import notation, unsupported
 from modelserver.settings.limits import parse_limits
 from modelserver.settings.monitoring import METRICS_KEYS, Monitoring, parse_monitoring
 from modelserver.settings.policy import Policy, parse_policy
-from modelserver.settings.strict_json import parse_json, read_json
+from modelserver.settings.strict_json import SWITCH, Known, parse_json, read_json, without_unknown
 from modelserver.settings.texts import require_name, require_visible, shown
-from modelserver.settings.unknown_keys import SWITCH, Known, without_unknown
 from modelserver.tuning.wish import Wish
 
 _TOP_KEYS = {"revision", "server", "model_config_list", "monitoring", SWITCH}
