@@ -68,7 +68,8 @@ class Choice:
 
     def upgrade_changes_config(self) -> bool:
         """Whether an upgrade makes another config.json."""
-        return self.kept.config.content() != self.upgrade.config.content()
+        one, other = self.kept.config, self.upgrade.config
+        return one != other and one.content() != other.content()
 
     def is_upgrade_available(self) -> bool:
         """Whether an upgrade changes anything."""
@@ -161,4 +162,4 @@ def _revision(server: ModelServer, item: Stored, *, is_current: bool) -> Desired
 
 def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
     """The API server writes some values in its own way."""
-    return covers(one, other) and covers(other, one)
+    return one == other or (covers(one, other) and covers(other, one))
