@@ -103,11 +103,19 @@ def served(
     for name in ("rolling", "pinned"):
         kubernetes.wait_for(name, timeout=150)
     kubernetes.kubectl("wait", "pod/load", "--for=condition=Ready", "--timeout=60s")
+    for name in ("rolling", "pinned"):
+        # A Service follows its pods' readiness a moment later.
+        until("the Service answers", lambda name=name: answers(kubernetes, name), timeout=30)
     yield kubernetes
     kubernetes.kubectl("delete", "pod", "load", "--ignore-not-found", "--wait=true")
     for name in ("rolling", "pinned"):
         remove(kubernetes, name)
     this.install(kubernetes)
+
+
+def answers(kubernetes: Kubernetes, name: str) -> bool:
+    script = f"import urllib.request as u; u.urlopen('http://{name}:8081/v2/health/ready', timeout=5)"
+    return kubernetes.succeeds("exec", "pod/load", "--", "/opt/venv/bin/python", "-c", script)
 
 
 def under_load(kubernetes: Kubernetes, name: str) -> "subprocess.Popen[str]":
