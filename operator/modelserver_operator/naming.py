@@ -14,6 +14,9 @@ HASH_ANNOTATION = f"{GROUP}/desired-hash"
 REVISION_ANNOTATION = f"{GROUP}/revision"
 IN_PLACE_ANNOTATION = f"{GROUP}/in-place"
 """On a Deployment whose current rollout stops old pods before new ones start."""
+CURRENT_LABEL = f"{GROUP}/current"
+LAST_GOOD_LABEL = f"{GROUP}/last-good"
+"""Roles of the ControllerRevision in which a pod template is kept."""
 
 OWN_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
 """The label selector of watches and lists: only the operator's own children."""
@@ -35,6 +38,7 @@ RELEASED_ANNOTATION = f"{GROUP}/released-by"
 """On a Lease without a holder: who released it."""
 
 POD = "Pod"
+CONTROLLER_REVISION = "ControllerRevision"
 
 
 class Resource(NamedTuple):
@@ -51,6 +55,7 @@ KINDS = {
     "ConfigMap": Resource("", "v1", "configmaps"),
     "Service": Resource("", "v1", "services"),
     "Deployment": Resource("apps", "v1", "deployments"),
+    CONTROLLER_REVISION: Resource("apps", "v1", "controllerrevisions"),
     POD: Resource("", "v1", "pods"),
 }
 """Every kind that is watched, listed or written."""

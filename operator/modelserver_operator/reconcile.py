@@ -13,24 +13,40 @@ from modelserver_operator.api.status import Reason
 from modelserver_operator.changes.apply import Applier
 from modelserver_operator.changes.contest import Contest
 from modelserver_operator.changes.in_place import replaces_in_place
+from modelserver_operator.changes.keeping import Keeper, read_history
 from modelserver_operator.changes.nudge import Nudger
 from modelserver_operator.changes.plan import plan
 from modelserver_operator.changes.status import StatusWriter
+from modelserver_operator.changes.take_over import running_revision
+from modelserver_operator.changes.templates import choose, revisions
 from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.events import EventRecorder
 from modelserver_operator.clients.installed import InstalledCrd
 from modelserver_operator.clients.kubernetes import Cluster, Event
 from modelserver_operator.clients.waiting import Waiting
-from modelserver_operator.conditions import is_settled, judge, reject
+from modelserver_operator.conditions import is_good, is_settled, judge, reject
 from modelserver_operator.conditions.transitions import transitions
-from modelserver_operator.desired import Images, render
+from modelserver_operator.desired import Images, Kept, render_kept
+from modelserver_operator.desired.config import configuration
 from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading
 from modelserver_operator.observed.accepted import Accepted
-from modelserver_operator.observed.facts import Facts, Outcome, Rejection
+from modelserver_operator.observed.facts import Facts, Outcome, Rejection, Snapshot
 from modelserver_operator.observed.store import Key, Store
 
 _QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
 Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was carried out."""
+
+    outcome: Outcome
+    revision: str
+    """The configuration that the servers should have."""
+    kept: Kept | None = None
+    """None while what runs could not be read."""
+    upgrade_available: bool | None = None
 
 
 @dataclass
@@ -46,7 +62,7 @@ class Reconciler:
     resync_seconds: Callable[[], float]
     """When a settled object is looked at again; random, so that objects first seen together spread out."""
     _tries: dict[Key, int] = field(default_factory=dict)
-    _accepted: Accepted = field(default_factory=Accepted)
+    _accepted: Accepted = field(default_factory=lambda: Accepted(lambda server: configuration(server.spec)))
     _contest: Contest = field(default_factory=Contest)
 
     def __post_init__(self) -> None:
@@ -92,21 +108,44 @@ class Reconciler:
             server, rejection = self._accepted.read(key, body)
         except Invalid as error:
             return await self._leave(key, body, previous, error), Outcome()
-        before = self.store.snapshot(key)
-        in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
-        desired = render(server, self.images, in_place=in_place)
-        wanted = plan(desired.children, before.children, server.uid, self.store.settled())
-        outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
-        for message in outcome.corrections:
+        made = await self._make(server, self.store.snapshot(key), previous)
+        for message in made.outcome.corrections:
             await self._events.record(Event("DriftCorrected", message, is_warning=True), body["metadata"])
-        facts = await self._look(key, server, outcome, desired.revision)
+        facts = await self._look(key, server, made.outcome, made.revision)
         facts = replace(
             facts,
             pods=await self._waiting.explain(key, facts.pods),
             rejection=rejection,
             crd_lacks=self.installed.lacks,
         )
-        return judge(server, facts, desired.revision, previous, self.now()), facts.outcome
+        return await self._judge(key, server, facts, made, previous)
+
+    async def _make(self, server: ModelServer, before: Snapshot, previous: Status) -> _Made:
+        """Write the children, with the template and config.json that are kept or new ones."""
+        in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
+        past = await read_history(self.cluster, server, before.children, previous)
+        choice = choose(server, self.images, past)
+        desired = render_kept(server, choice.kept, in_place=in_place)
+        if past.unread:
+            revision = running_revision(server, before.children) or desired.revision
+            return _Made(Outcome(refused=(past.unread,)), revision, None, previous.upgrade_available)
+        children = (*revisions(server, choice.kept, past), *desired.children)
+        wanted = plan(children, before.children, server.uid, self.store.settled())
+        outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
+        return _Made(outcome, desired.revision, choice.kept, choice.is_upgrade_available())
+
+    async def _judge(
+        self, key: Key, server: ModelServer, facts: Facts, made: _Made, previous: Status
+    ) -> tuple[Status, Outcome]:
+        """The status, after noting the template as the last good one if it is."""
+        now = self.now()
+        status = judge(server, facts, made.revision, previous, now)
+        if made.kept is not None and is_good(server, facts, status):
+            keeper = Keeper(self.cluster, self.store, self._contest)
+            if refused := await keeper.note_good(key, server, made.kept):
+                facts = replace(facts, outcome=replace(facts.outcome, refused=refused))
+                status = judge(server, facts, made.revision, previous, now)
+        return status.model_copy(update={"upgrade_available": made.upgrade_available}), facts.outcome
 
     async def _leave(self, key: Key, body: Raw, previous: Status, error: Invalid) -> Status:
         """No accepted form is known, so nothing is applied: only what is there is counted."""

@@ -7,7 +7,7 @@ import pytest
 
 from devcluster.kubectl import Kubernetes
 from modelserver_operator.naming import selector_text
-from tests.support.children import is_alone
+from tests.support.children import is_alone, patch
 from tests.support.kubelet_part import Start, placed
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, is_operators_role, template
@@ -15,7 +15,7 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
 IDLE_SECONDS = 60
-CHILDREN = ("configmaps", "services", "serviceaccounts", "deployments")
+CHILDREN = ("configmaps", "services", "serviceaccounts", "deployments", "controllerrevisions")
 
 
 def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
@@ -26,8 +26,14 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
     pod = start(cpus="0")
     pod.become_ready()
     kubernetes.wait_for("server", timeout=20)
-    changed = {"spec": {"hint": "LATENCY", "pod": {"serviceAccountName": "default"}}}
-    kubernetes.kubectl("patch", "modelserver", "server", "--type=merge", "-p", json.dumps(changed))
+    patch(
+        kubernetes,
+        "modelserver/server",
+        {"spec": {"hint": "LATENCY", "pod": {"serviceAccountName": "default"}}},
+    )
+    until("it is kept", lambda: len(kubernetes.items("controllerrevisions")) == 2, timeout=20)
+    # Of three templates one is neither the current nor the last good one.
+    patch(kubernetes, "modelserver/server", {"spec": {"hint": "THROUGHPUT"}})
     kubernetes.apply(json.dumps(model_server("waiting")))
     (waiting,) = until("a second pod", lambda: kubernetes.items("pods", selector_text("waiting")), timeout=20)
 

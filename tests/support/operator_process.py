@@ -166,7 +166,7 @@ class Requests:
     VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
     RESOURCES = (
         "modelservers", "modelservers/status", "configmaps", "services", "serviceaccounts", "deployments",
-        "pods", "events", "leases",
+        "controllerrevisions", "pods", "events", "leases",
     )  # fmt: skip
 
     def __init__(self, kubernetes: Kubernetes, account: str = RELEASE, prefix: str = "op") -> None:

@@ -36,6 +36,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  # The pod templates that are kept, and their configuration.
+  resources: [controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   # An annotation makes the kubelet update the mounted ConfigMap immediately.
   resources: [pods]

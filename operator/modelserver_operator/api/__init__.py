@@ -19,19 +19,23 @@ VERSION = "v1alpha1"
 KIND = "ModelServer"
 PLURAL = "modelservers"
 API_VERSION = f"{GROUP}/{VERSION}"
+UPGRADE_ANNOTATION = f"{GROUP}/upgrade"
+"""With a new value the pod template and config.json become what this version of the operator renders."""
 
 SUPPORTED_SCHEMES = ("pvc", "file")
 
 
 @dataclass(frozen=True)
 class ModelServer:
-    """One object: its identity and its spec."""
+    """One object: its identity, its spec, and the upgrade it asks for."""
 
     namespace: str
     name: str
     uid: str
     generation: int
     spec: Spec
+    upgrade: str = ""
+    """The value of the annotation that asks for an upgrade; empty when there is none."""
 
 
 def parse(body: Mapping[str, Any], default_namespace: str = "default") -> ModelServer:
@@ -58,6 +62,7 @@ def parse(body: Mapping[str, Any], default_namespace: str = "default") -> ModelS
         uid=metadata.get("uid") or "",
         generation=metadata.get("generation") or 0,
         spec=spec,
+        upgrade=str((metadata.get("annotations") or {}).get(UPGRADE_ANNOTATION) or ""),
     )
 
 
@@ -84,6 +89,7 @@ __all__ = [
     "GROUP",
     "KIND",
     "PLURAL",
+    "UPGRADE_ANNOTATION",
     "VERSION",
     "Condition",
     "Model",

@@ -226,6 +226,9 @@ class Status(Record):
     """Label selector of the pods, for the scale subresource."""
     image: Line | None = None
     """The server image that the pods run; several while pods differ."""
+    upgrade_available: bool | None = None
+    """Whether this operator would make the pods or their configuration differently (another default image,
+    other default fields). It does so when the annotation modelserver.dev/upgrade gets a new value."""
     conditions: Annotated[
         list[Condition],
         Field(

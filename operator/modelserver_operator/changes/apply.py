@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from modelserver_operator import metrics
+from modelserver_operator import metrics, naming
 from modelserver_operator.api import ModelServer
 from modelserver_operator.changes.contest import Contest
 from modelserver_operator.changes.plan import Change, Plan, Why
@@ -24,6 +24,8 @@ from modelserver_operator.observed.store import Store
 _logger = logging.getLogger(__name__)
 _NEEDS = {"Deployment": frozenset({"ServiceAccount", "ConfigMap"})}
 """What must be as desired before a kind is written: its pods would start with something else."""
+_KEPT_FIRST = frozenset({"ConfigMap", "Deployment"})
+"""What is changed only after the new template is kept: a later operator would not know what runs."""
 _NO_ANSWER = 0
 _CLEANINGS = 5
 """Attempts to remove parts of exactly the version that was read."""
@@ -96,7 +98,7 @@ class Applier:
         key = self._key(kind, change.desired.name)
         if kind in writes.held or self.contest.wait(key, wanted, self.clock()) > 0:
             return
-        if change.why is not Why.DRIFTED and (needed := _NEEDS.get(kind, frozenset()) & writes.unready):
+        if needed := _needed(change) & writes.unready:
             writes.deferred.append(
                 f"{_name(change)} is not written before its {' and '.join(sorted(needed))}"
             )
@@ -184,6 +186,14 @@ class Applier:
         if before is not None and (found is None or found.uid != before.uid):
             self.store.forget(before.kind, before.uid, int(before.resource_version))
         return found
+
+
+def _needed(change: Change) -> frozenset[str]:
+    kind = change.desired.kind
+    if change.why is Why.DRIFTED:
+        return frozenset()
+    kept = {naming.CONTROLLER_REVISION} if change.why is Why.CHANGED and kind in _KEPT_FIRST else set()
+    return _NEEDS.get(kind, frozenset()) | kept
 
 
 def _correction(change: Change) -> str:

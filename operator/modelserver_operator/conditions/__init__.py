@@ -144,4 +144,13 @@ def is_settled(status: Status) -> bool:
     return all(condition.status == "True" for condition in (ready, served) if condition)
 
 
-__all__ = ["Reason", "Verdict", "is_settled", "judge", "reject"]
+def is_good(server: ModelServer, facts: Facts, status: Status) -> bool:
+    """Whether the template is one to go back to: Ready with all its replicas, at least one.
+
+    While a report is awaited, Ready still speaks of the configuration before.
+    """
+    ready = any(c.type == ConditionType.READY and c.status == "True" for c in status.conditions)
+    return ready and not facts.awaited() and server.spec.replicas > 0 and not server.spec.paused
+
+
+__all__ = ["Reason", "Verdict", "is_good", "is_settled", "judge", "reject"]

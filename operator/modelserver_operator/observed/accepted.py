@@ -4,6 +4,8 @@ It is kept in memory only. An operator that starts while an object is not accept
 accepted before, and leaves what runs as it is.
 """
 
+from collections.abc import Callable
+
 from modelserver_operator.api import ModelServer, parse
 from modelserver_operator.errors import Invalid
 from modelserver_operator.observed.child import Raw
@@ -17,13 +19,16 @@ _LIVE = ("replicas", "paused")
 class Accepted:
     """Metadata and spec, by key; the dictionaries are those of the store."""
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[ModelServer], object] = lambda _: None) -> None:
+        """`check` raises Invalid for what only shows when the object is rendered."""
+        self._check = check
         self._last: dict[Key, Raw] = {}
 
     def read(self, key: Key, body: Raw) -> tuple[ModelServer, Rejection | None]:
         """The object, or its last accepted form and why the present one is not; Invalid if none is known."""
         try:
             server = parse(body)
+            self._check(server)
         except Invalid as error:
             return self._before(key, body, error), Rejection(error, body["metadata"].get("generation", 0))
         self._last[key] = {"metadata": body["metadata"], "spec": body.get("spec") or {}}

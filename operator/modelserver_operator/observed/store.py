@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from modelserver_operator import naming
-from modelserver_operator.api import KIND
+from modelserver_operator.api import KIND, UPGRADE_ANNOTATION
 from modelserver_operator.observed.child import Child, Raw, controller, read_child
 from modelserver_operator.observed.facts import Snapshot
 from modelserver_operator.observed.pod import Pod, read_pod
@@ -138,8 +138,10 @@ class Store:
         if not self._admit(Entry(key, KIND, key[1], metadata["uid"], int(metadata["resourceVersion"]))):
             return None
         kept = ("name", "namespace", "uid", "generation", "resourceVersion", "deletionTimestamp")
+        upgrade = (metadata.get("annotations") or {}).get(UPGRADE_ANNOTATION)
+        annotations = {"annotations": {UPGRADE_ANNOTATION: upgrade}} if upgrade else {}
         self.servers[key] = {
-            "metadata": {name: metadata[name] for name in kept if name in metadata},
+            "metadata": {name: metadata[name] for name in kept if name in metadata} | annotations,
             "spec": body.get("spec") or {},
             "status": body.get("status") or {},
         }
