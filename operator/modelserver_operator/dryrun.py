@@ -9,18 +9,17 @@ from modelserver_operator.api import KIND, UPGRADE_ANNOTATION, ModelServer, pars
 from modelserver_operator.changes.in_place import replaces_in_place
 from modelserver_operator.changes.keeping import read_history
 from modelserver_operator.changes.plan import Change, Observed, Plan, Why, covers, plan
-from modelserver_operator.changes.templates import Choice, History, choose, history
+from modelserver_operator.changes.templates import Choice, History, choose
 from modelserver_operator.clients.installed import own_schema
 from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.conditions.document import read_status
-from modelserver_operator.desired import Images, render, render_kept
+from modelserver_operator.desired import Images, Kept, render_kept
 from modelserver_operator.desired.child import Desired
 from modelserver_operator.errors import Forbidden, Invalid
 from modelserver_operator.observed.child import read_child
 from modelserver_operator.observed.facts import Snapshot
 from modelserver_operator.settings import images_of
 
-Raw = Mapping[str, Any]
 OPERATOR = {"app.kubernetes.io/name": "modelserver-operator"}
 """The label of the operator's own Deployment, as the chart sets it."""
 _WHAT = {Why.MISSING: "create", Why.CHANGED: "change", Why.DRIFTED: "restore"}
@@ -33,17 +32,13 @@ class Preview:
     title: str
     lines: tuple[str, ...]
     """One for each child that would change; none when nothing does."""
-    note: str = ""
-    """What an upgrade would change, which is not asked for."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known."""
 
     def text(self) -> str:
         """For people."""
-        return "\n".join(
-            (
-                self.title,
-                *(f"  {line}" for line in (*(self.lines or ("nothing changes",)), self.note) if line),
-            )
-        )
+        lines = (*(self.lines or ("nothing changes",)), *self.notes)
+        return "\n".join((self.title, *(f"  {line}" for line in lines)))
 
 
 async def running_images(cluster: Cluster, namespace: str) -> Images | None:
@@ -67,46 +62,37 @@ async def preview(cluster: Cluster, server: ModelServer, images: Images) -> Prev
     """What applying this object would change, children that are no longer wanted included."""
     body = await cluster.get(KIND, server.namespace, server.name)
     owned = replace(server, uid=body["metadata"]["uid"] if body else "")
-    stored = _stored(body)
-    both = [owned, stored] if stored else [owned]
-    observed = await _observe(
-        cluster, owned, [each for item in both for each in render(item, images).children]
-    )
-    past = await _past(cluster, owned, stored, observed, body)
-    before = _render(stored, choose(stored, images, past), observed) if stored else ()
+    stored = _parsed(body)
+    past = await _history(cluster, stored, body) if stored and body else History()
     choice = choose(owned, images, past)
-    wanted = plan(_render(owned, choice, observed), observed, owned.uid, {})
+    before = _children(stored, choose(stored, images, past).kept) if stored else ()
+    observed = await _observe(cluster, owned, [*before, *_children(owned, choice.kept)])
+    wanted = plan(_render(owned, choice.kept, observed), observed, owned.uid, {})
     title = f"{server.namespace}/{server.name}:{'' if body else ' new object'}"
-    lines = _lines(wanted, before, paused=server.spec.paused)
-    return Preview(title, tuple(lines), _upgrade(choice))
+    return Preview(title, tuple(_lines(wanted, before, paused=server.spec.paused)), tuple(_notes(choice)))
 
 
-def _upgrade(choice: Choice) -> str:
-    effects = {
-        "replaces the pods": choice.upgrade_replaces_pods(),
-        "changes config.json": choice.upgrade_changes_config(),
-    }
-    found = " and ".join(effect for effect, holds in effects.items() if holds)
-    return f"a new value of the annotation {UPGRADE_ANNOTATION} {found}" if found else ""
+async def _history(cluster: Cluster, stored: ModelServer, body: Mapping[str, Any]) -> History:
+    """What is kept of the object, or would be taken over."""
+    revisions = await cluster.labelled(
+        naming.CONTROLLER_REVISION, naming.selector(stored.name), stored.namespace
+    )
+    deployment = await cluster.get("Deployment", stored.namespace, stored.name)
+    children = [read_child(naming.CONTROLLER_REVISION, item) for item in revisions]
+    children += [read_child("Deployment", deployment)] if deployment else []
+    status = read_status(body.get("status") or {}, own_schema()["properties"]["status"])
+    return await read_history(cluster, stored, {(c.kind, c.name): c for c in children}, status)
 
 
-async def _past(
-    cluster: Cluster, server: ModelServer, stored: ModelServer | None, observed: Observed, body: Raw | None
-) -> History:
-    """What is kept of the object; without the right to list it, what runs."""
-    kept = {}
-    try:
-        async for page in cluster.pages(naming.CONTROLLER_REVISION, server.namespace):
-            for item in page.items:
-                child = read_child(naming.CONTROLLER_REVISION, item)
-                if child.owner_name == server.name:
-                    kept[child.kind, child.name] = child
-    except Forbidden:
-        kept = {}
-    if stored is None or body is None:
-        return history(kept, server.uid)
-    previous = read_status(body.get("status") or {}, own_schema()["properties"]["status"])
-    return await read_history(cluster, stored, {**observed, **kept}, previous)
+def _notes(choice: Choice) -> list[str]:
+    """What an upgrade would do beyond that."""
+    if not choice.is_upgrade_available():
+        return []
+    before, after = choice.kept.image, choice.upgrade.image
+    what = "changes config.json, without new pods"
+    if choice.upgrade_replaces_pods():
+        what = "replaces the pods" + (f": image {before} becomes {after}" if before != after else "")
+    return [f"an upgrade is available, by a new value of the annotation {UPGRADE_ANNOTATION}: it {what}"]
 
 
 def _lines(wanted: Plan, before: tuple[Desired, ...], *, paused: bool) -> list[str]:
@@ -120,19 +106,23 @@ def _lines(wanted: Plan, before: tuple[Desired, ...], *, paused: bool) -> list[s
     return lines
 
 
-def _stored(body: Raw | None) -> ModelServer | None:
-    """The object as it is in the cluster; None if there is none that the operator accepts."""
+def _parsed(body: Mapping[str, Any] | None) -> ModelServer | None:
+    """The object as it is stored now."""
     try:
         return parse(body) if body else None
     except Invalid:
         return None
 
 
-def _render(server: ModelServer, choice: Choice, observed: Observed) -> tuple[Desired, ...]:
+def _children(server: ModelServer, kept: Kept) -> tuple[Desired, ...]:
+    return render_kept(server, kept).children
+
+
+def _render(server: ModelServer, kept: Kept, observed: Observed) -> tuple[Desired, ...]:
     """As the operator would render it now, also in the middle of a rollout."""
     rollout = Snapshot(observed, ()).rollout(server)
     in_place = replaces_in_place(server, rollout, (), "")
-    return render_kept(server, choice.kept, in_place=in_place).children
+    return render_kept(server, kept, in_place=in_place).children
 
 
 def _rolls(change: Change, before: tuple[Desired, ...]) -> bool:

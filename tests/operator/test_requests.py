@@ -6,8 +6,9 @@ import time
 import pytest
 
 from devcluster.kubectl import Kubernetes
-from modelserver_operator.naming import selector_text
+from modelserver_operator.naming import MANAGED_BY_LABEL, selector_text
 from tests.support.children import is_alone, patch
+from tests.support.kept import revisions
 from tests.support.kubelet_part import Start, placed
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, is_operators_role, template
@@ -31,9 +32,11 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
         "modelserver/server",
         {"spec": {"hint": "LATENCY", "pod": {"serviceAccountName": "default"}}},
     )
-    until("it is kept", lambda: len(kubernetes.items("controllerrevisions")) == 2, timeout=20)
+    until("it is kept", lambda: len(revisions(kubernetes)) == 2, timeout=20)
     # Of three templates one is neither the current nor the last good one.
     patch(kubernetes, "modelserver/server", {"spec": {"hint": "THROUGHPUT"}})
+    # One without the label has left the watch, so it is found only when its name proves to be taken.
+    kubernetes.kubectl("label", "controllerrevisions", "-l", selector_text("taken"), f"{MANAGED_BY_LABEL}-")
     kubernetes.apply(json.dumps(model_server("waiting")))
     (waiting,) = until("a second pod", lambda: kubernetes.items("pods", selector_text("waiting")), timeout=20)
 

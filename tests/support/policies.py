@@ -10,7 +10,7 @@ from devcluster.kubectl import Kubernetes
 from tests.support.operator_process import ACCOUNT
 from tests.support.waiting import until
 
-GROUPS = {"deployments": "apps", "modelservers/status": "modelserver.dev"}
+GROUPS = {"deployments": "apps", "controllerrevisions": "apps", "modelservers/status": "modelserver.dev"}
 _PROBE = "probe"
 """A user who may do everything: the operator may not even read some of what it writes."""
 
