@@ -132,7 +132,15 @@ def _rolls(change: Change, before: tuple[Desired, ...]) -> bool:
         return False
     earlier = [_template(item) for item in before if item.name == change.desired.name]
     return not covers(observed.body["spec"]["template"], template) or any(
-        not covers(template, item) for item in earlier if item is not None
+        not (covers(template, item) and _keeps(template, item)) for item in earlier if item is not None
+    )
+
+
+def _keeps(after: Any, before: Any) -> bool:
+    """Whether every field is still there; `covers` takes one that is missing for an empty one."""
+    return not isinstance(before, Mapping) or (
+        isinstance(after, Mapping)
+        and all(key in after and _keeps(after[key], value) for key, value in before.items())
     )
 
 
