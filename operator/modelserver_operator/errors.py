@@ -3,6 +3,7 @@
 OperatorError
 ├── Invalid          the object is at fault: a condition, and no retry until it changes
 │   └── SourceNotSupported    a model's URI has a scheme this version cannot serve
+├── NoCluster        no kubeconfig, or one that cannot be used
 ├── NotInstalled     the CRD is missing: logged once, then the process exits
 └── ApiError         the API server refused or did not answer: retried with back-off
     ├── Forbidden    a permission is missing
@@ -22,6 +23,10 @@ class Invalid(OperatorError):
 
 class SourceNotSupported(Invalid):
     """A model's URI has a scheme that this version cannot serve."""
+
+
+class NoCluster(OperatorError):
+    """There is no kubeconfig, or it cannot be used."""
 
 
 class NotInstalled(OperatorError):

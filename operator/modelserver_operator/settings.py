@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -53,17 +53,24 @@ def _at_least(minimum: int, kind: Callable[[str], T]) -> Callable[[str], T]:
     return number
 
 
-def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] = os.environ) -> None:
-    """Each flag defaults to its environment variable."""
+def add_images(
+    parser: argparse.ArgumentParser, environment: Mapping[str, str] = os.environ, cpu: str = DEFAULT_IMAGE
+) -> None:
+    """Each flag defaults to its environment variable, the one for CPUs at last to `cpu`."""
     get = {name: environment.get(variable, "") for name, variable in ENVIRONMENT.items()}
-    cpu = get["cpu_image"] or DEFAULT_IMAGE
-    parser.add_argument("--cpu-image", default=cpu, help="server image for CPUs")
+    parser.add_argument("--cpu-image", default=get["cpu_image"] or cpu, help="server image for CPUs")
     parser.add_argument(
         "--gpu-image", default=get["gpu_image"], help="server image for GPUs (default: the one for CPUs)"
     )
     parser.add_argument(
         "--npu-image", default=get["npu_image"], help="server image for NPUs (default: the one for CPUs)"
     )
+
+
+def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] = os.environ) -> None:
+    """The settings of `run`; each flag defaults to its environment variable."""
+    get = {name: environment.get(variable, "") for name, variable in ENVIRONMENT.items()}
+    add_images(parser, environment)
     parser.add_argument(
         "--namespaces", default=get["namespaces"], help="comma-separated namespaces to watch (default: all)"
     )
@@ -95,7 +102,7 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
     """Parsed flags as settings."""
     return Settings(
         images=images(arguments),
-        namespaces=tuple(filter(None, (part.strip() for part in arguments.namespaces.split(",")))),
+        namespaces=_names(arguments.namespaces),
         workers=arguments.workers,
         liveness_port=arguments.liveness_port,
         relist_seconds=arguments.relist_seconds,
@@ -103,6 +110,19 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
         log_format=arguments.log_format,
         log_level=arguments.log_level,
     )
+
+
+def images_of(arguments: Sequence[str]) -> tuple[tuple[str, ...], Images]:
+    """The namespaces and images of an operator that was started with these arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    add_images(parser, {})
+    parser.add_argument("--namespaces", default="")
+    known, _ = parser.parse_known_args(arguments)
+    return _names(known.namespaces), images(known)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
 def images(arguments: argparse.Namespace) -> Images:

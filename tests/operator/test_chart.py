@@ -8,7 +8,7 @@ import yaml
 import devcluster
 from tests.support.operator_process import CHART, RELEASE, SYSTEM
 
-WHOLE = ("watchNamespaces={a,b}", "crds.install=false", "podLabels.x=y", "priorityClassName=high")
+NAMED = ("watchNamespaces={a,b}", "crds.install=false", "podLabels.x=y", "priorityClassName=high")
 
 
 @pytest.fixture(scope="module")
@@ -43,24 +43,26 @@ def test_helm_finds_no_fault(helm: str):
 def test_it_installs_the_operator_for_the_whole_cluster(helm: str):
     assert kinds(rendered(helm)) == [
         "ClusterRole",
+        "ClusterRole",
+        "ClusterRole",
         "ClusterRoleBinding",
         "CustomResourceDefinition",
         "Deployment",
         "ServiceAccount",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
     ]
 
 
 def test_it_needs_no_cluster_role_for_named_namespaces(helm: str):
-    manifests = rendered(helm, *WHOLE)
+    manifests = rendered(helm, *NAMED)
 
     assert kinds(manifests) == ["Deployment", "Role", "Role", "RoleBinding", "RoleBinding", "ServiceAccount"]
     assert {item["metadata"]["namespace"] for item in manifests if item["kind"] == "Role"} == {"a", "b"}
 
 
 def test_no_secret_and_no_wildcard_is_in_its_rights(helm: str):
-    (role,) = [item for item in rendered(helm) if item["kind"] == "ClusterRole"]
-
-    for rule in role["rules"]:
+    for rule in [rule for item in rendered(helm) for rule in item.get("rules", [])]:
         assert "secrets" not in rule["resources"]
         assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
 
@@ -79,6 +81,31 @@ def test_the_operator_runs_alone_and_unprivileged(helm: str):
         "capabilities": {"drop": ["ALL"]},
     }
     assert "--cpu-image=modelserver:0.1.0" in container["args"]
+
+
+def test_it_leaves_a_lost_node_after_30_seconds_and_keeps_the_tolerations_that_are_given(helm: str):
+    mine = {"key": "dedicated", "operator": "Exists"}
+    manifests = rendered(helm, "tolerations[0].key=dedicated", "tolerations[0].operator=Exists")
+    (deployment,) = [item for item in manifests if item["kind"] == "Deployment"]
+
+    assert deployment["spec"]["template"]["spec"]["tolerations"] == [
+        *(
+            {
+                "key": f"node.kubernetes.io/{state}",
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": 30,
+            }
+            for state in ("not-ready", "unreachable")
+        ),
+        mine,
+    ]
+
+
+def test_its_priority_is_a_value(helm: str):
+    (deployment,) = [i for i in rendered(helm, "priorityClassName=high") if i["kind"] == "Deployment"]
+
+    assert deployment["spec"]["template"]["spec"]["priorityClassName"] == "high"
 
 
 def test_a_value_that_does_not_exist_is_refused(helm: str):

@@ -138,5 +138,5 @@ def test_without_the_crd_it_says_how_to_install_it_and_ends(
         operator.start("--cpu-image=modelserver:test")
 
     assert code == 1
-    assert "the CRD modelservers.modelserver.dev is not installed: kubectl apply -f crds/" in lost.log()
+    assert "the CRD modelservers.modelserver.dev is not installed: set crds.install=true" in lost.log()
     assert "Traceback" not in lost.log()

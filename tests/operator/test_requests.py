@@ -9,7 +9,7 @@ from devcluster.kubectl import Kubernetes
 from tests.support.children import patch
 from tests.support.kubelet_part import Start
 from tests.support.modelservers import model_server
-from tests.support.operator_process import OperatorProcess, Requests, template
+from tests.support.operator_process import OperatorProcess, Requests, is_operators_role, template
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
@@ -31,7 +31,7 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
     # Of three templates one is neither the current nor the last good one.
     patch(kubernetes, "modelserver/server", {"spec": {"hint": "THROUGHPUT"}})
 
-    (rules,) = [item["rules"] for item in template(kubernetes) if item["kind"] == "ClusterRole"]
+    (rules,) = [i["rules"] for i in template(kubernetes) if is_operators_role(i)]
     granted = {(v, r) for rule in rules for r in rule["resources"] for v in rule["verbs"]}
     # A server-side apply that creates is a `patch` to the counter; RBAC asks for both rights.
     visible = granted - {("create", child) for child in CHILDREN}

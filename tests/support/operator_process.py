@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from devcluster.kubectl import Kubernetes
 from tests.support.server_process import fetch, free_port
@@ -26,6 +27,11 @@ def template(kubernetes: Kubernetes, *options: str, release: str = RELEASE) -> l
     """The chart's manifests."""
     text = kubernetes.helm("template", release, str(CHART), "--namespace", SYSTEM, *options)
     return [document for document in yaml.safe_load_all(text) if document]
+
+
+def is_operators_role(manifest: dict) -> bool:
+    """The chart has other ClusterRoles, which are for people."""
+    return (manifest["kind"], manifest["metadata"]["name"]) == ("ClusterRole", RELEASE)
 
 
 def install(kubernetes: Kubernetes, *options: str, release: str = RELEASE) -> None:
@@ -77,10 +83,11 @@ class OperatorProcess:
     kubeconfig: Path
     log_path: Path
     process: subprocess.Popen | None = None
+    port: int = 0
 
     def start(self, *options: str) -> None:
-        port = self._spawn(*options)
-        until("the operator lives", lambda: self._lives(port), timeout=30)
+        self.port = self._spawn(*options)
+        until("the operator lives", lambda: self._lives(self.port), timeout=30)
 
     def run_to_end(self) -> int:
         """Start one that is expected to exit on its own."""
@@ -128,6 +135,15 @@ class OperatorProcess:
 
     def log(self) -> str:
         return self.log_path.read_text()
+
+    def metrics(self) -> dict[tuple[str, ...], float]:
+        """Every sample of /metrics, by its name and the values of its labels."""
+        text = fetch(f"http://127.0.0.1:{self.port}/metrics")[1].decode()
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
 
 
 class Requests:

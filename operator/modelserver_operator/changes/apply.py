@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from modelserver_operator import metrics
 from modelserver_operator.changes.plan import Change, Plan, Why
 from modelserver_operator.changes.strays import strays
 from modelserver_operator.clients.kubernetes import Cluster
@@ -76,6 +77,7 @@ class Applier:
         if is_complete:
             self.store.settle(child)
         _logger.info("%s applied: %s", _name(change), change.why)
+        metrics.WRITES.labels(change.desired.kind, change.why).inc()
         return True
 
     async def _restore(self, desired: Desired, observed: Child) -> tuple[Child, bool]:
@@ -99,6 +101,7 @@ class Applier:
 
 def _correction(change: Change) -> str:
     editor = change.observed.last_editor if change.observed else ""
+    metrics.DRIFT.labels(editor or "unknown").inc()
     message = f"{_name(change)} was changed by {editor or 'an unknown client'}; the operator has restored it"
     _logger.warning("%s", message)
     return message

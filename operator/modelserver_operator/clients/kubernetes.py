@@ -5,7 +5,6 @@ Paths are explicit: discovery would cost requests, and its cache is a file with 
 
 import json
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +13,9 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio import client, config
 
-from modelserver_operator import naming
+from modelserver_operator import metrics, naming
 from modelserver_operator.api import API_VERSION, KIND
+from modelserver_operator.clients.context import is_in_pod, no_cluster
 from modelserver_operator.desired.child import Desired
 from modelserver_operator.errors import ApiError, Conflict, Forbidden, NamespaceEnding, NotFound
 from modelserver_operator.observed.child import Child
@@ -48,12 +48,15 @@ class Event:
 
 
 async def connect() -> "Cluster":
-    """Connect with the pod's ServiceAccount, or with KUBECONFIG outside a cluster."""
+    """Connect with the pod's ServiceAccount, or with KUBECONFIG outside a cluster; raises NoCluster."""
     configuration = client.Configuration()
-    if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    else:
-        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    try:
+        if is_in_pod():
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except config.ConfigException as error:
+        raise no_cluster(error) from None
     return Cluster(client.ApiClient(configuration))
 
 
@@ -73,6 +76,13 @@ class Cluster:
             return await self._request("GET", _path(kind, namespace, name))
         except NotFound:
             return None
+
+    async def labelled(self, kind: str, labels: Mapping[str, str]) -> list[Raw]:
+        """Objects of all namespaces with these labels."""
+        text = ",".join(f"{key}={value}" for key, value in labels.items())
+        found = await self._request("GET", _path(kind, None), {"labelSelector": text})
+        items: list[Raw] = found["items"]
+        return items
 
     async def pages(self, kind: str, namespace: str | None) -> AsyncIterator[Page]:
         """All objects of a kind that the operator watches, in pages."""
@@ -111,13 +121,16 @@ class Cluster:
             await self._request("DELETE", _path(child.kind, child.namespace, child.name), body=body)
         except NotFound:
             return
+        metrics.WRITES.labels(child.kind, "unwanted").inc()
 
     async def apply_status(self, metadata: Raw, status: Raw) -> Raw:
         """Write the status of this object, but of no other object of the same name."""
         identity = {name: metadata[name] for name in ("name", "namespace", "uid")}
         body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": identity, "status": status}
         path = f"{_path(KIND, metadata['namespace'], metadata['name'])}/status"
-        return await self._request("PATCH", path, _APPLY | {"force": "true"}, body)
+        written = await self._request("PATCH", path, _APPLY | {"force": "true"}, body)
+        metrics.WRITES.labels(KIND, "status").inc()
+        return written
 
     async def nudge(self, pod: Pod, revision: str) -> None:
         """Annotate the pod, so that the kubelet updates the ConfigMap volume now instead of within 90 s."""
@@ -128,6 +141,7 @@ class Cluster:
             )
         except (NotFound, Conflict):
             return
+        metrics.WRITES.labels(naming.POD, "nudge").inc()
 
     async def post(self, event: Event, metadata: Raw, now: str) -> None:
         """Post an Event about an object; a failure is only logged."""
@@ -152,6 +166,7 @@ class Cluster:
         }
         try:
             await self._request("POST", f"/api/v1/namespaces/{namespace}/events", body=body)
+            metrics.WRITES.labels("Event", "event").inc()
         except NamespaceEnding:
             return
         except ApiError as error:
@@ -173,9 +188,11 @@ class Cluster:
             )
             answer = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
             if not 200 <= answer.status <= 299:
+                metrics.REFUSALS.labels(answer.status).inc()
                 raise await _error(answer, method, path)
             result: Raw = await answer.response.json()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            metrics.REFUSALS.labels(0).inc()
             raise ApiError(
                 0, f"{method} {path}: no answer from the API server ({error or 'timed out'})"
             ) from error

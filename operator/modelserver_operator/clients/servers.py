@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import aiohttp
 
+from modelserver_operator import metrics
 from modelserver_operator.observed.pod import Pod
 from modelserver_operator.observed.report import Reply, read_reply
 
@@ -28,6 +29,8 @@ class ServerClient:
         """The replies of all running pods, by uid."""
         running = [pod for pod in pods if pod.is_running and pod.address and not pod.is_leaving]
         replies = await asyncio.gather(*(self._ask(pod, port) for pod in running))
+        for reply in replies:
+            metrics.PROBES.labels("answered" if reply.status else "failed").inc()
         return {pod.uid: reply for pod, reply in zip(running, replies, strict=True)}
 
     async def _ask(self, pod: Pod, port: int) -> Reply:

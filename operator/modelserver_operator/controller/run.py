@@ -26,7 +26,6 @@ def run(settings: Settings) -> int:
                 standalone=True,
                 clusterwide=not settings.namespaces,
                 namespaces=settings.namespaces,
-                liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",
             )
         )
     except kopf.PermanentError as error:

@@ -13,10 +13,11 @@ from typing import Any, Self
 
 import kopf
 
-from modelserver_operator import naming
+from modelserver_operator import metrics, naming
 from modelserver_operator.api import GROUP, KIND, PLURAL
 from modelserver_operator.clients.kubernetes import connect
 from modelserver_operator.clients.servers import ServerClient
+from modelserver_operator.controller.endpoint import Endpoint
 from modelserver_operator.controller.relist import Relist
 from modelserver_operator.controller.workqueue import WorkQueue
 from modelserver_operator.errors import ApiError, NotFound, NotInstalled
@@ -56,14 +57,26 @@ class Application:
                 now=_now,
                 resync_seconds=lambda: settings.resync_seconds * random.uniform(0.75, 1.25),
             )
-            queue = WorkQueue(reconciler.reconcile)
+            queue = WorkQueue(metrics.measured(reconciler.reconcile))
             relist = Relist(cluster, store, queue.wake, settings)
             await _list_all(relist)
-            application = cls(store, queue, relist, connections.pop_all())
+            application = cls(store, queue, relist, connections)
+            await application.observe(settings.liveness_port)
+            application.connections = connections.pop_all()
         application.spawn(relist.run())
         for _ in range(settings.workers):
             application.spawn(queue.work())
         return application
+
+    async def observe(self, port: int) -> None:
+        """Answer probes and Prometheus until the connections are closed."""
+        live = metrics.Live(self.queue.depth, self.queue.oldest_seconds, self.store.servers.values)
+        metrics.REGISTRY.register(live)
+        self.connections.callback(metrics.REGISTRY.unregister, live)
+        metrics.LEADER.set(1)
+        endpoint = Endpoint(self.health)
+        self.connections.push_async_callback(endpoint.close)
+        await endpoint.start(port)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run until `stop`."""
@@ -101,7 +114,8 @@ async def _list_all(relist: Relist) -> None:
             if kind != KIND:
                 raise
             raise NotInstalled(
-                f"the CRD {PLURAL}.{GROUP} is not installed: kubectl apply -f crds/{PLURAL}.{GROUP}.yaml"
+                f"the CRD {PLURAL}.{GROUP} is not installed: set crds.install=true in the chart, or "
+                f"kubectl apply -f crds/{PLURAL}.{GROUP}.yaml"
             ) from None
 
 
@@ -114,7 +128,7 @@ def register(registry: kopf.OperatorRegistry, settings: Settings) -> None:
         _configure(settings)
         try:
             memo.application = await Application.start(operator_settings)
-        except (ApiError, NotInstalled) as error:
+        except (ApiError, NotInstalled, OSError) as error:
             raise kopf.PermanentError(str(error)) from None
 
     @kopf.on.cleanup(registry=registry)
@@ -124,10 +138,6 @@ def register(registry: kopf.OperatorRegistry, settings: Settings) -> None:
     @kopf.on.login(registry=registry)
     def login(**arguments: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
-
-    @kopf.on.probe(registry=registry, id="waiting")
-    def waiting(memo: kopf.Memo, **_: Any) -> int:
-        return _application(memo).health()
 
     for kind in naming.KINDS:
         _watch(registry, kind)

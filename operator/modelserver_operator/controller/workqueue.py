@@ -42,6 +42,11 @@ class WorkQueue(Generic[Key]):
         """How many keys are waiting."""
         return len(self._dirty)
 
+    def oldest_seconds(self) -> float:
+        """How long the first of the keys that are due has waited."""
+        now = asyncio.get_running_loop().time()
+        return max(0.0, now - min(self._dirty.values(), default=now))
+
     async def work(self) -> None:
         """Process keys forever; run one of these for each worker."""
         while True:

@@ -1,0 +1,59 @@
+"""GET /healthz for probes and GET /metrics for Prometheus, on IPv4 and IPv6."""
+
+import contextlib
+import errno
+import socket
+from collections.abc import Callable
+
+import kopf
+from aiohttp import web
+
+from modelserver_operator import metrics
+
+_WITHOUT = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""The host has no addresses of this family."""
+
+
+def listeners(port: int) -> list[socket.socket]:
+    """One for each family: a pod's address may be of either; raises OSError when the port is taken."""
+    sockets = []
+    for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        try:
+            sockets.append(socket.create_server((host, port), family=family))
+        except OSError as error:
+            if error.errno not in _WITHOUT:
+                raise
+    return sockets
+
+
+class Endpoint:
+    """The HTTP server of the operator's pod."""
+
+    def __init__(self, health: Callable[[], int]) -> None:
+        """`health` gives the number of objects that wait; it raises kopf.PermanentError when all is lost."""
+        self._health = health
+        application = web.Application()
+        application.add_routes([web.get("/healthz", self._healthz), web.get("/metrics", self._metrics)])
+        self._runner = web.AppRunner(application, handle_signals=False, shutdown_timeout=1.0, access_log=None)
+
+    async def start(self, port: int) -> None:
+        """Answer from now on."""
+        await self._runner.setup()
+        for listener in listeners(port):
+            await web.SockSite(self._runner, listener).start()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        with contextlib.suppress(OSError):
+            await self._runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        try:
+            return web.json_response({"waiting": self._health()})
+        except kopf.PermanentError as error:
+            return web.json_response({"error": str(error)}, status=500)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        )
