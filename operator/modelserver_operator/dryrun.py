@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelserver_operator.api import KIND, ModelServer, parse
+from pydantic import ValidationError
+
+from modelserver_operator import naming
+from modelserver_operator.api import KIND, UPGRADE_ANNOTATION, ModelServer, Status, parse
 from modelserver_operator.changes.in_place import replaces_in_place
+from modelserver_operator.changes.keeping import read_history
 from modelserver_operator.changes.plan import Change, Observed, Plan, Why, covers, plan
+from modelserver_operator.changes.templates import Choice, History, choose
 from modelserver_operator.clients.kubernetes import Cluster
-from modelserver_operator.desired import Images, render
+from modelserver_operator.desired import Images, Kept, render_kept
 from modelserver_operator.desired.child import Desired
 from modelserver_operator.errors import Forbidden, Invalid
 from modelserver_operator.observed.child import read_child
@@ -27,10 +32,13 @@ class Preview:
     title: str
     lines: tuple[str, ...]
     """One for each child that would change; none when nothing does."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known."""
 
     def text(self) -> str:
         """For people."""
-        return "\n".join((self.title, *(f"  {line}" for line in self.lines or ("nothing changes",))))
+        lines = (*(self.lines or ("nothing changes",)), *self.notes)
+        return "\n".join((self.title, *(f"  {line}" for line in lines)))
 
 
 async def running_images(cluster: Cluster, namespace: str) -> Images | None:
@@ -54,11 +62,40 @@ async def preview(cluster: Cluster, server: ModelServer, images: Images) -> Prev
     """What applying this object would change, children that are no longer wanted included."""
     body = await cluster.get(KIND, server.namespace, server.name)
     owned = replace(server, uid=body["metadata"]["uid"] if body else "")
-    before = _children(body, images)
-    observed = await _observe(cluster, owned, [*before, *render(owned, images).children])
-    wanted = plan(_render(owned, images, observed), observed, owned.uid, {})
+    stored = _parsed(body)
+    past = await _history(cluster, stored, body) if stored and body else History()
+    choice = choose(owned, images, past)
+    before = _children(stored, choose(stored, images, past).kept) if stored else ()
+    observed = await _observe(cluster, owned, [*before, *_children(owned, choice.kept)])
+    wanted = plan(_render(owned, choice.kept, observed), observed, owned.uid, {})
     title = f"{server.namespace}/{server.name}:{'' if body else ' new object'}"
-    return Preview(title, tuple(_lines(wanted, before, paused=server.spec.paused)))
+    return Preview(title, tuple(_lines(wanted, before, paused=server.spec.paused)), tuple(_notes(choice)))
+
+
+async def _history(cluster: Cluster, stored: ModelServer, body: Mapping[str, Any]) -> History:
+    """What is kept of the object, or would be taken over."""
+    revisions = await cluster.labelled(
+        naming.CONTROLLER_REVISION, naming.selector(stored.name), stored.namespace
+    )
+    deployment = await cluster.get("Deployment", stored.namespace, stored.name)
+    children = [read_child(naming.CONTROLLER_REVISION, item) for item in revisions]
+    children += [read_child("Deployment", deployment)] if deployment else []
+    try:
+        status = Status.model_validate(body.get("status") or {})
+    except ValidationError:
+        status = Status()
+    return await read_history(cluster, stored, {(c.kind, c.name): c for c in children}, status)
+
+
+def _notes(choice: Choice) -> list[str]:
+    """What an upgrade would do beyond that."""
+    if not choice.is_upgrade_available():
+        return []
+    before, after = choice.kept.image, choice.upgrade.image
+    what = "changes config.json, without new pods"
+    if choice.upgrade_replaces_pods():
+        what = "replaces the pods" + (f": image {before} becomes {after}" if before != after else "")
+    return [f"an upgrade is available, by a new value of the annotation {UPGRADE_ANNOTATION}: it {what}"]
 
 
 def _lines(wanted: Plan, before: tuple[Desired, ...], *, paused: bool) -> list[str]:
@@ -72,19 +109,23 @@ def _lines(wanted: Plan, before: tuple[Desired, ...], *, paused: bool) -> list[s
     return lines
 
 
-def _children(body: Mapping[str, Any] | None, images: Images) -> tuple[Desired, ...]:
-    """Of the object as it is stored now."""
+def _parsed(body: Mapping[str, Any] | None) -> ModelServer | None:
+    """The object as it is stored now."""
     try:
-        return render(parse(body), images).children if body else ()
+        return parse(body) if body else None
     except Invalid:
-        return ()
+        return None
 
 
-def _render(server: ModelServer, images: Images, observed: Observed) -> tuple[Desired, ...]:
+def _children(server: ModelServer, kept: Kept) -> tuple[Desired, ...]:
+    return render_kept(server, kept).children
+
+
+def _render(server: ModelServer, kept: Kept, observed: Observed) -> tuple[Desired, ...]:
     """As the operator would render it now, also in the middle of a rollout."""
     rollout = Snapshot(observed, ()).rollout(server)
     in_place = replaces_in_place(server, rollout, (), "")
-    return render(server, images, in_place=in_place).children
+    return render_kept(server, kept, in_place=in_place).children
 
 
 def _rolls(change: Change, before: tuple[Desired, ...]) -> bool:

@@ -95,6 +95,31 @@ def test_removing_a_field_is_shown_as_a_rollout(kubernetes: Kubernetes, plan: Pl
     assert plan(IMAGE).stdout.endswith(f"  Deployment server: change\n{TEMPLATE}")
 
 
+def test_it_says_what_an_upgrade_would_roll(kubernetes: Kubernetes, plan: Plan):
+    created(kubernetes)
+    note = (
+        "  an upgrade is available, by a new value of the annotation modelserver.dev/upgrade: "
+        "it replaces the pods: image modelserver:test becomes modelserver:next\n"
+    )
+
+    found = plan("--cpu-image=modelserver:next")
+    assert (found.returncode, found.stdout) == (
+        0, f"{kubernetes.namespace}/server:\n  nothing changes\n{note}",
+    )  # fmt: skip
+
+    found = plan("--cpu-image=modelserver:next", hint="LATENCY")
+    assert (found.returncode, found.stdout) == (
+        2, f"{kubernetes.namespace}/server:\n  ConfigMap server-config: change\n{note}",
+    )  # fmt: skip
+
+    body = model_server()
+    body["metadata"]["annotations"] = {"modelserver.dev/upgrade": "1"}
+    found = plan("--cpu-image=modelserver:next", body=body)
+    assert (found.returncode, found.stdout) == (
+        2, f"{kubernetes.namespace}/server:\n  Deployment server: change\n{TEMPLATE}",
+    )  # fmt: skip
+
+
 def test_a_new_object_is_shown_with_its_children(kubernetes: Kubernetes, plan: Plan):
     found = plan(IMAGE)
 
@@ -133,7 +158,7 @@ def test_the_image_is_that_of_the_running_operator(kubernetes: Kubernetes, plan:
     created(kubernetes)
 
     assert plan().stdout == f"{kubernetes.namespace}/server:\n  nothing changes\n"
-    assert TEMPLATE in plan("--cpu-image=other:1").stdout
+    assert "image modelserver:test becomes other:1" in plan("--cpu-image=other:1").stdout
 
 
 def test_without_a_running_operator_it_asks_for_the_image(kubernetes: Kubernetes, plan: Plan):

@@ -77,10 +77,10 @@ class Cluster:
         except NotFound:
             return None
 
-    async def labelled(self, kind: str, labels: Mapping[str, str]) -> list[Raw]:
-        """Objects of all namespaces with these labels."""
+    async def labelled(self, kind: str, labels: Mapping[str, str], namespace: str | None = None) -> list[Raw]:
+        """Objects of one namespace or of all with these labels."""
         text = ",".join(f"{key}={value}" for key, value in labels.items())
-        found = await self._request("GET", _path(kind, None), {"labelSelector": text})
+        found = await self._request("GET", _path(kind, namespace), {"labelSelector": text})
         items: list[Raw] = found["items"]
         return items
 
