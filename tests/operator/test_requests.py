@@ -35,10 +35,10 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
     until("it is kept", lambda: len(revisions(kubernetes)) == 2, timeout=20)
     # Of three templates one is neither the current nor the last good one.
     patch(kubernetes, "modelserver/server", {"spec": {"hint": "THROUGHPUT"}})
-    # One without the label has left the watch, so it is found only when its name proves to be taken.
-    kubernetes.kubectl("label", "controllerrevisions", "-l", selector_text("taken"), f"{MANAGED_BY_LABEL}-")
     kubernetes.apply(json.dumps(model_server("waiting")))
     (waiting,) = until("a second pod", lambda: kubernetes.items("pods", selector_text("waiting")), timeout=20)
+    # Without the label it has left the watch: what runs is read, and then what has its name.
+    kubernetes.kubectl("label", "controllerrevisions", "-l", selector_text("waiting"), f"{MANAGED_BY_LABEL}-")
 
     with placed(kubernetes, waiting["metadata"]["name"]):
         for ready in ("False", "True", "False", "True"):
