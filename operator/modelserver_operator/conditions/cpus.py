@@ -7,7 +7,6 @@ node's kubelet has the static policy. The operator controls only the first two.
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer
 from modelserver_operator.api.status import Reason
-from modelserver_operator.conditions.reported import unheard
 from modelserver_operator.conditions.trouble import unreachable
 from modelserver_operator.conditions.verdict import Verdict, fails, holds, unknown
 from modelserver_operator.observed.facts import Facts
@@ -25,7 +24,7 @@ def exclusive_cpus(server: ModelServer, facts: Facts) -> Verdict:
     for pod in ready:
         if verdict := _ineligible(pod):
             return verdict
-    if verdict := unreachable(facts) or unheard(facts):
+    if verdict := unreachable(server, facts):
         return verdict
     for pod, status in facts.servers(ready):
         if verdict := _shared(pod, status):

@@ -1,6 +1,5 @@
 """The Deployment: replicas, how pods are replaced, and the pod template."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from modelserver_operator import naming
@@ -9,8 +8,9 @@ from modelserver_operator.desired.images import Images
 from modelserver_operator.desired.pod import pod_spec
 
 
-def deployment(server: ModelServer, template: Mapping[str, Any], *, in_place: bool = False) -> dict[str, Any]:
+def deployment(server: ModelServer, images: Images, *, in_place: bool = False) -> dict[str, Any]:
     """What can change without new pods (models, tuning, polling) is in the ConfigMap, not here."""
+    pod = server.spec.pod
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -26,20 +26,14 @@ def deployment(server: ModelServer, template: Mapping[str, Any], *, in_place: bo
             "progressDeadlineSeconds": server.spec.rollout.startup_timeout_seconds + 60,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy(server.spec, in_place=in_place)},
             "selector": {"matchLabels": naming.selector(server.name)},
-            "template": dict(template),
+            "template": {
+                "metadata": {
+                    "labels": {**pod.labels, **naming.labels(server)},
+                    **({"annotations": dict(pod.annotations)} if pod.annotations else {}),
+                },
+                "spec": pod_spec(server, images.choose(server)),
+            },
         },
-    }
-
-
-def pod_template(server: ModelServer, images: Images) -> dict[str, Any]:
-    """The pod template as this operator makes it."""
-    pod = server.spec.pod
-    return {
-        "metadata": {
-            "labels": {**pod.labels, **naming.labels(server)},
-            **({"annotations": dict(pod.annotations)} if pod.annotations else {}),
-        },
-        "spec": pod_spec(server, images.choose(server)),
     }
 
 

@@ -5,7 +5,6 @@ from typing import Any
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer, Spec
 from modelserver_operator.api.rules import cpu_limit
-from modelserver_operator.api.scheduling import manifest
 from modelserver_operator.api.spec import DEFAULT_CPU, DEFAULT_MEMORY
 from modelserver_operator.desired.config import request_timeout
 
@@ -71,8 +70,8 @@ def _container(spec: Spec, image: str) -> dict[str, Any]:
         "image": image,
         "imagePullPolicy": spec.image_pull_policy,
         "args": arguments(spec),
-        **({"env": [manifest(item) for item in spec.pod.env]} if spec.pod.env else {}),
-        **({"envFrom": [manifest(item) for item in spec.pod.env_from]} if spec.pod.env_from else {}),
+        **({"env": spec.pod.env} if spec.pod.env else {}),
+        **({"envFrom": spec.pod.env_from} if spec.pod.env_from else {}),
         "ports": [
             {"name": "grpc", "containerPort": spec.ports.grpc, "protocol": "TCP"},
             {"name": "rest", "containerPort": spec.ports.rest, "protocol": "TCP"},
@@ -141,7 +140,7 @@ def _volumes(server: ModelServer) -> list[Any]:
             {"name": _volume_name(index), "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
             for index, claim in enumerate(claims(server.spec))
         ),
-        *map(manifest, server.spec.pod.volumes),
+        *server.spec.pod.volumes,
     ]
 
 
@@ -152,7 +151,7 @@ def _mounts(spec: Spec) -> list[Any]:
             {"name": _volume_name(index), "mountPath": f"{naming.MODELS_DIRECTORY}/{claim}", "readOnly": True}
             for index, claim in enumerate(claims(spec))
         ),
-        *map(manifest, spec.pod.volume_mounts),
+        *spec.pod.volume_mounts,
     ]
 
 
@@ -161,9 +160,9 @@ def _scheduling(spec: Spec) -> dict[str, Any]:
     fields = {
         "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
         "nodeSelector": dict(pod.node_selector),
-        "tolerations": [manifest(item) for item in pod.tolerations],
-        "affinity": manifest(pod.affinity) if pod.affinity else None,
-        "topologySpreadConstraints": [manifest(item) for item in pod.topology_spread_constraints],
+        "tolerations": pod.tolerations,
+        "affinity": pod.affinity,
+        "topologySpreadConstraints": pod.topology_spread_constraints,
         "priorityClassName": pod.priority_class_name,
         "schedulerName": pod.scheduler_name,
         "runtimeClassName": pod.runtime_class_name,
