@@ -14,6 +14,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = "application/json"
 OCTETS = "application/octet-stream"
 LINGER_SECONDS = 5.0
+_BEFORE_THE_BODY = {413, 501}
+"""Refusals whose body has not been read: the caller may still be sending it."""
 
 
 def _start(status: int, headers: tuple[tuple[str, str], ...]) -> dict[str, Any]:
@@ -50,7 +52,7 @@ class Reply:
             raise error
         answer = error_answer(error, scope)
         await self(_start(answer.status, answer.headers))
-        is_unread = answer.status == 413
+        is_unread = answer.status in _BEFORE_THE_BODY
         await self({"type": "http.response.body", "body": answer.body, "more_body": is_unread})
         if is_unread:
             await _linger(receive)
