@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -39,21 +38,15 @@ InTurn = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 """Does work between the passes of the watcher."""
 
 
-class Trust(StrEnum):
-    """Whether a model that is served can answer, as far as is known."""
-
-    TRUSTED = "TRUSTED"
-    CHECKED = "CHECKED"
-    BROKEN = "BROKEN"
-
-
 @dataclass(eq=False)
 class _Case:
-    """A model that is not trusted, because an inference has failed."""
+    """A model that is not trusted, because an inference has failed.
+
+    CHECKED while its verdict is awaited, BROKEN when that is a reason; without a case it is TRUSTED.
+    """
 
     version: Version
     loaded: LoadedModel
-    trust: Trust = Trust.CHECKED
     verdict: asyncio.Task[str | None] | None = None
     """Why it is broken, or None; shared by all whose inferences fail meanwhile."""
 
@@ -107,7 +100,6 @@ class Recovery:
         if case.version.loaded is not case.loaded:  # it was replaced meanwhile
             self._close(case)
             return reason
-        case.trust = Trust.BROKEN
         LOG.error("%s can no longer answer and is compiled again: %s", case.version, reason)
         self._converger.distrust(case.version, f"it is {COMPILED_AGAIN}: {reason}")
         self._begin(self._repair(case, moments))
