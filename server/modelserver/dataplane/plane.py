@@ -97,7 +97,7 @@ class Visit:
         except InferenceFailed as error:
             sizes = self.signature.differing_batches(arrays)
             if sizes is not None and not loaded.has_answered(arrays):
-                self.plane.recovery.suspect(version, loaded)
+                await self.plane.recovery.suspect(version, loaded)  # the next caller meets a checked version
                 raise InvalidRequest(f"The inputs have different batch sizes ({sizes}). {error}") from error
             await self.plane.recovery.judge(version, loaded)
             raise
