@@ -35,20 +35,22 @@ class Image:
     size: int
 
 
-def build(part: str, progress: Progress | None = None) -> Image:
+def build(part: str, progress: Progress | None = None, root: Path = ROOT) -> Image:
     """Build the image of `server` or `operator`, unless there is one of exactly these sources.
+
+    `root` is the project's directory, perhaps of another commit.
 
     Raises:
         DevclusterError: no engine, or the build failed; the message names the log.
     """
     engine = engines.ensure().owned_by(OWNER)
     progress = progress or Progress()
-    name = f"modelserver-dev/{part}:{version()}-{fingerprint(part)}"
+    name = f"modelserver-dev/{part}:{version(root)}-{fingerprint(part, root)}"
     if not engine.has(name):
         progress.expect(1)
         with progress.step(f"image of the {part}: build"):
-            options = ["--file", str(ROOT / f"Dockerfile.{part}"), *_base(engine), *_certificates()]
-            engine.build(ROOT, name, *options, log=paths.logs() / f"image-{part}.log")
+            options = ["--file", str(root / f"Dockerfile.{part}"), *_base(engine), *_certificates()]
+            engine.build(root, name, *options, log=paths.logs() / f"image-{part}.log")
     return Image(name, int(engine.run("image", "inspect", "--format", "{{.Size}}", name)))
 
 
@@ -81,21 +83,21 @@ def _buildah(verb: str, *arguments: str, stdin: str | None = None, timeout: floa
     )
 
 
-def version() -> str:
+def version(root: Path = ROOT) -> str:
     """Return the project's version."""
-    text: str = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    text: str = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
     return text
 
 
-def fingerprint(part: str) -> str:
+def fingerprint(part: str, root: Path = ROOT) -> str:
     """Hash the names and contents of everything that goes into an image."""
-    return paths.fingerprint(_sources(part), root=ROOT)
+    return paths.fingerprint(_sources(part, root), root=root)
 
 
-def _sources(part: str) -> Iterator[Path]:
-    yield from (ROOT / name for name in (*COMMON, f"Dockerfile.{part}"))
+def _sources(part: str, root: Path) -> Iterator[Path]:
+    yield from (root / name for name in (*COMMON, f"Dockerfile.{part}"))
     for package in PACKAGES.values():  # one distribution: both packages are in its wheel
-        yield from (f for f in (ROOT / package).rglob("*") if f.is_file() and "__pycache__" not in f.parts)
+        yield from (f for f in (root / package).rglob("*") if f.is_file() and "__pycache__" not in f.parts)
 
 
 def _base(engine: Engine) -> list[str]:

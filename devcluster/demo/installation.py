@@ -15,11 +15,11 @@ RELEASE = "modelserver-operator"
 SYSTEM_NAMESPACE = "modelserver-system"
 
 
-def install_operator(kubernetes: Kubernetes, operator: str, server: str) -> None:
+def install_operator(kubernetes: Kubernetes, operator: str, server: str, chart: Path = CHART) -> None:
     """Install or upgrade the operator by Helm, with these images (`repository:tag`), and wait for it."""
     repository, _, tag = operator.rpartition(":")
     command = (
-        "upgrade", "--install", RELEASE, str(CHART),
+        "upgrade", "--install", RELEASE, str(chart),
         "--namespace", SYSTEM_NAMESPACE, "--create-namespace",
         "--set", f"image.repository={repository}", "--set-string", f"image.tag={tag}",
         "--set", f"serverImages.cpu={server}",

@@ -6,16 +6,16 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
 from modelserver_operator import __version__
-from modelserver_operator.api import KIND, ModelServer, parse
+from modelserver_operator.api import API_VERSION, GROUP, KIND, ModelServer, parse
 from modelserver_operator.api.crd import crd
-from modelserver_operator.desired import render
+from modelserver_operator.desired import Images, render
 from modelserver_operator.errors import Invalid, OperatorError
-from modelserver_operator.settings import add_options, from_arguments, images
+from modelserver_operator.settings import DEFAULT_IMAGE, add_images, add_options, from_arguments, images
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,9 +48,7 @@ def _open_closed_streams() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="modelserver-operator", description="Serve OpenVINO models on Kubernetes."
-    )
+    parser = _Parser(prog="modelserver-operator", description="Serve OpenVINO models on Kubernetes.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command, text in (
@@ -71,9 +69,19 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         if name in {"render", "plan"}:
             sub.add_argument("file", metavar="FILE", help="YAML file; - for standard input")
-        if name != "crd":
+        if name == "run":
             add_options(sub)
+        elif name != "crd":
+            add_images(sub, cpu=DEFAULT_IMAGE if name == "render" else "")
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """A wrong command line ends with 1: `plan` ends with 2 when something would change."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(1, f"{self.prog}: {message}\n")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -90,12 +98,35 @@ def _render(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> int:
-    from modelserver_operator.dryrun import preview  # noqa: PLC0415 - needs the client
+    """0: nothing would change; 2: something would."""
+    from modelserver_operator.clients.context import default_namespace  # noqa: PLC0415 - needs the client
 
-    for server in _read(arguments.file):
-        for line in asyncio.run(preview(server, images(arguments))):
-            sys.stdout.write(f"{line}\n")
-    return 0
+    servers = _read(arguments.file, default_namespace())
+    return 2 if asyncio.run(_preview(servers, arguments)) else 0
+
+
+async def _preview(servers: list[ModelServer], arguments: argparse.Namespace) -> bool:
+    """Print what would change, one object after the other; whether something would."""
+    from modelserver_operator.clients.kubernetes import connect  # noqa: PLC0415 - needs the client
+    from modelserver_operator.dryrun import preview, running_images  # noqa: PLC0415 - needs the client
+
+    cluster = await connect()
+    changes = False
+    try:
+        for server in servers:
+            given = images(arguments) if arguments.cpu_image else None
+            chosen = given or await running_images(cluster, server.namespace)
+            if chosen is None and not server.spec.image:
+                raise Invalid(
+                    "the operator's Deployment was not found, so its image for the servers is unknown: give "
+                    "--cpu-image (and --gpu-image, --npu-image) as the operator has it"
+                )
+            found = await preview(cluster, server, chosen or Images("", "", ""))
+            sys.stdout.write(f"{found.text()}\n")
+            changes = changes or bool(found.lines)
+    finally:
+        await cluster.close()
+    return changes
 
 
 def _crd(_arguments: argparse.Namespace) -> int:
@@ -104,19 +135,49 @@ def _crd(_arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _read(name: str) -> list[ModelServer]:
-    """The ModelServers of a file; other documents are ignored."""
+def _read(name: str, namespace: str = "default") -> list[ModelServer]:
+    """The ModelServers of a file, those without a namespace in this one; other documents are ignored."""
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-        documents = [item for item in yaml.safe_load_all(text) if isinstance(item, dict)]
+        documents = [item for item in yaml.load_all(text, _Loader) if isinstance(item, dict)]
     except OSError as error:
         raise Invalid(f"cannot read {name}: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise Invalid(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
-    servers = [parse(item) for item in documents if item.get("kind") == KIND]
+    ours = [item for item in documents if item.get("kind") == KIND and _is_ours(item, name)]
+    servers = [parse(item, namespace) for item in ours]
     if not servers:
         raise Invalid(f"{name} contains no {KIND}")
     return servers
+
+
+def _is_ours(document: dict[str, Any], name: str) -> bool:
+    """Whether a document of our kind is of our group; raises Invalid for a version that does not exist."""
+    version = document.get("apiVersion")
+    if version is None or (str(version).startswith(f"{GROUP}/") and version != API_VERSION):
+        raise Invalid(f"{name}: apiVersion of a {KIND} must be {API_VERSION}, not {version}")
+    return bool(version == API_VERSION)
+
+
+class _Loader(yaml.SafeLoader):
+    """As kubectl reads YAML: a key that stands twice is an error, 2.0 is 2, and a date is a text."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]} is set twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+    def construct_number(self, node: yaml.ScalarNode) -> float:
+        number = self.construct_yaml_float(node)
+        return int(number) if number.is_integer() else number
+
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        return str(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_number)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_text)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,60 +1,157 @@
 """`modelserver-operator plan FILE`: what applying a file would change in the cluster. It only reads."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from modelserver_operator.api import KIND, ModelServer
+from modelserver_operator import naming
+from modelserver_operator.api import KIND, UPGRADE_ANNOTATION, ModelServer, parse
 from modelserver_operator.changes.in_place import replaces_in_place
-from modelserver_operator.changes.plan import Observed, Why, covers, plan
-from modelserver_operator.clients.kubernetes import Cluster, connect
-from modelserver_operator.desired import Images, render
+from modelserver_operator.changes.keeping import read_history
+from modelserver_operator.changes.plan import Change, Observed, Plan, Why, covers, plan
+from modelserver_operator.changes.templates import Choice, History, choose
+from modelserver_operator.clients.installed import own_schema
+from modelserver_operator.clients.kubernetes import Cluster
+from modelserver_operator.conditions.document import read_status
+from modelserver_operator.desired import Images, Kept, render_kept
 from modelserver_operator.desired.child import Desired
-from modelserver_operator.observed.child import Child, read_child
+from modelserver_operator.errors import Forbidden, Invalid
+from modelserver_operator.observed.child import read_child
 from modelserver_operator.observed.facts import Snapshot
+from modelserver_operator.settings import images_of
+
+OPERATOR = {"app.kubernetes.io/name": "modelserver-operator"}
+"""The label of the operator's own Deployment, as the chart sets it."""
+_WHAT = {Why.MISSING: "create", Why.CHANGED: "change", Why.DRIFTED: "restore"}
 
 
-async def preview(server: ModelServer, images: Images) -> list[str]:
-    """One line for each child that would change."""
-    cluster = await connect()
+@dataclass(frozen=True)
+class Preview:
+    """What would happen to one object."""
+
+    title: str
+    lines: tuple[str, ...]
+    """One for each child that would change; none when nothing does."""
+    notes: tuple[str, ...] = ()
+    """What else is to be known."""
+
+    def text(self) -> str:
+        """For people."""
+        lines = (*(self.lines or ("nothing changes",)), *self.notes)
+        return "\n".join((self.title, *(f"  {line}" for line in lines)))
+
+
+async def running_images(cluster: Cluster, namespace: str) -> Images | None:
+    """The server images of the operator that watches this namespace; None when they cannot be found."""
     try:
-        body = await cluster.get(KIND, server.namespace, server.name)
-        uid = body["metadata"]["uid"] if body else ""
-        owned = replace(server, uid=uid)
-        observed = await _observe(cluster, owned, images)
-    finally:
-        await cluster.close()
-    wanted = plan(_render(owned, images, observed), observed, uid, {})
+        deployments = await cluster.labelled("Deployment", OPERATOR)
+    except Forbidden:
+        return None
+    found = [
+        (bool(watched), chosen)
+        for deployment in deployments
+        for container in deployment["spec"]["template"]["spec"]["containers"]
+        for watched, chosen in [images_of(container.get("args") or [])]
+        if not watched or namespace in watched
+    ]
+    # An operator of named namespaces goes before one of the whole cluster.
+    return max(found, key=lambda item: item[0])[1] if found else None
+
+
+async def preview(cluster: Cluster, server: ModelServer, images: Images) -> Preview:
+    """What applying this object would change, children that are no longer wanted included."""
+    body = await cluster.get(KIND, server.namespace, server.name)
+    owned = replace(server, uid=body["metadata"]["uid"] if body else "")
+    stored = _parsed(body)
+    past = await _history(cluster, stored, body) if stored and body else History()
+    choice = choose(owned, images, past)
+    before = _children(stored, choose(stored, images, past).kept) if stored else ()
+    observed = await _observe(cluster, owned, [*before, *_children(owned, choice.kept)])
+    wanted = plan(_render(owned, choice.kept, observed), observed, owned.uid, {})
     title = f"{server.namespace}/{server.name}:{'' if body else ' new object'}"
-    lines = [f"  {item.desired.kind} {item.desired.name}: {_what(item.why)}" for item in wanted.changes]
-    lines += [f"  {child.kind} {child.name}: the name is taken by another object" for child in wanted.taken]
-    if any(
-        item.desired.kind == "Deployment" and _rolls(item.observed, item.desired.manifest)
-        for item in wanted.changes
-    ):
-        lines.append("  the pod template changes: pods are replaced")
-    return [title, *(lines or ["  nothing changes"])]
+    return Preview(title, tuple(_lines(wanted, before, paused=server.spec.paused)), tuple(_notes(choice)))
 
 
-def _render(server: ModelServer, images: Images, observed: Observed) -> tuple[Desired, ...]:
+async def _history(cluster: Cluster, stored: ModelServer, body: Mapping[str, Any]) -> History:
+    """What is kept of the object, or would be taken over."""
+    revisions = await cluster.labelled(
+        naming.CONTROLLER_REVISION, naming.selector(stored.name), stored.namespace
+    )
+    deployment = await cluster.get("Deployment", stored.namespace, stored.name)
+    children = [read_child(naming.CONTROLLER_REVISION, item) for item in revisions]
+    children += [read_child("Deployment", deployment)] if deployment else []
+    status = read_status(body.get("status") or {}, own_schema()["properties"]["status"])
+    return await read_history(cluster, stored, {(c.kind, c.name): c for c in children}, status)
+
+
+def _notes(choice: Choice) -> list[str]:
+    """What an upgrade would do beyond that."""
+    if not choice.is_upgrade_available():
+        return []
+    before, after = choice.kept.image, choice.upgrade.image
+    what = "changes config.json, without new pods"
+    if choice.upgrade_replaces_pods():
+        what = "replaces the pods" + (f": image {before} becomes {after}" if before != after else "")
+    return [f"an upgrade is available, by a new value of the annotation {UPGRADE_ANNOTATION}: it {what}"]
+
+
+def _lines(wanted: Plan, before: tuple[Desired, ...], *, paused: bool) -> list[str]:
+    lines = [f"{item.desired.kind} {item.desired.name}: {_WHAT[item.why]}" for item in wanted.changes]
+    lines += [f"{child.kind} {child.name}: delete" for child in wanted.prune]
+    lines += [f"{child.kind} {child.name}: the name is taken by another object" for child in wanted.taken]
+    if any(_rolls(item, before) for item in wanted.changes):
+        lines.append("the pod template changes: pods are replaced")
+    if lines and paused:
+        lines.append("paused: true holds these changes back")
+    return lines
+
+
+def _parsed(body: Mapping[str, Any] | None) -> ModelServer | None:
+    """The object as it is stored now."""
+    try:
+        return parse(body) if body else None
+    except Invalid:
+        return None
+
+
+def _children(server: ModelServer, kept: Kept) -> tuple[Desired, ...]:
+    return render_kept(server, kept).children
+
+
+def _render(server: ModelServer, kept: Kept, observed: Observed) -> tuple[Desired, ...]:
     """As the operator would render it now, also in the middle of a rollout."""
     rollout = Snapshot(observed, ()).rollout(server)
     in_place = replaces_in_place(server, rollout, (), "")
-    return render(server, images, in_place=in_place).children
+    return render_kept(server, kept, in_place=in_place).children
 
 
-def _what(why: Why) -> str:
-    return {Why.MISSING: "create", Why.CHANGED: "change", Why.DRIFTED: "restore"}[why]
-
-
-def _rolls(observed: Child | None, manifest: dict[str, dict[str, object]]) -> bool:
-    if observed is None or observed.body is None:
+def _rolls(change: Change, before: tuple[Desired, ...]) -> bool:
+    """Whether the pod template gets other fields, or loses some that the stored object gives it."""
+    observed, template = change.observed, _template(change.desired)
+    if template is None or observed is None or observed.body is None:
         return False
-    return not covers(observed.body["spec"]["template"], manifest["spec"]["template"])
+    earlier = [_template(item) for item in before if item.name == change.desired.name]
+    return not covers(observed.body["spec"]["template"], template) or any(
+        not (covers(template, item) and _keeps(template, item)) for item in earlier if item is not None
+    )
 
 
-async def _observe(cluster: Cluster, server: ModelServer, images: Images) -> Observed:
+def _keeps(after: Any, before: Any) -> bool:
+    """Whether every field is still there; `covers` takes one that is missing for an empty one."""
+    return not isinstance(before, Mapping) or (
+        isinstance(after, Mapping)
+        and all(key in after and _keeps(after[key], value) for key, value in before.items())
+    )
+
+
+def _template(desired: Desired) -> Any:
+    return desired.manifest["spec"]["template"] if desired.kind == "Deployment" else None
+
+
+async def _observe(cluster: Cluster, server: ModelServer, children: list[Desired]) -> Observed:
     observed = {}
-    for desired in render(server, images).children:
-        body = await cluster.get(desired.kind, server.namespace, desired.name)
+    for kind, name in dict.fromkeys((item.kind, item.name) for item in children):
+        body = await cluster.get(kind, server.namespace, name)
         if body is not None:
-            observed[desired.kind, desired.name] = read_child(desired.kind, body)
+            observed[kind, name] = read_child(kind, body)
     return observed

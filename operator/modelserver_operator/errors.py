@@ -3,12 +3,17 @@
 OperatorError
 ├── Invalid          the object is at fault: a condition, and no retry until it changes
 │   └── SourceNotSupported    a model's URI has a scheme this version cannot serve
+├── Unfit            a status that the CRD's schema does not allow: a minimal one is written instead
+├── NoCluster        no kubeconfig, or one that cannot be used
 ├── NotInstalled     the CRD is missing: logged once, then the process exits
+├── NotLeading       another operator writes here: the pass ends without a write, and nobody retries
+├── VersionsWentBack etcd was restored from a backup: the operator forgets everything and starts again
 └── ApiError         the API server refused or did not answer: retried with back-off
     ├── Forbidden    a permission is missing
     │   └── NamespaceEnding   the namespace is being deleted, and everything in it
     ├── Conflict     another client owns the object or its fields
-    └── NotFound     the object does not exist (any more)
+    ├── NotFound     the object does not exist (any more)
+    └── Unprocessable    the object would not be valid afterwards
 """
 
 
@@ -24,8 +29,24 @@ class SourceNotSupported(Invalid):
     """A model's URI has a scheme that this version cannot serve."""
 
 
+class Unfit(OperatorError):
+    """A status has a value that the CRD's schema does not allow."""
+
+
+class NoCluster(OperatorError):
+    """There is no kubeconfig, or it cannot be used."""
+
+
 class NotInstalled(OperatorError):
     """The CRD is not installed."""
+
+
+class NotLeading(OperatorError):
+    """The Lease under which this process could write is not its own."""
+
+
+class VersionsWentBack(OperatorError):
+    """A list is older than what is known already: etcd was restored from a backup."""
 
 
 class ApiError(OperatorError):
@@ -34,6 +55,11 @@ class ApiError(OperatorError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def cause(self) -> str:
+        """The message without the request."""
+        return str(self).partition(": ")[2] or str(self)
 
 
 class Forbidden(ApiError):
@@ -50,3 +76,7 @@ class Conflict(ApiError):
 
 class NotFound(ApiError):
     """The object does not exist."""
+
+
+class Unprocessable(ApiError):
+    """The object would not be valid after this change."""

@@ -14,11 +14,16 @@ HASH_ANNOTATION = f"{GROUP}/desired-hash"
 REVISION_ANNOTATION = f"{GROUP}/revision"
 IN_PLACE_ANNOTATION = f"{GROUP}/in-place"
 """On a Deployment whose current rollout stops old pods before new ones start."""
+CURRENT_LABEL = f"{GROUP}/current"
+LAST_GOOD_LABEL = f"{GROUP}/last-good"
+"""Roles of the ControllerRevision in which a pod template is kept."""
 
 OWN_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
 """The label selector of watches and lists: only the operator's own children."""
 
 CONTAINER = "modelserver"
+STATUS_PORT = "status"
+"""The name of the container port on which a server reports to the operator."""
 CONFIG_VOLUME = "modelserver-config"
 CONFIG_DIRECTORY = "/etc/modelserver"
 CONFIG_FILE = "config.json"
@@ -26,7 +31,14 @@ MODELS_DIRECTORY = "/models"
 CLAIM_VOLUME_PREFIX = "modelserver-claim-"
 USER_ID = 65532
 
+LEASE = "modelserver-operator"
+"""The name of every Lease: installations that reach the same objects must meet in one."""
+LEASES = ("coordination.k8s.io", "v1", "leases")
+RELEASED_ANNOTATION = f"{GROUP}/released-by"
+"""On a Lease without a holder: who released it."""
+
 POD = "Pod"
+CONTROLLER_REVISION = "ControllerRevision"
 
 
 class Resource(NamedTuple):
@@ -43,6 +55,7 @@ KINDS = {
     "ConfigMap": Resource("", "v1", "configmaps"),
     "Service": Resource("", "v1", "services"),
     "Deployment": Resource("apps", "v1", "deployments"),
+    CONTROLLER_REVISION: Resource("apps", "v1", "controllerrevisions"),
     POD: Resource("", "v1", "pods"),
 }
 """Every kind that is watched, listed or written."""

@@ -1,31 +1,52 @@
 """One pass: parse, render, plan, apply, ask, judge, and write the status if it changed.
 
-Level-triggered: a pass looks at everything and does not depend on what triggered it.
+Level-triggered: a pass looks at everything and does not depend on what triggered it. Each step gives a
+verdict; none keeps the status, which is written last, from being written.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import ValidationError
-
-from modelserver_operator.api import KIND, ModelServer, Status, parse
-from modelserver_operator.api.status import ConditionType
+from modelserver_operator.api import ModelServer, Status
+from modelserver_operator.api.status import Reason
 from modelserver_operator.changes.apply import Applier
+from modelserver_operator.changes.contest import Contest
 from modelserver_operator.changes.in_place import replaces_in_place
+from modelserver_operator.changes.keeping import Keeper, read_history
+from modelserver_operator.changes.nudge import Nudger
 from modelserver_operator.changes.plan import plan
+from modelserver_operator.changes.status import StatusWriter
+from modelserver_operator.changes.take_over import running_revision
+from modelserver_operator.changes.templates import choose, revisions
+from modelserver_operator.clients.asking import Asking
+from modelserver_operator.clients.events import EventRecorder
+from modelserver_operator.clients.installed import InstalledCrd
 from modelserver_operator.clients.kubernetes import Cluster, Event
-from modelserver_operator.clients.servers import ServerClient
-from modelserver_operator.conditions import is_settled, judge, reject
-from modelserver_operator.desired import Images, render
-from modelserver_operator.errors import Conflict, Invalid, NamespaceEnding, NotFound
-from modelserver_operator.observed.facts import Facts, Outcome
-from modelserver_operator.observed.pod import Pod
-from modelserver_operator.observed.report import Reply
+from modelserver_operator.clients.waiting import Waiting
+from modelserver_operator.conditions import is_good, is_settled, judge, reject
+from modelserver_operator.conditions.transitions import transitions
+from modelserver_operator.desired import Images, Kept, render_kept
+from modelserver_operator.desired.config import configuration
+from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading
+from modelserver_operator.observed.accepted import Accepted
+from modelserver_operator.observed.facts import Facts, Outcome, Rejection, Snapshot
 from modelserver_operator.observed.store import Key, Store
 
-_QUICK, _SLOW, _QUICK_TRIES = 5.0, 30.0, 24
-_WITH_EVENTS = (ConditionType.ACCEPTED, ConditionType.APPLIED, ConditionType.READY)
+_QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was carried out."""
+
+    outcome: Outcome
+    revision: str
+    """The configuration that the servers should have."""
+    kept: Kept | None = None
+    """None while what runs could not be read."""
+    upgrade_available: bool | None = None
 
 
 @dataclass
@@ -34,113 +55,134 @@ class Reconciler:
 
     store: Store
     cluster: Cluster
-    servers: ServerClient
+    asking: Asking
+    nudger: Nudger
     images: Images
     now: Callable[[], str]
     resync_seconds: Callable[[], float]
     """When a settled object is looked at again; random, so that objects first seen together spread out."""
     _tries: dict[Key, int] = field(default_factory=dict)
+    _accepted: Accepted = field(default_factory=lambda: Accepted(lambda server: configuration(server.spec)))
+    _contest: Contest = field(default_factory=Contest)
+
+    def __post_init__(self) -> None:
+        """What it needs beside the clients that are given."""
+        self.installed = InstalledCrd(self.cluster)
+        self._events = EventRecorder(self.cluster, self.now)
+        self._status = StatusWriter(self.cluster, self.store, self.installed, self.now)
+        self._waiting = Waiting(self.cluster)
 
     async def reconcile(self, key: Key) -> float | None:
         """One pass."""
         body = self.store.servers.get(key)
         if body is None or body["metadata"].get("deletionTimestamp"):
-            self._tries.pop(key, None)
+            self._forget(key)
             return None
-        previous = _status(body)
+        previous = self._status.previous(body)
         try:
-            server = parse(body)
-        except Invalid as error:
-            status = reject(error, body["metadata"].get("generation", 0), previous, self.now())
-            await self._write(body, previous, status)
-            return None
-        try:
-            return await self._make_true(key, body, server, previous)
+            await self.installed.refresh_if_old()
+            status, outcome = await self._pass(key, body, previous)
+            await self._tell(key, body, previous, status)
         except NamespaceEnding:
             # The namespace's deletion takes the children first and this object last.
             return self.resync_seconds()
-
-    async def _make_true(
-        self, key: Key, body: Mapping[str, Any], server: ModelServer, previous: Status
-    ) -> float:
-        before = self.store.snapshot(key)
-        in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
-        desired = render(server, self.images, in_place=in_place)
-        wanted = plan(desired.children, before.children, server.uid, self.store.settled())
-        applier = Applier(self.cluster, self.store, server.uid)
-        outcome = await applier.apply(wanted, paused=server.spec.paused)
-        facts = await self._look(key, server, outcome, desired.revision)
-        status = judge(server, facts, desired.revision, previous, self.now())
-        if await self._write(body, previous, status, outcome.corrections):
-            self._tries.pop(key, None)
+        except (ApiError, NotLeading):
+            # Not even a minimal status can be written: with back-off until it can.
+            raise
+        except Exception as error:
+            problem = f"the operator failed ({type(error).__name__}: {error}); its log says more"
+            await self._status.write_problem(body, previous, Reason.INTERNAL_ERROR, problem)
+            raise
         return self._again(key, status, outcome)
+
+    def _forget(self, key: Key) -> None:
+        self._tries.pop(key, None)
+        self._accepted.forget(key)
+        self._waiting.forget(key)
+        self.asking.forget(key)
+        self.nudger.forget(key)
+        self._status.forget(key)
+
+    async def _pass(self, key: Key, body: Raw, previous: Status) -> tuple[Status, Outcome]:
+        try:
+            server, rejection = self._accepted.read(key, body)
+        except Invalid as error:
+            return await self._leave(key, body, previous, error), Outcome()
+        made = await self._make(server, self.store.snapshot(key), previous)
+        for message in made.outcome.corrections:
+            await self._events.record(Event("DriftCorrected", message, is_warning=True), body["metadata"])
+        facts = await self._look(key, server, made.outcome, made.revision)
+        facts = replace(
+            facts,
+            pods=await self._waiting.explain(key, facts.pods),
+            rejection=rejection,
+            crd_lacks=self.installed.lacks,
+        )
+        return await self._judge(key, server, facts, made, previous)
+
+    async def _make(self, server: ModelServer, before: Snapshot, previous: Status) -> _Made:
+        """Write the children, with the template and config.json that are kept or new ones."""
+        in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
+        past = await read_history(self.cluster, server, before.children, previous)
+        choice = choose(server, self.images, past)
+        desired = render_kept(server, choice.kept, in_place=in_place)
+        if past.unread:
+            revision = running_revision(server, before.children) or desired.revision
+            return _Made(Outcome(refused=(past.unread,)), revision, None, previous.upgrade_available)
+        children = (*revisions(server, choice.kept, past), *desired.children)
+        wanted = plan(children, before.children, server.uid, self.store.settled())
+        outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
+        return _Made(outcome, desired.revision, choice.kept, choice.is_upgrade_available())
+
+    async def _judge(
+        self, key: Key, server: ModelServer, facts: Facts, made: _Made, previous: Status
+    ) -> tuple[Status, Outcome]:
+        """The status, after noting the template as the last good one if it is."""
+        now = self.now()
+        status = judge(server, facts, made.revision, previous, now)
+        if made.kept is not None and is_good(server, facts, status):
+            keeper = Keeper(self.cluster, self.store, self._contest)
+            if refused := await keeper.note_good(key, server, made.kept):
+                facts = replace(facts, outcome=replace(facts.outcome, refused=refused))
+                status = judge(server, facts, made.revision, previous, now)
+        return status.model_copy(update={"upgrade_available": made.upgrade_available}), facts.outcome
+
+    async def _leave(self, key: Key, body: Raw, previous: Status, error: Invalid) -> Status:
+        """No accepted form is known, so nothing is applied: only what is there is counted."""
+        seen, metadata = self.store.snapshot(key), body["metadata"]
+        rejection = Rejection(error, metadata.get("generation", 0))
+        pods = await self._waiting.explain(key, seen.pods)
+        facts = Facts(seen.rollout_of(metadata["name"], metadata["uid"]), pods)
+        return reject(rejection, facts, previous, self.now())
 
     async def _look(self, key: Key, server: ModelServer, outcome: Outcome, revision: str) -> Facts:
         """Everything is judged as it was at one moment, after the writes."""
         seen = self.store.snapshot(key)
-        replies = await self.servers.ask(seen.pods, server.spec.ports.status)
+        replies = self.asking.replies(key, seen.pods, revision)
         if outcome.is_complete():
-            await self._nudge(seen.pods, revision, replies)
+            refused = await self.nudger.nudge(key, seen.pods, revision, replies)
+            outcome = replace(outcome, refused=refused)
         return Facts(seen.rollout(server), seen.pods, replies, outcome)
 
-    async def _nudge(self, pods: Iterable[Pod], revision: str, replies: Mapping[str, Reply]) -> None:
-        for pod in pods:
-            status = replies[pod.uid].status if pod.uid in replies else None
-            is_behind = status is not None and status.revision != revision
-            if is_behind and pod.revision_annotation != revision:
-                await self.cluster.nudge(pod, revision)
-
-    async def _write(
-        self, body: Mapping[str, Any], previous: Status, status: Status, corrections: Iterable[str] = ()
-    ) -> bool:
-        """Whether the status changed and was written."""
-        metadata = body["metadata"]
-        document = _document(status)
-        is_new = document != _document(previous)
-        if is_new:
-            try:
-                self.store.put(KIND, await self.cluster.apply_status(metadata, document))
-            except (NotFound, Conflict):
-                # The object has been deleted meanwhile; the event will follow.
-                return False
-        corrected = [Event("DriftCorrected", message, is_warning=True) for message in corrections]
-        for event in [*corrected, *_transitions(previous, status)]:
-            await self.cluster.post(event, metadata, self.now())
-        return is_new
+    async def _tell(self, key: Key, body: Raw, previous: Status, status: Status) -> None:
+        """Write the status, and Events for what changed in it."""
+        if await self._status.write(body, previous, status):
+            self._tries.pop(key, None)
+            for item in transitions(previous, status):
+                await self._events.record(Event(item.reason, item.message, item.is_warning), body["metadata"])
 
     def _again(self, key: Key, status: Status, outcome: Outcome) -> float:
-        """Soon while something is in progress; that costs requests to the servers, none to the API server."""
-        if is_settled(status):
+        """Soon while something is in progress that only the clock ends; events report the rest."""
+        after = self._after(key, status, outcome)
+        held_back = self._status.held_back(key)
+        return after if held_back is None else min(after, held_back)
+
+    def _after(self, key: Key, status: Status, outcome: Outcome) -> float:
+        is_failed = not (outcome.is_complete() or outcome.held_back)
+        if is_settled(status) and not is_failed:
             self._tries.pop(key, None)
             return self.resync_seconds()
         tries = self._tries[key] = self._tries.get(key, 0) + 1
-        if outcome.taken or outcome.refused:
+        if is_failed:
             return min(60.0, 2.0 ** min(tries, 6))
         return min(_QUICK, 2.0 ** (tries - 1)) if tries < _QUICK_TRIES else _SLOW
-
-
-def _document(status: Status) -> dict[str, Any]:
-    return status.model_dump(by_alias=True, exclude_none=True)
-
-
-def _status(body: Mapping[str, Any]) -> Status:
-    """The status as last written; one of another version that this one cannot read counts as none."""
-    try:
-        return Status.model_validate(body.get("status") or {})
-    except ValidationError:
-        return Status()
-
-
-def _transitions(previous: Status, status: Status) -> list[Event]:
-    before = {condition.type: condition for condition in previous.conditions}
-    events = []
-    for condition in status.conditions:
-        old = before.get(condition.type)
-        is_same = old and (old.status, old.reason) == (condition.status, condition.reason)
-        if condition.type not in _WITH_EVENTS or is_same:
-            continue
-        is_bad = condition.status == "False" and condition.type != ConditionType.READY
-        if is_bad or condition.type == ConditionType.READY:
-            message = f"{condition.type} is {condition.status}: {condition.message or condition.reason}"
-            events.append(Event(condition.reason, message, is_warning=is_bad))
-    return events

@@ -2,7 +2,8 @@
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,6 +16,8 @@ ENVIRONMENT = {
     "gpu_image": "MODELSERVER_IMAGE_GPU",
     "npu_image": "MODELSERVER_IMAGE_NPU",
     "namespaces": "WATCH_NAMESPACES",
+    "installation": "INSTALLATION",
+    "pod": "POD_NAME",
     "log_format": "LOG_FORMAT",
     "log_level": "LOG_LEVEL",
 }
@@ -31,7 +34,13 @@ class Settings:
     workers: int
     """Objects reconciled in parallel."""
     liveness_port: int
-    """The port of GET /healthz."""
+    """The port of GET /healthz and GET /readyz."""
+    identity: str
+    """INSTALLATION/POD, the holder of a Lease: pods of one installation take over from each other."""
+    lease_namespace: str
+    """Where the Lease of an operator of all namespaces is; another has one in each of its namespaces."""
+    lease_seconds: int
+    """A Lease that was not renewed for this time is free."""
     relist_seconds: float
     """Every kind is listed once in this interval, one kind after the other."""
     resync_seconds: float
@@ -53,20 +62,28 @@ def _at_least(minimum: int, kind: Callable[[str], T]) -> Callable[[str], T]:
     return number
 
 
-def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] = os.environ) -> None:
-    """Each flag defaults to its environment variable."""
+def add_images(
+    parser: argparse.ArgumentParser, environment: Mapping[str, str] = os.environ, cpu: str = DEFAULT_IMAGE
+) -> None:
+    """Each flag defaults to its environment variable, the one for CPUs at last to `cpu`."""
     get = {name: environment.get(variable, "") for name, variable in ENVIRONMENT.items()}
-    cpu = get["cpu_image"] or DEFAULT_IMAGE
-    parser.add_argument("--cpu-image", default=cpu, help="server image for CPUs")
+    parser.add_argument("--cpu-image", default=get["cpu_image"] or cpu, help="server image for CPUs")
     parser.add_argument(
         "--gpu-image", default=get["gpu_image"], help="server image for GPUs (default: the one for CPUs)"
     )
     parser.add_argument(
         "--npu-image", default=get["npu_image"], help="server image for NPUs (default: the one for CPUs)"
     )
+
+
+def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] = os.environ) -> None:
+    """The settings of `run`; each flag defaults to its environment variable."""
+    get = {name: environment.get(variable, "") for name, variable in ENVIRONMENT.items()}
+    add_images(parser, environment)
     parser.add_argument(
         "--namespaces", default=get["namespaces"], help="comma-separated namespaces to watch (default: all)"
     )
+    _add_election(parser, get)
     _add_limits(parser)
     parser.add_argument("--log-format", default=get["log_format"] or "json", choices=("json", "text"))
     parser.add_argument(
@@ -74,9 +91,34 @@ def add_options(parser: argparse.ArgumentParser, environment: Mapping[str, str] 
     )
 
 
+def _add_election(parser: argparse.ArgumentParser, get: Mapping[str, str]) -> None:
+    parser.add_argument(
+        "--installation",
+        default=get["installation"] or "local/operator",
+        help="name of this installation, the same in all of its pods and unique in the cluster",
+    )
+    parser.add_argument(
+        "--pod",
+        # Without a pod's name two processes of one machine would take each other for themselves.
+        default=get["pod"] or f"{socket.gethostname()}-{os.getpid()}",
+        help="name of this pod (default: of the machine and the process)",
+    )
+    parser.add_argument(
+        "--lease-namespace",
+        default="kube-system",
+        help="namespace of the Lease of an operator that watches all namespaces",
+    )
+    parser.add_argument(
+        "--lease-seconds",
+        type=_at_least(3, int),
+        default=15,
+        help="another pod takes over when the leader has not renewed its Lease for this time",
+    )
+
+
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=_at_least(1, int), default=8, help="objects reconciled in parallel")
-    parser.add_argument("--liveness-port", type=int, default=8080, help="port of GET /healthz")
+    parser.add_argument("--liveness-port", type=int, default=8080, help="port of /healthz and /readyz")
     parser.add_argument(
         "--relist-seconds",
         type=_at_least(1, float),
@@ -95,14 +137,30 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
     """Parsed flags as settings."""
     return Settings(
         images=images(arguments),
-        namespaces=tuple(filter(None, (part.strip() for part in arguments.namespaces.split(",")))),
+        namespaces=_names(arguments.namespaces),
         workers=arguments.workers,
         liveness_port=arguments.liveness_port,
+        identity=f"{arguments.installation}/{arguments.pod}",
+        lease_namespace=arguments.lease_namespace,
+        lease_seconds=arguments.lease_seconds,
         relist_seconds=arguments.relist_seconds,
         resync_seconds=arguments.resync_seconds,
         log_format=arguments.log_format,
         log_level=arguments.log_level,
     )
+
+
+def images_of(arguments: Sequence[str]) -> tuple[tuple[str, ...], Images]:
+    """The namespaces and images of an operator that was started with these arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    add_images(parser, {})
+    parser.add_argument("--namespaces", default="")
+    known, _ = parser.parse_known_args(arguments)
+    return _names(known.namespaces), images(known)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
 def images(arguments: argparse.Namespace) -> Images:

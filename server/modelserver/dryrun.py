@@ -47,6 +47,7 @@ def describe(settings: ServerSettings, machine: Machine, devices: Devices) -> di
         "machine": asdict(machine) | {"threads": machine.threads, "devices": devices.names},
         "revision": configuration.revision,
         "warnings": warnings,
+        "ignored": configuration.ignored,
         "models": _models(configuration, machine, devices, settings.exclusive_cpus),
     }
 

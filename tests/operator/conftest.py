@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from devcluster.kubectl import Kubernetes
 from tests.support import models
+from tests.support.admission import Admission
 from tests.support.kubelet_part import RunningPod, Start, ports
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, install, kubeconfig
@@ -25,6 +26,13 @@ def cluster(api_cluster) -> Kubernetes:
     kubernetes = Kubernetes(api_cluster.environment())
     install(kubernetes)
     return kubernetes
+
+
+@pytest.fixture(scope="session")
+def admission(cluster: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admission]:
+    asked = Admission(cluster.environment["KUBECONFIG"], tmp_path_factory.mktemp("admission"))
+    yield asked
+    asked.close()
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ import yaml
 from devcluster.errors import CommandFailed
 from devcluster.kubectl import Kubernetes
 from modelserver_operator.api import parse
+from modelserver_operator.desired import Images, render
 from modelserver_operator.errors import Invalid
-from tests.support.modelservers import ACCEPTED, REFUSED, REFUSED_BY_SCHEMA, model_server, with_model
+from tests.support.modelservers import ACCEPTED, POD, REFUSED, REFUSED_BY_SCHEMA, model_server
 
 pytestmark = pytest.mark.api
 
@@ -88,27 +89,34 @@ def test_an_object_that_bypassed_admission_is_refused_with_the_same_words(case: 
         parse(model_server(**spec))
 
 
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        pytest.param(
-            with_model(uri="pvc:///m"), r"models\[0\]\.uri: the name of the claim is missing", id="no claim"
-        ),
-        pytest.param(
-            with_model(uri="pvc://My_Claim/m"), r"My_Claim is not a valid name of a Pers", id="a claim's name"
-        ),
-        pytest.param(with_model(uri="pvc://c/../m"), r"must not contain \.\.", id="a way out of the claim"),
-        pytest.param(with_model(uri="file://m"), r"absolute path: file:///m", id="two slashes"),
-        pytest.param(
-            {"pluginConfig": {"A": {}}}, r"A: a string, a number or a boolean", id="a nested property"
-        ),
-        pytest.param(
-            {"pod": {"volumes": [{"name": "modelserver-config", "emptyDir": {}}]}},
-            r"pod\.volumes\[0\]\.name: .*choose another",
-            id="the operator's volume",
-        ),
-    ],
-)
-def test_what_no_schema_can_see_is_refused_by_the_operator(spec: dict, message: str):
-    with pytest.raises(Invalid, match=message):
+@pytest.mark.parametrize("case", REFUSED_BY_SCHEMA)
+def test_an_object_that_breaks_the_schema_is_not_read_either(case: str):
+    spec, _ = REFUSED_BY_SCHEMA[case]
+
+    with pytest.raises(Invalid, match=r"^spec\."):
         parse(model_server(**spec))
+
+
+def test_what_no_schema_can_see_is_refused_by_the_operator():
+    with pytest.raises(Invalid, match=r"A: a string, a number or a boolean"):
+        parse(model_server(pluginConfig={"A": {}}))
+
+
+def test_the_parts_of_a_pod_reach_the_deployment_as_they_are(cluster: Kubernetes):
+    stored = submit(cluster, model_server(pod=POD))
+    manifests = render(parse(stored), Images("c", "g", "n")).children
+    (deployment,) = [item.manifest for item in manifests if item.kind == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+
+    assert stored["spec"]["pod"] == POD
+    assert {key: pod[key] for key in ("tolerations", "affinity", "topologySpreadConstraints")} == {
+        key: POD[key] for key in ("tolerations", "affinity", "topologySpreadConstraints")
+    }
+    assert container["envFrom"] == POD["envFrom"]
+    assert container["volumeMounts"][-1:] == POD["volumeMounts"]
+    # An amount is written as a text.
+    assert json.dumps(container["env"]) == json.dumps(POD["env"]).replace('"divisor": 1', '"divisor": "1"')
+    volumes = json.dumps(POD["volumes"]).replace("1048576", '"1048576"')
+    assert json.dumps(pod["volumes"][-6:], sort_keys=True) == json.dumps(json.loads(volumes), sort_keys=True)
+    cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=json.dumps(deployment))

@@ -11,7 +11,7 @@ from modelserver_operator.api.status import Failure, Reason
 from modelserver_operator.conditions import is_settled, judge, reject
 from modelserver_operator.errors import Invalid
 from modelserver_operator.observed.child import Rollout
-from modelserver_operator.observed.facts import Facts, Outcome
+from modelserver_operator.observed.facts import Facts, Outcome, Rejection
 from modelserver_operator.observed.pod import Crash, Pod
 from modelserver_operator.observed.report import ModelStatus, Reply, ServerStatus, VersionStatus
 from tests.support.modelservers import model_server
@@ -33,7 +33,7 @@ SERVER = ServerStatus(
 POD = Pod(
     name="p", namespace="default", uid="u", resource_version="1", address="127.0.0.1", is_running=True,
     is_ready=True, is_leaving=False, qos_class="Guaranteed", cpu_request=Decimal(1),
-    containers=("modelserver",), revision_annotation="", waiting="", crash=None,
+    containers=("modelserver",), revision_annotation="", waiting="", crash=None, status_port=8082,
 )  # fmt: skip
 ROLLOUT = Rollout(generation=3, observed_generation=3, replicas=1, updated=1, ready=1, stuck="", refused="")
 NEVER_JUDGED = Status()
@@ -94,7 +94,7 @@ CASES = {
         },
     ),
     "a write refused": (
-        facts(outcome=Outcome(refused="exceeded quota")),
+        facts(outcome=Outcome(refused=("exceeded quota",))),
         {"Applied": ("False", "Refused"), "Ready": ("False", "Refused")},
     ),
     "paused with something to do": (
@@ -235,16 +235,39 @@ def test_the_time_moves_only_when_a_status_flips():
     assert times["Applied"] == NOW
 
 
-def test_an_invalid_object_keeps_the_conditions_of_its_pods():
+def test_an_object_that_is_not_accepted_is_judged_by_its_last_accepted_form():
     first = judge(server(), facts(), REVISION, Status(), NOW)
+    rejected = replace(facts(), rejection=Rejection(Invalid("hint is wrong"), 4))
 
-    status = reject(Invalid("hint is wrong"), 4, first, LATER)
+    status = judge(server(), rejected, REVISION, first, LATER)
 
     found = {c.type: (c.status, c.reason, c.observed_generation) for c in status.conditions}
     assert found["Accepted"] == ("False", "Invalid", 4)
     assert found["Ready"] == ("False", "Invalid", 4)
     assert found["Available"] == ("True", "PodsReady", 3)
-    assert status.tuning == first.tuning
+    assert found["ModelsServed"] == ("True", "Served", 3)
+    assert status.observed_generation == 4
+    assert status.conditions[0].message == "hint is wrong; generation 3 stays in effect"
+    assert is_settled(status)
+
+
+def test_without_a_known_accepted_form_the_pods_are_counted_and_nothing_is_claimed_of_what_is_gone():
+    first = judge(server(), facts(), REVISION, Status(), NOW)
+    rejection = Rejection(Invalid("hint is wrong"), 4)
+
+    kept = reject(rejection, facts(), first, LATER)
+    gone = reject(rejection, Facts(replace(ROLLOUT, replicas=0, ready=0), ()), first, LATER)
+
+    found = {c.type: (c.status, c.reason, c.observed_generation) for c in kept.conditions}
+    assert found["Ready"] == ("False", "Invalid", 4)
+    assert found["Available"] == ("True", "PodsReady", 4)
+    assert found["ModelsServed"] == ("True", "Served", 3)
+    assert (kept.tuning, kept.models, kept.ready_replicas) == (first.tuning, first.models, 1)
+    assert {c.type: c.status for c in gone.conditions} == {
+        "Accepted": "False", "Available": "False", "Ready": "False",
+    }  # fmt: skip
+    assert (gone.tuning, gone.models, gone.ready_replicas) == (None, None, 0)
+    assert "is not repaired" in gone.conditions[-1].message
 
 
 def test_the_tuning_is_what_all_pods_share():

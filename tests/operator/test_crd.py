@@ -63,6 +63,13 @@ def test_every_string_list_and_map_is_bounded():
     assert unbounded == []
 
 
+def test_only_plugin_config_is_open():
+    assert {path for path, node in fields() if PRESERVED in node} == {
+        "spec.pluginConfig",
+        "spec.models[].pluginConfig",
+    }
+
+
 def test_every_field_is_described():
     missing = [
         path

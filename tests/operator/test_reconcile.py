@@ -1,9 +1,6 @@
 """An object becomes children, and they stay as desired, on a real API server under the chart's own rights."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +18,7 @@ from tests.support.children import (
     submit,
 )
 from tests.support.modelservers import model_server
-from tests.support.operator_process import ROOT, OperatorProcess
+from tests.support.operator_process import OperatorProcess
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
@@ -267,9 +264,14 @@ def test_a_strangers_object_of_the_same_name_is_never_touched(
     ("pod", "words"),
     [
         pytest.param({"env": [{"name": "no value", "valueFrom": {}}]}, "valueFrom", id="a wrong value"),
-        pytest.param({"env": [{"name": "A", "value": 5}]}, "expected string", id="a wrong type"),
-        pytest.param({"affinity": {"any": 1}}, "field not declared", id="an unknown field"),
-        pytest.param({"env": [{"name": "A"}, {"name": "A"}]}, "duplicate entries", id="a name twice"),
+        pytest.param(
+            {
+                "volumes": [{"name": "a", "emptyDir": {}}],
+                "volumeMounts": [{"name": "a", "mountPath": "/etc/modelserver"}],
+            },
+            "duplicate entries",
+            id="a path twice",
+        ),
     ],
 )
 def test_a_refusal_of_the_api_server_is_reported_in_its_words(
@@ -322,27 +324,3 @@ def test_a_namespace_goes_quietly_with_everything_in_it(kubernetes: Kubernetes, 
 
     assert "failed" not in operator.log()[before:]
     kubernetes.kubectl("create", "namespace", kubernetes.namespace)
-
-
-def test_plan_shows_what_a_file_would_change(
-    kubernetes: Kubernetes, operator: OperatorProcess, tmp_path: Path
-):
-    created(kubernetes)
-
-    def plan(**spec) -> str:
-        body = model_server(**spec)
-        body["metadata"]["namespace"] = kubernetes.namespace
-        (tmp_path / "file.yaml").write_text(json.dumps(body))
-        command = [sys.executable, "-m", "modelserver_operator", "plan", str(tmp_path / "file.yaml")]
-        environment = {**kubernetes.environment, "PYTHONPATH": str(ROOT / "operator")}
-        options = ["--cpu-image=modelserver:test"]
-        return subprocess.run(
-            [*command, *options], env=environment, capture_output=True, text=True, check=True, timeout=60
-        ).stdout
-
-    title = f"{kubernetes.namespace}/server:\n"
-    assert plan() == f"{title}  nothing changes\n"
-    assert plan(hint="LATENCY") == f"{title}  ConfigMap server-config: change\n"
-    assert plan(workers=1, image="other:1") == (
-        f"{title}  Deployment server: change\n  the pod template changes: pods are replaced\n"
-    )

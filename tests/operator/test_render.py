@@ -16,7 +16,7 @@ from modelserver_operator.api import Spec, parse
 from modelserver_operator.api.rules import broken
 from modelserver_operator.desired import Images, render
 from tests.support.closing import SUBSETS, without
-from tests.support.modelservers import model_server
+from tests.support.modelservers import model_server, with_model
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
@@ -58,6 +58,13 @@ FULL = {
     },
 }
 GOLDEN = {"minimal": {}, "full": FULL}
+OBJECT = """
+apiVersion: modelserver.dev/v1alpha1
+kind: ModelServer
+metadata: {name: a}
+spec:
+  models: [{name: m, uri: pvc://models/m}]
+"""
 
 
 def children(spec: dict) -> dict[str, dict]:
@@ -219,15 +226,21 @@ def test_render_prints_the_children_of_a_file(capsys: pytest.CaptureFixture[str]
     [
         ("kind: ConfigMap", "contains no ModelServer"),
         ("{", "is not valid YAML"),
-        (
-            '{kind: ModelServer, metadata: {name: a}, spec: {models: [{name: m, uri: "s3://b/m"}]}}',
-            "s3:// is not supported yet",
+        (json.dumps(model_server(**with_model(uri="s3://b/m"))), "s3:// is not supported yet"),
+        (json.dumps(model_server(models=[])), "spec.models: List should have"),
+        (json.dumps(model_server(hint="LATENCY", streams=1)), "hint and streams exclude each other"),
+        *(
+            (json.dumps(model_server(name)), f"it is {name!r}")
+            for name in ("A", "aB", "a-", "é", "a.b", "9a")
         ),
-        ("{kind: ModelServer, metadata: {name: a}, spec: {models: []}}", "spec.models: List should have"),
-        (
-            json.dumps(model_server(hint="LATENCY", streams=1)),
-            "hint and streams exclude each other",
-        ),
+        (json.dumps(model_server(replicas="2")), "spec.replicas: Input should be a valid integer"),
+        (json.dumps(model_server(paused="true")), "spec.paused: Input should be a valid boolean"),
+        (json.dumps(model_server(image=1)), "spec.image: Input should be a valid string"),
+        ("{kind: ModelServer, metadata: {name: a}, spec: {}}", "apiVersion of a ModelServer must be"),
+        ("{apiVersion: modelserver.dev/v1, kind: ModelServer}", "must be modelserver.dev/v1alpha1"),
+        ("{apiVersion: other.dev/v1, kind: ModelServer}", "contains no ModelServer"),
+        (f"{OBJECT}\n  replicas: 2\n  replicas: 3", "replicas is set twice"),
+        (OBJECT.replace("{name: a}", "{name: a, namespace: A_B}"), "'A_B' is not the name of a namespace"),
     ],
 )
 def test_render_says_in_one_line_what_is_wrong(
@@ -240,6 +253,28 @@ def test_render_says_in_one_line_what_is_wrong(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("modelserver-operator: ")
     assert message in line
+
+
+def test_render_reads_numbers_and_dates_as_kubectl_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    spec = "  replicas: 2.0\n  pod: {env: [{name: DAY, value: 2026-01-02}]}\n"
+    (tmp_path / "file.yaml").write_text(OBJECT + spec)
+
+    assert main(["render", str(tmp_path / "file.yaml")]) == 0
+
+    written = capsys.readouterr().out
+    assert "replicas: 2\n" in written
+    assert "value: '2026-01-02'\n" in written
+
+
+def test_only_the_headless_service_has_the_status_port():
+    """It is plain HTTP without keys, and a Service of type LoadBalancer would publish it."""
+    found = children({"service": {"type": "LoadBalancer"}})
+    ports = {name: [p["name"] for p in found[name]["spec"]["ports"]] for name in found if "Service/" in name}
+
+    assert ports == {
+        "Service/server": ["grpc", "rest"],
+        "Service/server-headless": ["grpc", "rest", "status"],
+    }
 
 
 def test_render_needs_neither_kopf_nor_a_client():

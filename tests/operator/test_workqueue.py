@@ -130,3 +130,18 @@ async def test_a_failure_is_tried_again_later_and_holds_up_nobody():
     assert others == ["good"]
     assert pauses[0] >= 0.02
     assert pauses[2] >= 0.08
+
+
+async def test_a_pass_that_never_ends_is_told():
+    gate = asyncio.Event()
+
+    async def process(_key: str) -> None:
+        await gate.wait()
+
+    queue: WorkQueue[str] = WorkQueue(process)
+    assert queue.longest() == 0
+    async with working(queue):
+        queue.wake("a")
+        await within(lambda: queue.longest() > 0.02)
+        gate.set()
+        await within(lambda: queue.longest() == 0)

@@ -45,3 +45,11 @@ def events(kubernetes: Kubernetes, reason: str) -> list[str]:
         kubernetes.kubectl("get", "events", "--field-selector", f"reason={reason}", "-o", "json")
     )
     return [item["message"] for item in found["items"]]
+
+
+def is_alone(kubernetes: Kubernetes) -> bool:
+    """Whether the namespaces of all other tests are gone."""
+    names = kubernetes.kubectl("get", "namespaces", "-o", "name").split()
+    return [name for name in names if name.startswith("namespace/t-")] == [
+        f"namespace/{kubernetes.namespace}"
+    ]

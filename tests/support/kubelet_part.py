@@ -7,7 +7,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,54 @@ from tests.support.waiting import until
 def ports() -> dict[str, int]:
     """Free ones: all pods here share one address."""
     return {"grpc": free_port(), "rest": free_port(), "status": free_port()}
+
+
+@contextmanager
+def placed(kubernetes: Kubernetes, pod: str) -> Iterator[None]:
+    """Give the pod a node on which nothing runs it."""
+    node = f"of-{kubernetes.namespace}"
+    kubernetes.apply(json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}}))
+    binding = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": pod},
+        "target": {"kind": "Node", "name": node},
+    }
+    path = f"/api/v1/namespaces/{kubernetes.namespace}/pods/{pod}/binding"
+    kubernetes.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(binding))
+    try:
+        yield
+    finally:
+        # No kubelet would confirm that it has ended.
+        kubernetes.kubectl("delete", "pod", pod, "--force", "--grace-period=0", "--ignore-not-found")
+        kubernetes.kubectl("delete", "node", node)
+
+
+def report(kubernetes: Kubernetes, name: str, ready: str, **container: dict) -> None:
+    """Write a pod's status as the kubelet would; its address is this machine's loopback."""
+    status = {
+        "phase": "Running",
+        "podIP": "127.0.0.1",
+        "podIPs": [{"ip": "127.0.0.1"}],
+        "conditions": [
+            {"type": kind, "status": ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+            for kind in ("Ready", "ContainersReady")
+        ],
+        "containerStatuses": [
+            {
+                "name": "modelserver",
+                "image": "modelserver:test",
+                "imageID": "",
+                "ready": ready == "True",
+                "restartCount": 0,
+                "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+                **container,
+            }
+        ],
+    }
+    kubernetes.kubectl(
+        "patch", "pod", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
+    )
 
 
 class RunningPod:
@@ -74,35 +123,7 @@ class RunningPod:
 
     def report(self, ready: str, **container: dict) -> None:
         """Write the pod's status as the kubelet would."""
-        status = {
-            "phase": "Running",
-            "podIP": "127.0.0.1",
-            "podIPs": [{"ip": "127.0.0.1"}],
-            "conditions": [
-                {"type": kind, "status": ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}
-                for kind in ("Ready", "ContainersReady")
-            ],
-            "containerStatuses": [
-                {
-                    "name": "modelserver",
-                    "image": "modelserver:test",
-                    "imageID": "",
-                    "ready": ready == "True",
-                    "restartCount": 0,
-                    "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
-                    **container,
-                }
-            ],
-        }
-        self._kubernetes.kubectl(
-            "patch",
-            "pod",
-            self.name,
-            "--subresource=status",
-            "--type=merge",
-            "-p",
-            json.dumps({"status": status}),
-        )
+        report(self._kubernetes, self.name, ready, **container)
 
     def status(self) -> bytes:
         return fetch(f"http://127.0.0.1:{self.status_port}/status")[1]

@@ -4,6 +4,45 @@ from copy import deepcopy
 from typing import Any
 
 MODEL = {"name": "m", "uri": "pvc://models/m"}
+SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+_SELECTOR = {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}
+_NODES = {"matchExpressions": [{"key": "disk", "operator": "Exists"}]}
+_PODS = {"topologyKey": "zone", "labelSelector": _SELECTOR}
+_DURING = "DuringSchedulingIgnoredDuringExecution"
+POD = {
+    "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}],
+    "affinity": {
+        "nodeAffinity": {
+            f"required{_DURING}": {"nodeSelectorTerms": [_NODES]},
+            f"preferred{_DURING}": [{"weight": 1, "preference": _NODES}],
+        },
+        "podAntiAffinity": {
+            f"required{_DURING}": [_PODS],
+            f"preferred{_DURING}": [{"weight": 1, "podAffinityTerm": _PODS}],
+        },
+    },
+    "topologySpreadConstraints": [{**SPREAD, "labelSelector": {}, "matchLabelKeys": ["pod-template-hash"]}],
+    "env": [
+        {"name": "A", "value": ""},
+        {"name": "B", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        {"name": "C", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": 1}}},
+        {"name": "D", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k", "optional": True}}},
+    ],
+    "envFrom": [{"prefix": "P_", "configMapRef": {"name": "c"}}],
+    "volumes": [
+        {"name": "a", "emptyDir": {}},
+        {"name": "b", "emptyDir": {"medium": "Memory", "sizeLimit": 1048576}},
+        {"name": "c", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+        {
+            "name": "d",
+            "downwardAPI": {"items": [{"path": "l", "fieldRef": {"fieldPath": "metadata.labels"}}]},
+        },
+        {"name": "e", "hostPath": {"path": "/dev/shm", "type": ""}},  # noqa: S108 - a path of a node
+        {"name": "f", "configMap": {"name": "c", "defaultMode": 420, "items": [{"key": "k", "path": "p"}]}},
+    ],
+    "volumeMounts": [{"name": "a", "mountPath": "/a", "subPath": "x", "readOnly": True}],
+}
+"""Every part of a pod that an object may set, with fields that are easily lost: empty, false, null."""
 
 
 def model_server(name: str = "server", **spec: Any) -> dict[str, Any]:
@@ -87,6 +126,20 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"rollout": {"maxSurge": 0, "maxUnavailable": "0%"}},
         r"both 0, so no pod could ever be replaced",
     ),
+    "a uri without a claim": (with_model(uri="pvc:///m"), r"does not name a PersistentVolumeClaim"),
+    "a claim with a wrong name": (
+        with_model(uri="pvc://My_Claim/m"),
+        r"does not name a PersistentVolumeClaim",
+    ),
+    "a way out of the claim": (with_model(uri="pvc://c/../m"), r"must not contain \.\."),
+    "a file URI with two slashes": (with_model(uri="file://m"), r"absolute path: file:///PATH"),
+    "an unknown scheme": (with_model(uri="ftp://host/m"), r"unknown scheme: use pvc://CLAIM/PATH"),
+    "the operator's volume": (
+        {"pod": {"volumes": [{"name": "modelserver-config", "emptyDir": {}}]}},
+        r"reserved for the operator; choose another",
+    ),
+    "more CPUs than a node can have": (cpu("1e7"), r"static needs whole CPUs"),
+    "a billionth of a CPU too much": (cpu("2.000000001"), r"static needs whole CPUs"),
 }
 """By what is wrong: the spec's fields, and what the message says. CEL and `parse` must agree."""
 
@@ -103,7 +156,32 @@ REFUSED_BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
     "negative replicas": ({"replicas": -1}, r"replicas"),
     "a port below 1024": ({"ports": {"grpc": 80}}, r"grpc"),
     "a field that does not exist": ({"stream": 4}, r"unknown field"),
+    "a misspelt affinity": ({"pod": {"affinity": {"nodeAfinity": {}}}}, r"unknown field .*nodeAfinity"),
+    "a misspelt toleration": ({"pod": {"tolerations": [{"kee": "gpu"}]}}, r"unknown field .*kee"),
+    "a misspelt variable": ({"pod": {"env": [{"name": "A", "valeu": "1"}]}}, r"unknown field .*valeu"),
+    "a misspelt source of variables": ({"pod": {"envFrom": [{"secret": {}}]}}, r"unknown field .*secret"),
+    "a misspelt volume": ({"pod": {"volumes": [{"name": "a", "emptydir": {}}]}}, r"unknown field .*emptydir"),
+    "a misspelt mount": (
+        {"pod": {"volumeMounts": [{"name": "a", "mountPath": "/a", "readonly": True}]}},
+        r"unknown field .*readonly",
+    ),
+    "a misspelt spread": (
+        {"pod": {"topologySpreadConstraints": [{**SPREAD, "matchLabelKey": ["a"]}]}},
+        r"unknown field .*matchLabelKey",
+    ),
+    "a field in another spelling": ({"pod": {"node_selector": {}}}, r"unknown field .*node_selector"),
+    "a variable of 200 kB": (
+        {"pod": {"env": [{"name": "A", "value": "a" * 200_000}]}},
+        r"may not be more than",
+    ),
+    "a variable twice": ({"pod": {"env": [{"name": "A"}, {"name": "A"}]}}, r"Duplicate"),
+    "a label's key with a space": ({"pod": {"labels": {"a b": "c"}}}, r"a key is not a valid label"),
+    "a number in quotes": ({"replicas": "2"}, r"must be of type integer"),
+    "a number for a text": ({"image": 2}, r"must be of type string"),
+    "a text for yes": ({"paused": "true"}, r"must be of type boolean"),
+    "a fraction of replicas": ({"replicas": 1.5}, r"must be of type integer"),
 }
+"""Refused by the types; `parse` refuses them in words of its own."""
 
 ACCEPTED: dict[str, dict[str, Any]] = {
     "the minimal object": {},
@@ -132,4 +210,13 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "a gRPC channel argument": {"server": {"grpcChannelArguments": {"grpc.max_connection_age_ms": 60000}}},
     "no replica": {"replicas": 0},
     "the greatest version that is exact everywhere": with_model(versionPolicy={"versions": [2**53 - 1]}),
+    "memory with an exponent": {"resources": {"limits": {"memory": "8.589934592e+09"}}},
+    "CPUs with an exponent": cpu("1e0"),
+    "CPUs with a sign": cpu("+1"),
+    "CPUs in billionths": cpu("3000000000n", streams=3),
+    "CPUs in millionths": cpu("2000000u"),
+    "half a CPU without a zero": cpu(".5", cpuManagerPolicy="none"),
+    "very much memory": {"resources": {"limits": {"memory": "1E"}}},
+    "fields that are null": {"pod": None, "hint": None, "resources": {"limits": {"memory": None}}},
+    "every part of a pod": {"pod": POD},
 }

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from devcluster.kubectl import Kubernetes
 from tests.support.server_process import fetch, free_port
@@ -26,6 +27,11 @@ def template(kubernetes: Kubernetes, *options: str, release: str = RELEASE) -> l
     """The chart's manifests."""
     text = kubernetes.helm("template", release, str(CHART), "--namespace", SYSTEM, *options)
     return [document for document in yaml.safe_load_all(text) if document]
+
+
+def is_operators_role(manifest: dict) -> bool:
+    """The chart has other ClusterRoles, which are for people."""
+    return manifest["kind"] in {"ClusterRole", "Role"} and manifest["metadata"]["name"] == RELEASE
 
 
 def install(kubernetes: Kubernetes, *options: str, release: str = RELEASE) -> None:
@@ -77,10 +83,13 @@ class OperatorProcess:
     kubeconfig: Path
     log_path: Path
     process: subprocess.Popen | None = None
+    pod: str = "pod-0"
+    """Its identity in the Lease: a process started again is a restarted container."""
+    port: int = 0
 
     def start(self, *options: str) -> None:
-        port = self._spawn(*options)
-        until("the operator lives", lambda: self._lives(port), timeout=30)
+        self.port = self._spawn(*options)
+        until("the operator lives", lambda: self._lives(self.port), timeout=30)
 
     def run_to_end(self) -> int:
         """Start one that is expected to exit on its own."""
@@ -97,7 +106,9 @@ class OperatorProcess:
             **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST")},
             "KUBECONFIG": str(self.kubeconfig),
             "PYTHONPATH": str(ROOT / "operator"),
+            "POD_NAME": self.pod,
         }
+        self.port = port
         command = [sys.executable, "-m", "modelserver_operator", "run", f"--liveness-port={port}"]
         with self.log_path.open("a") as log:
             self.process = subprocess.Popen(
@@ -112,6 +123,11 @@ class OperatorProcess:
             return fetch(f"http://127.0.0.1:{port}/healthz")[0] == 200
         except OSError:
             return False
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether it is ready, and what it says about it."""
+        status, text = fetch(f"http://127.0.0.1:{self.port}/readyz")[:2]
+        return status == 200, text if isinstance(text, str) else text.decode()
 
     def stop(self) -> int:
         """SIGTERM, and SIGKILL for one that does not listen; gives the exit code."""
@@ -129,6 +145,15 @@ class OperatorProcess:
     def log(self) -> str:
         return self.log_path.read_text()
 
+    def metrics(self) -> dict[tuple[str, ...], float]:
+        """Every sample of /metrics, by its name and the values of its labels."""
+        text = fetch(f"http://127.0.0.1:{self.port}/metrics")[1].decode()
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
 
 class Requests:
     """Requests of the operator's account by verb and resource, from the API server's own metrics.
@@ -137,17 +162,16 @@ class Requests:
     account matches. It classifies before it authorises: what is forbidden is counted too.
     """
 
-    _METRIC = re.compile(
-        r'apiserver_flowcontrol_dispatched_requests_total\{flow_schema="op-([a-z-]+)",[^}]*\} (\S+)'
-    )
+    _METRIC = r'apiserver_flowcontrol_dispatched_requests_total\{flow_schema="%s-([a-z-]+)",[^}]*\} (\S+)'
     VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
     RESOURCES = (
         "modelservers", "modelservers/status", "configmaps", "services", "serviceaccounts", "deployments",
-        "pods", "events",
+        "controllerrevisions", "pods", "events", "leases",
     )  # fmt: skip
 
-    def __init__(self, kubernetes: Kubernetes) -> None:
+    def __init__(self, kubernetes: Kubernetes, account: str = RELEASE, prefix: str = "op") -> None:
         self._kubernetes = kubernetes
+        self._account, self._prefix = account, prefix
 
     def install(self) -> None:
         pairs = [(verb, resource) for verb in self.VERBS for resource in self.RESOURCES]
@@ -159,7 +183,7 @@ class Requests:
         until("the flow schemas count", self._is_counting, timeout=30)
 
     def _is_counting(self) -> bool:
-        who = ["--as", ACCOUNT]
+        who = ["--as", f"system:serviceaccount:{SYSTEM}:{self._account}"]
         self._kubernetes.kubectl(
             "get", "modelservers", "--all-namespaces", "--ignore-not-found", "-o", "name", *who
         )
@@ -168,7 +192,7 @@ class Requests:
     def totals(self) -> dict[tuple[str, str], float]:
         text = self._kubernetes.kubectl("get", "--raw", "/metrics")
         found = {}
-        for name, value in self._METRIC.findall(text):
+        for name, value in re.findall(self._METRIC % self._prefix, text):
             verb, _, resource = name.partition("-")
             found[verb, resource.replace("modelservers-status", "modelservers/status")] = float(value)
         return {key: value for key, value in found.items() if value}
@@ -177,12 +201,11 @@ class Requests:
         now = self.totals()
         return {k: v - before.get(k, 0) for k, v in now.items() if v != before.get(k, 0)}
 
-    @staticmethod
-    def _schema(name: str, verb: str, resource: str, precedence: int) -> dict:
+    def _schema(self, name: str, verb: str, resource: str, precedence: int) -> dict:
         return {
             "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
             "kind": "FlowSchema",
-            "metadata": {"name": f"op-{name}"},
+            "metadata": {"name": f"{self._prefix}-{name}"},
             "spec": {
                 "matchingPrecedence": precedence,
                 "priorityLevelConfiguration": {"name": "workload-high"},
@@ -192,7 +215,7 @@ class Requests:
                         "subjects": [
                             {
                                 "kind": "ServiceAccount",
-                                "serviceAccount": {"name": RELEASE, "namespace": SYSTEM},
+                                "serviceAccount": {"name": self._account, "namespace": SYSTEM},
                             }
                         ],
                         "resourceRules": [

@@ -36,11 +36,27 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  # The pod templates that are kept, and their configuration.
+  resources: [controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   # An annotation makes the kubelet update the mounted ConfigMap immediately.
   resources: [pods]
   verbs: [list, watch, patch]
 - apiGroups: [""]
+  # Listed for a pod that waits without saying why; counted up when the same happens again.
   resources: [events]
+  verbs: [list, create, patch]
+{{- end -}}
+
+{{/* Where the operator holds a Lease. */}}
+{{- define "operator.election" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
   verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [modelserver-operator]
+  verbs: [get, update]
 {{- end -}}

@@ -3,7 +3,6 @@
 `parse` is the only place that reads an object's raw spec.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,90 +19,68 @@ VERSION = "v1alpha1"
 KIND = "ModelServer"
 PLURAL = "modelservers"
 API_VERSION = f"{GROUP}/{VERSION}"
+UPGRADE_ANNOTATION = f"{GROUP}/upgrade"
+"""With a new value the pod template and config.json become what this version of the operator renders."""
 
 SUPPORTED_SCHEMES = ("pvc", "file")
-LATER_SCHEMES = ("s3", "gs", "az", "https", "oci")
-OWN_VOLUME_PREFIX = "modelserver-"
-_CLAIM = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
 class ModelServer:
-    """One object: its identity and its spec."""
+    """One object: its identity, its spec, and the upgrade it asks for."""
 
     namespace: str
     name: str
     uid: str
     generation: int
     spec: Spec
+    upgrade: str = ""
+    """The value of the annotation that asks for an upgrade; empty when there is none."""
 
 
-def parse(body: Mapping[str, Any]) -> ModelServer:
-    """Read an object as the API server returns it; raises Invalid with every error and its field."""
+def parse(body: Mapping[str, Any], default_namespace: str = "default") -> ModelServer:
+    """Read an object as the API server would store it; raises Invalid with every error and its field.
+
+    What the API server refuses is refused here, too: objects reach this place also from a file.
+    """
     metadata = body.get("metadata") or {}
-    name = metadata.get("name") or ""
-    if not rules.NAME.holds(name):
-        raise Invalid(rules.NAME.message)
+    name, namespace = metadata.get("name") or "", metadata.get("namespace") or default_namespace
+    if not isinstance(name, str) or not rules.NAME.holds(name):
+        raise Invalid(f"{rules.NAME.message}; it is {name!r}")
+    if not isinstance(namespace, str) or not rules.NAMESPACE.fullmatch(namespace):
+        raise Invalid(f"metadata.namespace: {namespace!r} is not the name of a namespace")
     try:
-        spec = Spec.model_validate(body.get("spec") or {})
+        spec = Spec.model_validate(body.get("spec"), strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         raise Invalid("; ".join(_fault(item) for item in error.errors()[:8])) from None
     if faults := rules.broken(spec):
         raise Invalid("; ".join(faults[:8]))
     _check_sources(spec)
-    _check_volumes(spec)
     return ModelServer(
-        namespace=metadata.get("namespace") or "default",
+        namespace=namespace,
         name=name,
         uid=metadata.get("uid") or "",
         generation=metadata.get("generation") or 0,
         spec=spec,
+        upgrade=str((metadata.get("annotations") or {}).get(UPGRADE_ANNOTATION) or ""),
     )
 
 
 def _fault(error: Any) -> str:
     place = "spec"
     for part in error["loc"]:
-        place += f"[{part}]" if isinstance(part, int) else f".{part}"
+        if part != "[key]":
+            place += f"[{part}]" if isinstance(part, int) else f".{part}"
     return f"{place}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _check_sources(spec: Spec) -> None:
     for index, model in enumerate(spec.models):
-        place = f"spec.models[{index}].uri"
-        scheme, _, rest = model.uri.partition("://")
-        if scheme in LATER_SCHEMES:
-            raise SourceNotSupported(
-                f"{place}: {scheme}:// is not supported yet; use pvc://CLAIM/PATH or file:///PATH"
-            )
+        scheme = model.uri.partition("://")[0]
         if scheme not in SUPPORTED_SCHEMES:
             raise SourceNotSupported(
-                f"{place}: unknown scheme {scheme}://; use pvc://CLAIM/PATH or file:///PATH"
-            )
-        if ".." in rest.split("/"):
-            raise Invalid(f"{place}: the path must not contain ..")
-        if scheme == "file" and not rest.startswith("/"):
-            raise Invalid(f"{place}: a file URI needs an absolute path: file:///{rest}")
-        if scheme == "pvc":
-            _check_claim(place, rest.split("/")[0])
-
-
-def _check_claim(place: str, claim: str) -> None:
-    if not claim:
-        raise Invalid(f"{place}: the name of the claim is missing; use pvc://CLAIM/PATH")
-    if not _CLAIM.fullmatch(claim):
-        raise Invalid(
-            f"{place}: {claim} is not a valid name of a PersistentVolumeClaim; use pvc://CLAIM/PATH"
-        )
-
-
-def _check_volumes(spec: Spec) -> None:
-    for index, volume in enumerate(spec.pod.volumes):
-        name = volume.get("name") if isinstance(volume, dict) else None
-        if str(name).startswith(OWN_VOLUME_PREFIX):
-            raise Invalid(
-                f"spec.pod.volumes[{index}].name: names that begin with {OWN_VOLUME_PREFIX} are "
-                "reserved for the operator; choose another name"
+                f"spec.models[{index}].uri: {scheme}:// is not supported yet; use pvc://CLAIM/PATH or "
+                "file:///PATH"
             )
 
 
@@ -112,6 +89,7 @@ __all__ = [
     "GROUP",
     "KIND",
     "PLURAL",
+    "UPGRADE_ANNOTATION",
     "VERSION",
     "Condition",
     "Model",

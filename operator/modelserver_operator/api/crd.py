@@ -17,7 +17,7 @@ _COLUMNS = (
     ("Age", "date", ".metadata.creationTimestamp", 0),
     ("Models", "string", ".spec.models[*].name", 1),
     ("Nireq", "integer", ".status.tuning.nireq", 1),
-    ("Image", "string", ".spec.image", 1),
+    ("Image", "string", ".status.image", 1),
 )
 
 

@@ -1,9 +1,10 @@
 """Rules over several fields, as CEL for the API server and as Python for objects that bypassed it.
 
-CEL has no local variables: `[x].all(name, …)` binds one. Quantities are compared as floats, because
-`isInteger()` is false for 2000m.
+CEL has no local variables: `[x].all(name, …)` binds one. Quantities are compared as quantities, which is
+exact; `isInteger()` is of no use, because it is false for 2000m.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,8 +12,11 @@ from typing import Any, Generic, TypeVar
 
 from modelserver_operator.api.fields import BANNED_KEYS, LEGACY_STREAM_KEYS, TYPED_KEYS, quantity
 from modelserver_operator.api.spec import DEFAULT_CPU, Model, Resources, Spec, Tuning, VersionPolicy
+from modelserver_operator.api.volumes import RESERVED, Volume
 
 T = TypeVar("T")
+MOST_CPUS = 1_000_000
+"""No node has more; CEL could not round a larger number."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,9 @@ VERSION_POLICY: tuple[Rule[VersionPolicy], ...] = (
 
 _CPU = (
     "[has(self.resources) && has(self.resources.limits) && 'cpu' in self.resources.limits"
-    " ? quantity(string(self.resources.limits['cpu'])).asApproximateFloat()"
+    " ? quantity(string(self.resources.limits['cpu']))"
     " : has(self.resources) && has(self.resources.requests) && 'cpu' in self.resources.requests"
-    f" ? quantity(string(self.resources.requests['cpu'])).asApproximateFloat() : {float(DEFAULT_CPU)}]"
+    f" ? quantity(string(self.resources.requests['cpu'])) : quantity('{DEFAULT_CPU}')]"
 )
 
 
@@ -138,13 +142,22 @@ def _model_nireq_fits(spec: Spec) -> bool:
     return True
 
 
+def _at_most_cpu(variable: str) -> str:
+    return f"{variable} <= 1 || cpu.sub({variable}).compareTo(quantity('0')) >= 0"
+
+
+# Whole CPUs are equal to the nearest whole number; int() of the sum rounds.
+_WHOLE = f"""
+cpu.compareTo(quantity('1')) >= 0 && cpu.compareTo(quantity('{MOST_CPUS}')) <= 0 &&
+cpu.sub(int(cpu.asApproximateFloat() + 0.5)).compareTo(quantity('0')) == 0
+"""
 _DEVICE = "(has(m.device) ? m.device : self.device)"
 _CHOOSES = _chooses_cel("m")
 _STREAMS_FIT = f"""
 {_CPU}.all(cpu, self.models.all(m, {_DEVICE} != 'CPU' ||
 ({_CHOOSES}
- ? !has(m.streams) || type(m.streams) != int || m.streams <= 1 || double(m.streams) <= cpu
- : !has(self.streams) || type(self.streams) != int || self.streams <= 1 || double(self.streams) <= cpu)))
+ ? !has(m.streams) || type(m.streams) != int || {_at_most_cpu("m.streams")}
+ : !has(self.streams) || type(self.streams) != int || {_at_most_cpu("self.streams")})))
 """
 _NIREQ_FITS = f"""
 self.models.all(m, {_CHOOSES}
@@ -171,26 +184,26 @@ SPEC: tuple[Rule[Spec], ...] = (
         _model_nireq_fits,
     ),
     Rule(
-        f"self.workers <= 1 || {_CPU}.all(cpu, double(self.workers) <= cpu)",
+        f"{_CPU}.all(cpu, {_at_most_cpu('self.workers')})",
         f"workers is above the CPU limit: raise resources.limits.cpu ({DEFAULT_CPU} when unset) or lower "
         "workers",
         lambda s: s.workers <= max(Decimal(1), cpu_limit(s.resources)),
     ),
     Rule(
-        f"self.cpuManagerPolicy != 'static' || {_CPU}.all(cpu, cpu >= 1.0 && double(int(cpu)) == cpu)",
+        f"self.cpuManagerPolicy != 'static' || {_CPU}.all(cpu, {_WHOLE})",
         "cpuManagerPolicy static needs whole CPUs: make resources.limits.cpu a whole number, or set "
         "cpuManagerPolicy: none",
         lambda s: (
             s.cpu_manager_policy != "static"
-            or (cpu_limit(s.resources) >= 1 and cpu_limit(s.resources) % 1 == 0)
+            or (1 <= cpu_limit(s.resources) <= MOST_CPUS and cpu_limit(s.resources) % 1 == 0)
         ),
     ),
     Rule(
         "self.cpuManagerPolicy != 'static' || !has(self.resources) || !has(self.resources.limits) || "
         "!has(self.resources.requests) || "
         "self.resources.requests.all(key, !(key in self.resources.limits) || "
-        "quantity(string(self.resources.requests[key])).asApproximateFloat() == "
-        "quantity(string(self.resources.limits[key])).asApproximateFloat())",
+        "quantity(string(self.resources.requests[key])).compareTo("
+        "quantity(string(self.resources.limits[key]))) == 0)",
         "cpuManagerPolicy static needs requests equal to limits: remove resources.requests, or set "
         "cpuManagerPolicy: none",
         lambda s: s.cpu_manager_policy != "static" or all(a == b for a, b in _both(s.resources)),
@@ -221,11 +234,47 @@ SPEC: tuple[Rule[Spec], ...] = (
     ),
 )
 
+_NAME = "[a-z]([-a-z0-9]*[a-z0-9])?"
 NAME = Rule[str](
-    "size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    f"size(self.metadata.name) <= 52 && self.metadata.name.matches('^{_NAME}$')",
     "metadata.name becomes the name of a Service: it must begin with a letter, contain only a-z, 0-9 and -, "
-    "and have at most 52 characters",
-    lambda name: len(name) <= 52 and name[:1].isalpha() and all(c.isalnum() or c == "-" for c in name),
+    "not end with -, and have at most 52 characters",
+    lambda name: len(name) <= 52 and re.fullmatch(_NAME, name) is not None,
+)
+
+NAMESPACE = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_CLAIM = "[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
+_SCHEMES = "(pvc|file|s3|gs|az|https|oci)"
+MODEL: tuple[Rule[Model], ...] = (
+    Rule(
+        f"self.uri.matches('^{_SCHEMES}://')",
+        "uri has an unknown scheme: use pvc://CLAIM/PATH or file:///PATH",
+        lambda m: re.match(f"{_SCHEMES}://", m.uri) is not None,
+    ),
+    Rule(
+        "!self.uri.matches('(//|/)[.][.](/|$)')",
+        "the path of uri must not contain ..",
+        lambda m: ".." not in m.uri.partition("://")[2].split("/"),
+    ),
+    Rule(
+        "!self.uri.startsWith('file://') || self.uri.startsWith('file:///')",
+        "a file URI needs an absolute path: file:///PATH",
+        lambda m: not m.uri.startswith("file://") or m.uri.startswith("file:///"),
+    ),
+    Rule(
+        f"!self.uri.startsWith('pvc://') || self.uri.matches('^pvc://{_CLAIM}(/|$)')",
+        "uri does not name a PersistentVolumeClaim: use pvc://CLAIM/PATH, with the name of a claim in the "
+        "same namespace",
+        lambda m: not m.uri.startswith("pvc://") or re.match(rf"pvc://{_CLAIM}(/|\Z)", m.uri) is not None,
+    ),
+)
+
+VOLUME: tuple[Rule[Volume], ...] = (
+    Rule(
+        f"!self.name.startsWith('{RESERVED}')",
+        f"names that begin with {RESERVED} are reserved for the operator; choose another name",
+        lambda v: not v.name.startswith(RESERVED),
+    ),
 )
 
 
@@ -237,20 +286,16 @@ def broken(spec: Spec) -> list[str]:
     for index, model in enumerate(spec.models):
         place = f"spec.models[{index}]"
         faults += [f"{place}: {rule.message}" for rule in LEVEL if not rule.holds(model)]
+        faults += [f"{place}.uri: {rule.message}" for rule in MODEL if not rule.holds(model)]
         faults += [
             f"{place}.versionPolicy: {rule.message}"
             for rule in VERSION_POLICY
             if not rule.holds(model.version_policy)
         ]
-    return faults + _twice(spec)
-
-
-def _twice(spec: Spec) -> list[str]:
-    names = [model.name for model in spec.models]
-    return [
-        f"spec.models: the name {name} is used twice"
-        for name in sorted({n for n in names if names.count(n) > 1})
-    ]
+    for index, volume in enumerate(spec.pod.volumes):
+        place = f"spec.pod.volumes[{index}]"
+        faults += [f"{place}: {rule.message}" for rule in VOLUME if not rule.holds(volume)]
+    return faults
 
 
 def validations() -> dict[str, list[dict[str, Any]]]:
@@ -259,7 +304,8 @@ def validations() -> dict[str, list[dict[str, Any]]]:
     return {
         "ModelServer": [NAME.schema()],
         "Spec": level + [rule.schema() for rule in SPEC],
-        "Model": level,
+        "Model": level + [rule.schema() for rule in MODEL],
+        "Volume": [rule.schema() for rule in VOLUME],
         "VersionPolicy": [rule.schema() for rule in VERSION_POLICY],
         "Resources": [rule.schema() for rule in RESOURCES],
     }

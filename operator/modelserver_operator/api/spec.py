@@ -1,13 +1,13 @@
 """ModelServer's spec. `kubectl explain` prints the descriptions."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from modelserver_operator.api.fields import (
     EXACT,
     Annotations,
-    ChannelArgument,
+    ChannelArguments,
     Count,
     Device,
     Hint,
@@ -20,9 +20,12 @@ from modelserver_operator.api.fields import (
     Share,
     Streams,
     Text,
-    preserved,
-    preserved_list,
+    map_keys,
+    unique,
 )
+from modelserver_operator.api.scheduling import Affinity, Tolerations, TopologySpreadConstraints
+from modelserver_operator.api.variables import Variables, VariablesSources
+from modelserver_operator.api.volumes import VolumeMounts, Volumes
 
 Version = Annotated[int, Field(ge=1, le=EXACT)]
 DEFAULT_CPU, DEFAULT_MEMORY = "1", "2Gi"
@@ -140,13 +143,7 @@ class Server(Record):
     """How long a request can wait in the queue. Default: 60. A terminating pod gets this time to finish."""
     max_request_bytes: Annotated[int, Field(ge=1024, le=2147483647)] | None = None
     """The largest request body; larger ones are rejected (413, RESOURCE_EXHAUSTED). Default: 1 GiB."""
-    grpc_channel_arguments: Annotated[
-        dict[
-            Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]+$", max_length=120)],
-            ChannelArgument,
-        ],
-        Field(max_length=32),
-    ] = {}  # noqa: RUF012 - pydantic copies it
+    grpc_channel_arguments: ChannelArguments = {}  # noqa: RUF012 - pydantic copies it
     """gRPC channel arguments, e.g. grpc.max_connection_age_ms: "60000"."""
 
 
@@ -189,11 +186,11 @@ class PodTemplate(Record):
     """Additional annotations."""
     node_selector: Labels = {}  # noqa: RUF012 - pydantic copies it
     """Labels a node must have."""
-    tolerations: Annotated[list[Any], preserved_list(64)] = []  # noqa: RUF012 - pydantic copies it
+    tolerations: Tolerations = []  # noqa: RUF012 - pydantic copies it
     """As in a Pod."""
-    affinity: Annotated[dict[str, Any], preserved()] | None = None
+    affinity: Affinity | None = None
     """As in a Pod."""
-    topology_spread_constraints: Annotated[list[Any], preserved_list(16)] = []  # noqa: RUF012 - pydantic copies it
+    topology_spread_constraints: TopologySpreadConstraints = []  # noqa: RUF012 - pydantic copies it
     """As in a Pod. The pods have the label app.kubernetes.io/instance with the object's name."""
     priority_class_name: Name | None = None
     """As in a Pod."""
@@ -203,13 +200,13 @@ class PodTemplate(Record):
     """As in a Pod."""
     service_account_name: Name | None = None
     """An existing ServiceAccount to use instead of creating one."""
-    env: Annotated[list[Any], preserved_list(128)] = []  # noqa: RUF012 - pydantic copies it
+    env: Variables = []  # noqa: RUF012 - pydantic copies it
     """Environment variables of the server, as in a container."""
-    env_from: Annotated[list[Any], preserved_list(32)] = []  # noqa: RUF012 - pydantic copies it
+    env_from: VariablesSources = []  # noqa: RUF012 - pydantic copies it
     """As in a container."""
-    volumes: Annotated[list[Any], preserved_list(32)] = []  # noqa: RUF012 - pydantic copies it
+    volumes: Volumes = []  # noqa: RUF012 - pydantic copies it
     """Additional volumes, as in a Pod; their names must not begin with modelserver-."""
-    volume_mounts: Annotated[list[Any], preserved_list(64)] = []  # noqa: RUF012 - pydantic copies it
+    volume_mounts: VolumeMounts = []  # noqa: RUF012 - pydantic copies it
     """Volume mounts of the server's container."""
 
 
@@ -227,15 +224,14 @@ class Spec(Tuning):
     """The server's image. Default: the operator's setting for the device family."""
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """As in a container."""
-    image_pull_secrets: Annotated[list[Secret], Field(max_length=16)] = []  # noqa: RUF012 - pydantic copies it
+    image_pull_secrets: Annotated[
+        list[Secret], Field(max_length=16, json_schema_extra=map_keys("name")), unique("name")
+    ] = []  # noqa: RUF012 - pydantic copies it
     """Secrets for pulling the image."""
     models: Annotated[
         list[Model],
-        Field(
-            min_length=1,
-            max_length=64,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-        ),
+        Field(min_length=1, max_length=64, json_schema_extra=map_keys("name")),
+        unique("name"),
     ]
     """The models to serve; their names are unique."""
     device: Device = "CPU"

@@ -1,17 +1,57 @@
-"""ModelServer's status: what is served, as the pods report it."""
+"""ModelServer's status: what is served, as the pods report it.
 
+Texts and numbers come from pods and servers, so they can be anything: each type makes its value fit its own
+schema, because the API server refuses a whole status for one value that does not.
+"""
+
+import re
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from modelserver_operator.api.fields import Record
 
-Line = Annotated[str, StringConstraints(max_length=4096)]
-Word = Annotated[str, StringConstraints(max_length=253)]
-Time = Annotated[str, StringConstraints(max_length=40), Field(json_schema_extra={"format": "date-time"})]
 MODELS_SHOWN = 64
 VERSIONS_SHOWN = 64
+WARNINGS_SHOWN = 32
+_LINE, _WORD, _TIME = 4096, 253, 40
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+def shorten(text: str, limit: int = 1024) -> str:
+    """At most `limit` characters; what was left out shows as one."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _line(value: Any) -> Any:
+    return shorten(value, _LINE) if isinstance(value, str) else value
+
+
+def _word(value: Any) -> Any:
+    return shorten(value, _WORD) if isinstance(value, str) else value
+
+
+def _integer(value: Any) -> Any:
+    """The API server reads a number beyond 64 bits as a float, and refuses a float."""
+    return max(-(2**63), min(value, 2**63 - 1)) if isinstance(value, int) else value
+
+
+def _moment(value: str) -> str:
+    if not _DATE_TIME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a time such as 2026-01-01T00:00:00Z")
+    return value
+
+
+Line = Annotated[str, StringConstraints(max_length=_LINE), BeforeValidator(_line)]
+Word = Annotated[str, StringConstraints(max_length=_WORD), BeforeValidator(_word)]
+Number = Annotated[int, BeforeValidator(_integer)]
+Time = Annotated[
+    str,
+    StringConstraints(max_length=_TIME),
+    AfterValidator(_moment),
+    Field(json_schema_extra={"format": "date-time"}),
+]
 
 
 class ConditionType(StrEnum):
@@ -30,12 +70,15 @@ class Reason(StrEnum):
     """Reasons of conditions; docs/operator.md explains each."""
 
     ACCEPTED = "Accepted"
+    OLD_CRD = "OldCRD"
     INVALID = "Invalid"
     SOURCE_NOT_SUPPORTED = "SourceNotSupported"
 
     APPLIED = "Applied"
     NAME_TAKEN = "NameTaken"
+    AWAITING_DELETION = "AwaitingDeletion"
     REFUSED = "Refused"
+    CONTESTED = "Contested"
     PAUSED = "Paused"
 
     PODS_READY = "PodsReady"
@@ -46,6 +89,7 @@ class Reason(StrEnum):
     MODEL_NOT_SERVED = "ModelNotServed"
     OLD_CONFIGURATION = "OldConfiguration"
     POD_UNREACHABLE = "PodUnreachable"
+    AWAITING_REPORT = "AwaitingReport"
 
     EXCLUSIVE = "Exclusive"
     NOT_REQUESTED = "NotRequested"
@@ -65,6 +109,8 @@ class Reason(StrEnum):
     REPLACING_IN_PLACE = "ReplacingInPlace"
     ROLLOUT_STUCK = "RolloutStuck"
     PODS_FAILING = "PodsFailing"
+    STATUS_REFUSED = "StatusRefused"
+    INTERNAL_ERROR = "InternalError"
 
 
 class Condition(Record):
@@ -78,7 +124,7 @@ class Condition(Record):
     """The reason as a single word, for programs."""
     message: Line = ""
     """What is wrong, why, and what to do."""
-    observed_generation: int
+    observed_generation: Number
     """The generation of the object that this condition refers to."""
     last_transition_time: Time
     """When the status of the condition last changed."""
@@ -96,42 +142,42 @@ class Endpoints(Record):
 
 
 class TuningReport(Record):
-    """The tuning in effect, as reported by the servers; a field is omitted while pods or models differ."""
+    """The tuning in effect, as reported by the servers; a number is omitted while pods or models differ."""
 
     device: Line | None = None
     """The configured devices."""
     hint: Line | None = None
     """The performance hints."""
-    streams: int | None = None
+    streams: Number | None = None
     """Streams in effect."""
-    nireq: int | None = None
+    nireq: Number | None = None
     """Infer requests in the pool."""
-    threads: int | None = None
-    """Number of CPUs that the server uses."""
+    threads: Number | None = None
+    """Threads with which a model runs inferences."""
     pinning: bool | None = None
     """Whether inference threads are pinned to CPUs."""
     pinning_reason: Line | None = None
     """Why pinning is on or off."""
-    workers: int | None = None
+    workers: Number | None = None
     """Front-end workers."""
-    warnings: Annotated[list[Line], Field(max_length=32)] | None = None
+    warnings: Annotated[list[Line], Field(max_length=WARNINGS_SHOWN)] | None = None
     """Settings that a server did not apply as configured."""
 
 
 class VersionReport(Record):
     """A version of a model, over all ready pods."""
 
-    version: int
+    version: Number
     """The number of the version."""
     state: Word
     """START, LOADING, AVAILABLE, UNLOADING or END; AVAILABLE when it is available in every ready pod."""
     device: Line | None = None
     """The device on which it runs."""
-    streams: int | None = None
+    streams: Number | None = None
     """Streams in effect."""
-    nireq: int | None = None
+    nireq: Number | None = None
     """Infer requests in the pool."""
-    ready_pods: int = 0
+    ready_pods: Number = 0
     """Number of ready pods that serve it."""
     error: Line | None = None
     """Why it is not served."""
@@ -144,6 +190,8 @@ class ModelReport(Record):
     """The name of the model."""
     versions: Annotated[list[VersionReport], Field(max_length=VERSIONS_SHOWN)] = []  # noqa: RUF012 - pydantic copies it
     """Its versions, in ascending order."""
+    versions_omitted: Number | None = None
+    """How many more versions there are; they are omitted to keep the status small."""
     error: Line | None = None
     """Why the model is not served as configured."""
 
@@ -157,7 +205,7 @@ class Failure(Record):
     """The name of the pod."""
     reason: Word
     """E.g. OOMKilled, Error, UnexpectedAdmissionError."""
-    exit_code: int | None = None
+    exit_code: Number | None = None
     """The container's exit code."""
     message: Line = ""
     """Termination message of the container."""
@@ -166,16 +214,21 @@ class Failure(Record):
 class Status(Record):
     """The state of the object, as observed by the operator and reported by the servers."""
 
-    observed_generation: int | None = None
+    observed_generation: Number | None = None
     """The generation of the object that this status refers to."""
-    replicas: int | None = None
+    replicas: Number | None = None
     """Number of pods."""
-    ready_replicas: int | None = None
+    ready_replicas: Number | None = None
     """Number of ready pods."""
-    updated_replicas: int | None = None
+    updated_replicas: Number | None = None
     """Number of pods with the newest template."""
     selector: Word | None = None
     """Label selector of the pods, for the scale subresource."""
+    image: Line | None = None
+    """The server image that the pods run; several while pods differ."""
+    upgrade_available: bool | None = None
+    """Whether this operator would make the pods or their configuration differently (another default image,
+    other default fields). It does so when the annotation modelserver.dev/upgrade gets a new value."""
     conditions: Annotated[
         list[Condition],
         Field(

@@ -1,22 +1,34 @@
-"""Applies a plan, and returns what became of it."""
+"""Applies a plan, and returns what became of it: a verdict on every write.
+
+The only exception is that of a namespace that is being deleted.
+"""
 
 import contextlib
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
+from modelserver_operator import metrics, naming
+from modelserver_operator.api import ModelServer
+from modelserver_operator.changes.contest import Contest
 from modelserver_operator.changes.plan import Change, Plan, Why
-from modelserver_operator.changes.strays import strays
+from modelserver_operator.changes.strays import removable
 from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.desired.child import Desired
-from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding, NotFound
+from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding, NotFound, Unprocessable
 from modelserver_operator.observed.child import Child, read_child
 from modelserver_operator.observed.facts import Outcome
 from modelserver_operator.observed.store import Store
 
 _logger = logging.getLogger(__name__)
-# The request or the object is at fault, so an immediate retry is useless.
-_REFUSALS = {400, 403, 404, 409, 413, 422}
+_NEEDS = {"Deployment": frozenset({"ServiceAccount", "ConfigMap"})}
+"""What must be as desired before a kind is written: its pods would start with something else."""
+_KEPT_FIRST = frozenset({"ConfigMap", "Deployment"})
+"""What is changed only after the new template is kept: a later operator would not know what runs."""
+_NO_ANSWER = 0
+_CLEANINGS = 5
+"""Attempts to remove parts of exactly the version that was read."""
 
 
 @dataclass(frozen=True)
@@ -25,84 +37,213 @@ class Applier:
 
     cluster: Cluster
     store: Store
-    owner_uid: str
+    owner: ModelServer
+    contest: Contest
+    clock: Callable[[], float] = time.monotonic
 
-    async def apply(self, plan: Plan, *, paused: bool) -> Outcome:
-        """In the plan's order; a refused write ends it, a name that is taken does not."""
+    async def apply(self, plan: Plan) -> Outcome:
+        """Each child on its own: a refused write holds back only those that depend on it."""
         for child in plan.settled:
             self.store.settle(child)
-        taken = tuple(f"{child.kind} {child.name}" for child in plan.taken)
-        if paused:
-            return Outcome(taken=taken, held_back=tuple(_name(change) for change in plan.changes))
-        outcome = await self._write_all(plan.changes, taken)
-        if not outcome.refused:
-            for child in plan.prune:
-                await self.cluster.delete(child)
-        return outcome
+        taken = [child for child in plan.taken if not self._is_predecessors(child)]
+        awaited = [child for child in plan.taken if self._is_predecessors(child)]
+        if self.owner.spec.paused:
+            deletions = [f"deletion of {child.kind} {child.name}" for child in plan.prune]
+            held_back = (*map(_name, plan.changes), *deletions)
+            return Outcome(taken=_names(taken), awaited=_names(awaited), held_back=held_back)
+        writes = _Writes(taken=list(_names(taken)), awaited=list(_names(awaited)))
+        writes.unready |= {child.kind for child in plan.taken}
+        await self._try_first(plan, writes)
+        for change in plan.changes:
+            if writes.is_answered:
+                await self._attempt(change, writes)
+        if not (writes.refused or writes.deferred):
+            await self._prune(plan.prune, writes)
+        return replace(writes.outcome(), contested=self._contested(plan))
 
-    async def _write_all(self, changes: Iterable[Change], taken: tuple[str, ...]) -> Outcome:
-        corrections: tuple[str, ...] = ()
-        for change in changes:
-            try:
-                is_ours = await self._write(change)
-            except ApiError as error:
-                if isinstance(error, NamespaceEnding) or error.status not in _REFUSALS:
-                    raise
-                return Outcome(taken, str(error), corrections=corrections)
-            if not is_ours:
-                taken += (_name(change),)
-            elif change.why is Why.DRIFTED:
-                corrections += (_correction(change),)
-        return Outcome(taken, corrections=corrections)
+    def _contested(self, plan: Plan) -> tuple[str, ...]:
+        now = self.clock()
+        keys = [self._key(change.desired.kind, change.desired.name) for change in plan.changes]
+        keys += [self._key(child.kind, child.name) for child in plan.settled]
+        return tuple(filter(None, (self.contest.contested(key, now) for key in keys)))
 
-    async def _write(self, change: Change) -> bool:
-        """Whether the child belongs to the object now."""
-        observed = change.observed or await self._look_up(change)
-        if observed is not None and observed.owner_uid != self.owner_uid and not observed.is_orphan():
-            return False
+    def _key(self, kind: str, name: str) -> tuple[str, str, str]:
+        return self.owner.namespace, kind, name
+
+    async def _try_first(self, plan: Plan, writes: "_Writes") -> None:
+        """Before a configuration for new pods is written, ask whether these pods can be had.
+
+        The pods that serve would load it, and the new ones, which could, would never come.
+        """
+        changed = {change.desired.kind: change for change in plan.changes if change.why is Why.CHANGED}
+        if not {"ConfigMap", "Deployment"} <= changed.keys():
+            return
+        deployment = changed["Deployment"]
+        if deployment.observed is None:
+            return
         try:
-            if observed is None:
-                child = read_child(change.desired.kind, await self.cluster.create(change.desired))
-                is_complete = True
-            else:
-                child, is_complete = await self._restore(change.desired, observed)
+            await self.cluster.apply(deployment.desired, deployment.observed, dry_run=True)
         except Conflict:
-            if observed is None:
-                return False
-            # Another object has this name now: look again in the next pass.
-            self.store.forget(observed.kind, observed.namespace, observed.uid)
+            # Another object has this name now; the write itself deals with that.
+            return
+        except ApiError as error:
+            writes.refuse("change", _name(deployment), error)
+            writes.held |= {"Deployment", "ConfigMap"}
+            writes.deferred.append(
+                f"{_name(changed['ConfigMap'])} is not changed before {_name(deployment)} can be"
+            )
+
+    async def _attempt(self, change: Change, writes: "_Writes") -> None:
+        kind, wanted = change.desired.kind, change.desired.hash
+        key = self._key(kind, change.desired.name)
+        if kind in writes.held or self.contest.wait(key, wanted, self.clock()) > 0:
+            return
+        if needed := _needed(change) & writes.unready:
+            writes.deferred.append(
+                f"{_name(change)} is not written before its {' and '.join(sorted(needed))}"
+            )
+            return
+        try:
+            other = await self._write(change)
+        except NamespaceEnding:
             raise
+        except ApiError as error:
+            writes.refuse("create" if change.observed is None else "change", _name(change), error)
+            writes.unready.add(kind)
+            return
+        if other is not None:
+            (writes.awaited if self._is_predecessors(other) else writes.taken).append(_name(change))
+            writes.unready.add(kind)
+            return
+        self.contest.wrote(key, wanted, change.editor, self.clock())
+        if change.why is Why.DRIFTED:
+            writes.corrections.append(_correction(change))
+
+    async def _prune(self, children: Iterable[Child], writes: "_Writes") -> None:
+        for child in children:
+            try:
+                await self.cluster.delete(child)
+            except NamespaceEnding:
+                raise
+            except ApiError as error:
+                writes.refuse("delete", f"{child.kind} {child.name}", error)
+
+    def _is_predecessors(self, child: Child) -> bool:
+        """A name is unique: another object of this name is gone, and its children follow it."""
+        return child.owner_name == self.owner.name and child.owner_uid not in ("", self.owner.uid)
+
+    async def _write(self, change: Change) -> Child | None:
+        """Another's object that has the name; None when the child is written."""
+        try:
+            child, is_complete = await self._carry_out(change.desired, change.observed)
+        except Conflict:
+            # It is not as observed: write it as it is now, unless it is somebody else's.
+            found = await self._look_again(change)
+            if found is None or (change.observed is not None and found.uid == change.observed.uid):
+                raise
+            if found.owner_uid != self.owner.uid and not found.is_orphan():
+                return found
+            child, is_complete = await self._carry_out(change.desired, found)
         self.store.put_child(child)
         if is_complete:
             self.store.settle(child)
         _logger.info("%s applied: %s", _name(change), change.why)
-        return True
+        metrics.WRITES.labels(change.desired.kind, change.why).inc()
+        return None
 
-    async def _restore(self, desired: Desired, observed: Child) -> tuple[Child, bool]:
-        """The child, and whether all strays are gone; if not, the next pass continues."""
-        with contextlib.suppress(Conflict, NotFound):
+    async def _carry_out(self, desired: Desired, observed: Child | None) -> tuple[Child, bool]:
+        """The child, and whether all that others added is gone; if not, the next pass continues."""
+        if observed is None:
+            return read_child(desired.kind, await self.cluster.create(desired)), True
+        with contextlib.suppress(Conflict, NotFound, Unprocessable):
             # First, as far as they are known: a second port of the same name would make the apply fail.
-            await self.cluster.remove(observed, strays(observed.body, desired.manifest))
-        child = read_child(desired.kind, await self.cluster.apply(desired, observed))
-        try:
-            cleaned = await self.cluster.remove(child, strays(child.body, desired.manifest))
-        except (Conflict, NotFound):
-            return child, False
-        return (read_child(desired.kind, cleaned) if cleaned else child), True
+            await self.cluster.remove(observed, list(removable(observed, desired.manifest)))
+        return await self._clean(
+            desired, read_child(desired.kind, await self.cluster.apply(desired, observed))
+        )
 
-    async def _look_up(self, change: Change) -> Child | None:
-        """Watches show only objects with the operator's label; another object of that name may lack it."""
+    async def _clean(self, desired: Desired, child: Child) -> tuple[Child, bool]:
+        """Remove what others added; after a new template the Deployment's status changes all the time."""
+        for _ in range(_CLEANINGS):
+            try:
+                cleaned = await self.cluster.remove(child, list(removable(child, desired.manifest)))
+            except Conflict:
+                body = await self.cluster.get(child.kind, child.namespace, child.name)
+                if body is None or body["metadata"]["uid"] != child.uid:
+                    break
+                child = read_child(child.kind, body)
+            except NotFound:
+                break
+            else:
+                return (read_child(desired.kind, cleaned) if cleaned else child), True
+        return child, False
+
+    async def _look_again(self, change: Change) -> Child | None:
+        """The object of this name; it may lack the operator's label, and then no watch shows it."""
         namespace = change.desired.manifest["metadata"]["namespace"]
         body = await self.cluster.get(change.desired.kind, namespace, change.desired.name)
-        return None if body is None else read_child(change.desired.kind, body)
+        found, before = read_child(change.desired.kind, body) if body else None, change.observed
+        if before is not None and (found is None or found.uid != before.uid):
+            self.store.forget(before.kind, before.uid, int(before.resource_version))
+        return found
+
+
+def _needed(change: Change) -> frozenset[str]:
+    kind = change.desired.kind
+    if change.why is Why.DRIFTED:
+        return frozenset()
+    kept = {naming.CONTROLLER_REVISION} if change.why is Why.CHANGED and kind in _KEPT_FIRST else set()
+    return _NEEDS.get(kind, frozenset()) | kept
 
 
 def _correction(change: Change) -> str:
-    editor = change.observed.last_editor if change.observed else ""
-    message = f"{_name(change)} was changed by {editor or 'an unknown client'}; the operator has restored it"
+    editor = change.editor or "an unknown client"
+    metrics.DRIFT.labels(editor).inc()
+    message = f"{_name(change)} was changed by {editor}; the operator has restored it"
     _logger.warning("%s", message)
     return message
 
 
 def _name(change: Change) -> str:
     return f"{change.desired.kind} {change.desired.name}"
+
+
+def _names(children: Iterable[Child]) -> tuple[str, ...]:
+    return tuple(f"{child.kind} {child.name}" for child in children)
+
+
+def refusal(verb: str, name: str, error: ApiError) -> str:
+    """A sentence: what could not be done to which object, and why."""
+    if error.status == _NO_ANSWER:
+        return f"could not {verb} {name}: {error.cause}"
+    return f"the API server refused to {verb} {name}: {error.cause}"
+
+
+@dataclass
+class _Writes:
+    """What became of the writes so far."""
+
+    taken: list[str]
+    awaited: list[str]
+    refused: list[str] = field(default_factory=list)
+    deferred: list[str] = field(default_factory=list)
+    corrections: list[str] = field(default_factory=list)
+    unready: set[str] = field(default_factory=set)
+    """Kinds that are not as desired."""
+    held: set[str] = field(default_factory=set)
+    """Kinds that are not written in this pass."""
+    is_answered: bool = True
+    """Without an answer, the next request would only wait as long again."""
+
+    def refuse(self, verb: str, name: str, error: ApiError) -> None:
+        self.refused.append(refusal(verb, name, error))
+        self.is_answered = error.status != _NO_ANSWER
+
+    def outcome(self) -> Outcome:
+        return Outcome(
+            taken=tuple(self.taken),
+            awaited=tuple(self.awaited),
+            refused=tuple(self.refused),
+            deferred=tuple(self.deferred),
+            corrections=tuple(self.corrections),
+        )

@@ -7,20 +7,22 @@
 | ours, from an earlier spec (hash differs)        | apply: the object changed        |
 | ours, as we left it (fingerprint as settled)     | nothing                          |
 | ours, edited, still covers what is desired       | nothing, and that is settled     |
+| ours, rewritten by a webhook in our own request  | nothing, and that is settled     |
 | ours, edited against what is desired             | apply: drift                     |
 | made by us, but its owner reference is gone      | apply: drift                     |
 | ours, no longer desired                          | prune                            |
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from modelserver_operator.api.fields import quantity
-from modelserver_operator.changes.strays import strays
+from modelserver_operator.changes.strays import KEYS, removable
 from modelserver_operator.desired.child import Desired
 from modelserver_operator.observed.child import Child
+from modelserver_operator.observed.ownership import Path
 
 
 class Why(StrEnum):
@@ -38,6 +40,8 @@ class Change:
     desired: Desired
     why: Why
     observed: Child | None
+    editor: str = ""
+    """Who changed the child against what is desired; empty when the API server has no record of it."""
 
 
 @dataclass(frozen=True)
@@ -63,27 +67,45 @@ def plan(desired: Iterable[Desired], observed: Observed, owner_uid: str, settled
         child = observed.get(key)
         if child is not None and child.owner_uid != owner_uid and not child.is_orphan():
             taken.append(child)
-        elif child is not None and (why := _why(item, child, settled)) is None:
+        elif change := _change(item, child, settled):
+            changes.append(change)
+        elif child is not None:
             unchanged.append(child)
-        else:
-            changes.append(Change(item, why if child is not None and why else Why.MISSING, child))
     prune = [
         child for key, child in sorted(observed.items()) if key not in wanted and child.owner_uid == owner_uid
     ]
     return Plan(tuple(changes), tuple(prune), tuple(taken), tuple(unchanged))
 
 
-def _why(desired: Desired, child: Child, settled: Mapping[str, str]) -> Why | None:
-    if child.is_orphan():
-        return Why.DRIFTED
-    if child.desired_hash != desired.hash:
-        return Why.CHANGED
+def _change(desired: Desired, child: Child | None, settled: Mapping[str, str]) -> Change | None:
+    if child is None:
+        return Change(desired, Why.MISSING, None)
+    if child.desired_hash != desired.hash and not child.is_orphan():
+        return Change(desired, Why.CHANGED, child)
     if settled.get(child.uid) == child.fingerprint:
         return None
-    wanted = _comparable(desired)
-    if child.body is not None and covers(child.body, wanted) and not strays(child.body, wanted):
+    editors = _edits(desired, child)
+    if editors is None and not child.is_orphan():
         return None
-    return Why.DRIFTED
+    return Change(desired, Why.DRIFTED, child, ", ".join(sorted(editors or ())))
+
+
+def _edits(desired: Desired, child: Child) -> set[str] | None:
+    """Who changed the child against what is desired, as far as it is recorded; None when nobody did.
+
+    A field that the operator set last and that differs all the same was rewritten by an admission webhook in
+    the operator's own request. To apply it again would only have it rewritten again.
+    """
+    body, owners = child.body, child.owners
+    if body is None:
+        return set()
+    paths = [path for path in differences(body, _comparable(desired)) if not owners.is_own(path)]
+    extra = removable(child, _comparable(desired))
+    if not paths and not extra:
+        return None
+    return {name for path in paths for name in owners.others(path)} | {
+        name for name in extra.values() if name
+    }
 
 
 def _comparable(desired: Desired) -> dict[str, Any]:
@@ -98,17 +120,41 @@ def _comparable(desired: Desired) -> dict[str, Any]:
 
 def covers(live: Any, desired: Any) -> bool:
     """Whether the live object has everything desired; what the API server adds does not matter."""
+    return next(differences(live, desired), None) is None
+
+
+def differences(live: Any, desired: Any, path: Path = ()) -> Iterator[Path]:
+    """The places where the live object does not have what is desired."""
     if isinstance(desired, Mapping):
-        if not desired:
-            return live in (None, {}) or isinstance(live, Mapping)
-        return isinstance(live, Mapping) and all(covers(live.get(key), item) for key, item in desired.items())
-    if isinstance(desired, list):
-        live = [] if live is None else live
-        return (
-            isinstance(live, list)
-            and len(live) == len(desired)
-            and all(covers(*pair) for pair in zip(live, desired, strict=True))
-        )
+        if live is not None and not isinstance(live, Mapping):
+            yield path
+            return
+        for key, item in desired.items():
+            yield from differences((live or {}).get(key), item, (*path, key))
+    elif isinstance(desired, list):
+        yield from _differences_in_list([] if live is None else live, desired, path)
+    elif not _is_same(live, desired):
+        yield path
+
+
+def _differences_in_list(live: Any, desired: list[Any], path: Path) -> Iterator[Path]:
+    name = path[-1] if path and isinstance(path[-1], str) else ""
+    keys = KEYS.get(name)
+    if keys is None or not isinstance(live, list):
+        is_same = isinstance(live, list) and len(live) == len(desired)
+        if not is_same or not all(covers(*pair) for pair in zip(live, desired, strict=True)):
+            yield path
+        return
+    found = {tuple(item.get(key) for key in keys): item for item in live}
+    for item in desired:
+        same = found.get(tuple(item.get(key) for key in keys))
+        if same is None:
+            yield (*path, item)
+        else:
+            yield from differences(same, item, (*path, item))
+
+
+def _is_same(live: Any, desired: Any) -> bool:
     return (
         bool(live == desired) or (live is None and desired in ("", 0, False)) or _same_amount(live, desired)
     )

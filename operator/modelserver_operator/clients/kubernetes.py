@@ -5,8 +5,7 @@ Paths are explicit: discovery would cost requests, and its cache is a file with 
 
 import json
 import logging
-import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -14,10 +13,18 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio import client, config
 
-from modelserver_operator import naming
-from modelserver_operator.api import API_VERSION, KIND
+from modelserver_operator import metrics, naming
+from modelserver_operator.api import API_VERSION, GROUP, KIND, VERSION
+from modelserver_operator.clients.context import is_in_pod, no_cluster
 from modelserver_operator.desired.child import Desired
-from modelserver_operator.errors import ApiError, Conflict, Forbidden, NamespaceEnding, NotFound
+from modelserver_operator.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    NamespaceEnding,
+    NotFound,
+    Unprocessable,
+)
 from modelserver_operator.observed.child import Child
 from modelserver_operator.observed.pod import Pod
 
@@ -25,7 +32,9 @@ Raw = Mapping[str, Any]
 Body = Raw | list[dict[str, str]] | None
 _PAGE = 500
 _TIMEOUT = 30
-_ERRORS = {403: Forbidden, 404: NotFound, 409: Conflict}
+_NEVER = "1"
+"""A resourceVersion that no object has: it is the revision of an empty etcd."""
+_ERRORS = {403: Forbidden, 404: NotFound, 409: Conflict, 422: Unprocessable}
 _logger = logging.getLogger(__name__)
 
 
@@ -47,21 +56,26 @@ class Event:
     is_warning: bool = False
 
 
-async def connect() -> "Cluster":
-    """Connect with the pod's ServiceAccount, or with KUBECONFIG outside a cluster."""
+async def connect(may_write: Callable[[str], None] | None = None) -> "Cluster":
+    """Connect with the pod's ServiceAccount, or with KUBECONFIG outside a cluster; raises NoCluster."""
     configuration = client.Configuration()
-    if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
-        config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    else:
-        await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    return Cluster(client.ApiClient(configuration))
+    try:
+        if is_in_pod():
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except config.ConfigException as error:
+        raise no_cluster(error) from None
+    return Cluster(client.ApiClient(configuration), may_write)
 
 
 class Cluster:
     """A few verbs; every write except annotations and removals is a server-side apply by one manager."""
 
-    def __init__(self, api: client.ApiClient) -> None:
+    def __init__(self, api: client.ApiClient, may_write: Callable[[str], None] | None = None) -> None:
+        """`may_write` gets the namespace of each write; it raises NotLeading where this process must not."""
         self._api = api
+        self._may_write = may_write or (lambda _namespace: None)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -73,6 +87,13 @@ class Cluster:
             return await self._request("GET", _path(kind, namespace, name))
         except NotFound:
             return None
+
+    async def labelled(self, kind: str, labels: Mapping[str, str], namespace: str | None = None) -> list[Raw]:
+        """Objects of one namespace or of all with these labels."""
+        text = ",".join(f"{key}={value}" for key, value in labels.items())
+        found = await self._request("GET", _path(kind, namespace), {"labelSelector": text})
+        items: list[Raw] = found["items"]
+        return items
 
     async def pages(self, kind: str, namespace: str | None) -> AsyncIterator[Page]:
         """All objects of a kind that the operator watches, in pages."""
@@ -86,14 +107,27 @@ class Cluster:
                 return
             query["continue"] = page["metadata"]["continue"]
 
-    async def create(self, desired: Desired) -> Raw:
-        """Without force: a Conflict means that an object of that name has been created meanwhile."""
-        return await self._apply(desired.manifest, force=False)
+    async def leases(self) -> list[Raw]:
+        """The Leases of all installations, one in each namespace at most."""
+        group, version, plural = naming.LEASES
+        query = {"fieldSelector": f"metadata.name={naming.LEASE}"}
+        items: list[Raw] = (await self._request("GET", f"/apis/{group}/{version}/{plural}", query))["items"]
+        return items
 
-    async def apply(self, desired: Desired, observed: Child) -> Raw:
+    async def create(self, desired: Desired) -> Raw:
+        """A Conflict means that there is an object of that name: nothing is merged into it.
+
+        No object has this resourceVersion, and one that does not exist yet is created all the same. A POST
+        would be as exact, but it records the operator as an updater besides its apply, so that no later apply
+        could remove a field.
+        """
+        metadata = {**desired.manifest["metadata"], "resourceVersion": _NEVER}
+        return await self._apply({**desired.manifest, "metadata": metadata}, force=False)
+
+    async def apply(self, desired: Desired, observed: Child, *, dry_run: bool = False) -> Raw:
         """Restore the desired state; a Conflict means that the object has been replaced by another."""
         manifest = {**desired.manifest, "metadata": {**desired.manifest["metadata"], "uid": observed.uid}}
-        return await self._apply(manifest, force=True)
+        return await self._apply(manifest, force=True, dry_run=dry_run)
 
     async def remove(self, child: Child, pointers: Sequence[str]) -> Raw | None:
         """Remove parts of exactly this version (Conflict: there is a newer one); None for no part."""
@@ -111,13 +145,16 @@ class Cluster:
             await self._request("DELETE", _path(child.kind, child.namespace, child.name), body=body)
         except NotFound:
             return
+        metrics.WRITES.labels(child.kind, "unwanted").inc()
 
     async def apply_status(self, metadata: Raw, status: Raw) -> Raw:
         """Write the status of this object, but of no other object of the same name."""
         identity = {name: metadata[name] for name in ("name", "namespace", "uid")}
         body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": identity, "status": status}
         path = f"{_path(KIND, metadata['namespace'], metadata['name'])}/status"
-        return await self._request("PATCH", path, _APPLY | {"force": "true"}, body)
+        written = await self._request("PATCH", path, _APPLY | {"force": "true"}, body)
+        metrics.WRITES.labels(KIND, "status").inc()
+        return written
 
     async def nudge(self, pod: Pod, revision: str) -> None:
         """Annotate the pod, so that the kubelet updates the ConfigMap volume now instead of within 90 s."""
@@ -128,20 +165,40 @@ class Cluster:
             )
         except (NotFound, Conflict):
             return
+        metrics.WRITES.labels(naming.POD, "nudge").inc()
 
-    async def post(self, event: Event, metadata: Raw, now: str) -> None:
-        """Post an Event about an object; a failure is only logged."""
+    async def schemas(self) -> Raw:
+        """The schemas of the API as this cluster has it, as OpenAPI v3; every client may read them."""
+        return await self._request("GET", f"/openapi/v3/apis/{GROUP}/{VERSION}")
+
+    async def warnings(self, pod: Pod) -> list[Raw]:
+        """The newest Events that warn about this pod."""
+        about = f"involvedObject.uid={pod.uid},type=Warning"
+        query = {"fieldSelector": about, "limit": str(_EVENTS)}
+        page = await self._request("GET", _events(pod.namespace), query)
+        items: list[Raw] = page["items"]
+        return items
+
+    async def post(self, event: Event, metadata: Raw, now: str) -> str:
+        """Post an Event about an object; returns the Event's name."""
+        self._may_write(metadata["namespace"])
+        return await self._post(event, {"apiVersion": API_VERSION, "kind": KIND}, metadata, now)
+
+    async def announce(self, event: Event, lease: Raw, now: str) -> None:
+        """Post an Event about a Lease, which nobody has to hold; a failure is only logged."""
+        try:
+            await self._post(event, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}, lease, now)
+        except NamespaceEnding:
+            return
+        except ApiError as error:
+            place = f"{lease['namespace']}/{lease['name']}"
+            _logger.warning("event %s of %s could not be posted: %s", event.reason, place, error)
+
+    async def _post(self, event: Event, kind: Raw, metadata: Raw, now: str) -> str:
         namespace, name = metadata["namespace"], metadata["name"]
-        about = {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "namespace": namespace,
-            "name": name,
-            "uid": metadata["uid"],
-        }
         body = {
             "metadata": {"generateName": f"{name}.", "namespace": namespace},
-            "involvedObject": about,
+            "involvedObject": {**kind, "namespace": namespace, "name": name, "uid": metadata["uid"]},
             "reason": event.reason,
             "message": event.message[:1024],
             "type": "Warning" if event.is_warning else "Normal",
@@ -150,19 +207,30 @@ class Cluster:
             "lastTimestamp": now,
             "count": 1,
         }
-        try:
-            await self._request("POST", f"/api/v1/namespaces/{namespace}/events", body=body)
-        except NamespaceEnding:
-            return
-        except ApiError as error:
-            _logger.warning("event %s of %s/%s could not be posted: %s", event.reason, namespace, name, error)
+        posted = await self._send("POST", _events(namespace), body=body)
+        metrics.WRITES.labels("Event", "event").inc()
+        return str(posted["metadata"]["name"])
 
-    async def _apply(self, manifest: Raw, *, force: bool) -> Raw:
+    async def recount(self, namespace: str, name: str, count: int, now: str) -> None:
+        """Say that an Event happened once more; NotFound means that it has expired."""
+        body = {"count": count, "lastTimestamp": now}
+        await self._request("PATCH", f"{_events(namespace)}/{name}", {"fieldManager": naming.MANAGER}, body)
+        metrics.WRITES.labels("Event", "event").inc()
+
+    async def _apply(self, manifest: Raw, *, force: bool, dry_run: bool = False) -> Raw:
         metadata = manifest["metadata"]
         path = _path(manifest["kind"], metadata["namespace"], metadata["name"])
-        return await self._request("PATCH", path, _APPLY | {"force": str(force).lower()}, manifest)
+        query = _APPLY | {"force": str(force).lower()} | ({"dryRun": "All"} if dry_run else {})
+        return await self._request("PATCH", path, query, manifest)
 
     async def _request(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Body = None
+    ) -> Raw:
+        if method != "GET":
+            self._may_write(path.partition("/namespaces/")[2].partition("/")[0])
+        return await self._send(method, path, query, body)
+
+    async def _send(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Body = None
     ) -> Raw:
         url = f"{path}?{urlencode(query)}" if query else path
@@ -173,9 +241,11 @@ class Cluster:
             )
             answer = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
             if not 200 <= answer.status <= 299:
+                metrics.REFUSALS.labels(answer.status).inc()
                 raise await _error(answer, method, path)
             result: Raw = await answer.response.json()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            metrics.REFUSALS.labels(0).inc()
             raise ApiError(
                 0, f"{method} {path}: no answer from the API server ({error or 'timed out'})"
             ) from error
@@ -183,6 +253,11 @@ class Cluster:
 
 
 _APPLY = {"fieldManager": naming.MANAGER}
+_EVENTS = 50
+
+
+def _events(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/events"
 
 
 def _content_type(method: str, query: Mapping[str, str], body: Body) -> str:

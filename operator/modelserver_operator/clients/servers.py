@@ -1,44 +1,63 @@
-"""Asks the model servers: GET /status on the pods' status ports. Nothing here reaches the API server."""
-
-import asyncio
-from collections.abc import Iterable
+"""Asks one model server: GET /status on a pod's status port. Nothing here reaches the API server."""
 
 import aiohttp
 
-from modelserver_operator.observed.pod import Pod
-from modelserver_operator.observed.report import Reply, read_reply
+from modelserver_operator.observed.report import Answer, ProbeOutcome
 
-_TIMEOUT = aiohttp.ClientTimeout(total=2.0)
+_SILENCE_SECONDS = 2.0
+"""The longest wait for a connection, and between two parts of an answer."""
+_TIMEOUT = aiohttp.ClientTimeout(total=5.0, sock_connect=_SILENCE_SECONDS, sock_read=_SILENCE_SECONDS)
 _LIMIT = 4 * 1024 * 1024
-_PARALLEL = 64
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 class ServerClient:
-    """One connection pool for all pods."""
+    """Requests to pods, each on a connection of its own: a pod is asked too rarely to keep one open."""
 
-    def __init__(self) -> None:
-        self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
-        self._slots = asyncio.Semaphore(_PARALLEL)
+    def __init__(self, limit: int = _LIMIT) -> None:
+        """`limit`: bytes of the largest document that is read."""
+        self._limit = limit
+        self._session = aiohttp.ClientSession(
+            timeout=_TIMEOUT,
+            trust_env=False,
+            # The caller bounds the number of requests; a limit here would let silent pods block the others.
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # What a pod's image answers is not trusted: a compressed document could expand without a limit.
+            auto_decompress=False,
+        )
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
 
-    async def ask(self, pods: Iterable[Pod], port: int) -> dict[str, Reply]:
-        """The replies of all running pods, by uid."""
-        running = [pod for pod in pods if pod.is_running and pod.address and not pod.is_leaving]
-        replies = await asyncio.gather(*(self._ask(pod, port) for pod in running))
-        return {pod.uid: reply for pod, reply in zip(running, replies, strict=True)}
-
-    async def _ask(self, pod: Pod, port: int) -> Reply:
-        host = f"[{pod.address}]" if ":" in pod.address else pod.address
+    async def ask(self, address: str, port: int) -> Answer:
+        """The whole document, or why there is none; does not raise."""
+        host = f"[{address}]" if ":" in address else address
+        url = f"http://{host}:{port}/status"
         try:
-            async with self._slots, self._session.get(f"http://{host}:{port}/status") as answer:
-                if answer.status != 200:
-                    return Reply(None, f"GET /status returned {answer.status}")
-                document = await answer.content.read(_LIMIT)
+            # A redirect would send the operator wherever the pod's image wants it to go.
+            async with self._session.get(url, headers=_HEADERS, allow_redirects=False) as response:
+                if response.status != 200:
+                    return Answer(
+                        ProbeOutcome.REJECTED, problem=f"GET {url} returned {response.status} instead of 200"
+                    )
+                return await self._read(response)
+        except aiohttp.ConnectionTimeoutError:
+            problem = f"no connection to {host}:{port} within {_SILENCE_SECONDS:.0f} s"
+            return Answer(ProbeOutcome.TIMED_OUT, problem=problem)
         except TimeoutError:
-            return Reply(None, f"no answer from {host}:{port} within {_TIMEOUT.total:.0f} s")
-        except (aiohttp.ClientError, OSError) as error:
-            return Reply(None, f"{host}:{port} cannot be reached: {error}")
-        return read_reply(document)
+            return Answer(ProbeOutcome.TIMED_OUT, problem=f"{host}:{port} does not answer")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Answer(ProbeOutcome.UNREACHABLE, problem=f"{host}:{port} cannot be reached: {error}")
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Answer:
+        """To the end: a document of more than one network segment arrives in parts."""
+        document = bytearray()
+        async for part in response.content.iter_any():
+            document += part
+            if len(document) > self._limit:
+                return Answer(
+                    ProbeOutcome.TOO_LARGE, problem=f"its /status is larger than {self._limit} bytes"
+                )
+        return Answer(ProbeOutcome.ANSWERED, bytes(document))

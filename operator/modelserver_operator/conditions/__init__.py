@@ -1,77 +1,129 @@
 """Status from facts. Pure: the clock is an argument; lastTransitionTime moves only when a status flips."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from modelserver_operator import naming
 from modelserver_operator.api import Condition, ModelServer, Status
-from modelserver_operator.api.status import ConditionType, Endpoints, Reason
+from modelserver_operator.api.schema import UPGRADE as UPGRADE_CRD
+from modelserver_operator.api.status import ConditionType, Endpoints, Reason, shorten
 from modelserver_operator.conditions import summary
 from modelserver_operator.conditions.cpus import exclusive_cpus
 from modelserver_operator.conditions.readiness import applied, ready
-from modelserver_operator.conditions.serving import available, device_bound, models_served
+from modelserver_operator.conditions.reported import kept, ready_when_reported
+from modelserver_operator.conditions.serving import available, device_bound, models_served, pods_ready
 from modelserver_operator.conditions.verdict import Verdict, fails, holds
-from modelserver_operator.errors import Invalid, SourceNotSupported
-from modelserver_operator.observed.facts import Facts
+from modelserver_operator.errors import SourceNotSupported
+from modelserver_operator.observed.facts import Facts, Rejection
 
 
 def judge(server: ModelServer, facts: Facts, revision: str, previous: Status, now: str) -> Status:
-    """The status of a valid object."""
+    """The status of an object; of one that is not accepted, `server` is the last accepted form."""
+    current = facts.without_old_failures(now)
     judged: dict[ConditionType, Verdict] = {
-        ConditionType.ACCEPTED: holds(Reason.ACCEPTED),
+        ConditionType.ACCEPTED: _accepted(facts, f"; generation {server.generation} stays in effect"),
         ConditionType.APPLIED: applied(facts),
-        ConditionType.AVAILABLE: available(server, facts),
-        ConditionType.MODELS_SERVED: models_served(server, facts, revision),
-        ConditionType.EXCLUSIVE_CPUS: exclusive_cpus(server, facts),
-        ConditionType.DEVICE_BOUND: device_bound(server, facts),
+        ConditionType.AVAILABLE: available(server, current),
+        ConditionType.MODELS_SERVED: models_served(server, current, revision),
+        ConditionType.EXCLUSIVE_CPUS: exclusive_cpus(server, current),
+        ConditionType.DEVICE_BOUND: device_bound(current),
     }
-    judged[ConditionType.READY] = ready(server, facts, judged)
+    judged = kept(judged, previous, server.generation)
+    judged[ConditionType.READY] = ready_when_reported(
+        ready(server, current, judged), current, previous, server.generation
+    )
+    dated = _Dated(server.generation, facts.rejection, previous, now)
+    return _counted(facts).model_copy(
+        update={
+            "observed_generation": dated.newest(),
+            "selector": naming.selector_text(server.name),
+            "conditions": dated.conditions(judged),
+            "endpoints": _endpoints(server),
+            "tuning": previous.tuning if summary.is_unknown(facts) else summary.tuning(facts),
+            "models": previous.models if summary.is_unknown(facts) else summary.models(facts),
+            "last_failure": summary.last_failure(facts, previous),
+        }
+    )
+
+
+def reject(rejection: Rejection, facts: Facts, previous: Status, now: str) -> Status:
+    """The status of an object of which no accepted form is known: what runs is left as it is."""
+    verdict = _accepted(Facts(None, (), rejection=rejection))
+    judged = {ConditionType.ACCEPTED: verdict, ConditionType.READY: verdict}
+    current = facts.without_old_failures(now)
+    if facts.rollout or facts.pods:
+        note = "; what runs is left as it is, and is not repaired, until the object is accepted"
+        judged |= {
+            ConditionType.READY: fails(verdict.reason, verdict.message + note),
+            ConditionType.AVAILABLE: pods_ready(current, facts.rollout.replicas if facts.rollout else 0),
+        }
+    new = {c.type: c for c in _Dated(rejection.generation, rejection, previous, now).conditions(judged)}
+    found = {c.type: c for c in previous.conditions if facts.ready_pods()} | new
+    update = {
+        "observed_generation": rejection.generation,
+        "selector": previous.selector,
+        "conditions": [found[kind] for kind in ConditionType if kind in found],
+        "last_failure": summary.last_failure(facts, previous),
+    }
+    if facts.ready_pods():
+        update |= {name: getattr(previous, name) for name in ("endpoints", "tuning", "models")}
+    return _counted(facts).model_copy(update=update)
+
+
+def _counted(facts: Facts) -> Status:
+    """What is only counted."""
     rollout = facts.rollout
     return Status(
-        observed_generation=server.generation,
         replicas=rollout.replicas if rollout else 0,
         ready_replicas=rollout.ready if rollout else 0,
         updated_replicas=rollout.updated if rollout else 0,
-        selector=naming.selector_text(server.name),
-        conditions=_conditions(judged, server.generation, previous, now),
-        endpoints=_endpoints(server),
-        tuning=summary.tuning(facts) or previous.tuning,
-        models=summary.models(facts) or previous.models,
-        last_failure=summary.last_failure(facts, previous),
+        image=summary.image(facts),
     )
 
 
-def reject(error: Invalid, generation: int, previous: Status, now: str) -> Status:
-    """The status of an object that is not valid: what runs is left as it is."""
-    reason = Reason.SOURCE_NOT_SUPPORTED if isinstance(error, SourceNotSupported) else Reason.INVALID
-    verdict = fails(reason, summary.shorten(str(error)))
-    kept = [c for c in previous.conditions if c.type not in {ConditionType.ACCEPTED, ConditionType.READY}]
-    new = _conditions(
-        {ConditionType.ACCEPTED: verdict, ConditionType.READY: verdict}, generation, previous, now
-    )
-    return previous.model_copy(
-        update={"observed_generation": generation, "conditions": [new[0], *kept, new[1]]}
-    )
+def _accepted(facts: Facts, meanwhile: str = "") -> Verdict:
+    if rejection := facts.rejection:
+        unsupported = isinstance(rejection.error, SourceNotSupported)
+        reason = Reason.SOURCE_NOT_SUPPORTED if unsupported else Reason.INVALID
+        return fails(reason, f"{rejection.error}{meanwhile}")
+    if facts.crd_lacks:
+        return holds(
+            Reason.OLD_CRD,
+            f"the CRD in the cluster is older than the operator: it drops {', '.join(facts.crd_lacks[:8])}. "
+            f"Upgrade it: {UPGRADE_CRD}",
+        )
+    return holds(Reason.ACCEPTED)
 
 
-def _conditions(
-    judged: Mapping[ConditionType, Verdict], generation: int, previous: Status, now: str
-) -> list[Condition]:
-    before = {condition.type: condition for condition in previous.conditions}
-    return [_condition(kind, verdict, generation, before.get(kind), now) for kind, verdict in judged.items()]
+@dataclass(frozen=True)
+class _Dated:
+    """Makes conditions of verdicts: with the generation each is about, and since when it holds."""
 
+    generation: int
+    rejection: Rejection | None
+    previous: Status
+    now: str
 
-def _condition(
-    kind: ConditionType, verdict: Verdict, generation: int, before: Condition | None, now: str
-) -> Condition:
-    is_same = before is not None and before.status == verdict.status
-    return Condition(
-        type=kind,
-        status=verdict.status,
-        reason=verdict.reason,
-        message=summary.shorten(verdict.message),
-        observed_generation=generation,
-        last_transition_time=before.last_transition_time if before is not None and is_same else now,
-    )
+    def newest(self) -> int:
+        """The generation of the object as it is."""
+        return self.rejection.generation if self.rejection else self.generation
+
+    def conditions(self, judged: Mapping[ConditionType, Verdict]) -> list[Condition]:
+        """All of them; of an object that is not accepted, most are about its last accepted form."""
+        before = {condition.type: condition for condition in self.previous.conditions}
+        return [self._condition(kind, verdict, before.get(kind)) for kind, verdict in judged.items()]
+
+    def _condition(self, kind: ConditionType, verdict: Verdict, before: Condition | None) -> Condition:
+        is_same = before is not None and before.status == verdict.status
+        is_about_now = kind in {ConditionType.ACCEPTED, ConditionType.READY}
+        return Condition(
+            type=kind,
+            status=verdict.status,
+            reason=verdict.reason,
+            message=shorten(verdict.message),
+            observed_generation=self.newest() if is_about_now else self.generation,
+            last_transition_time=before.last_transition_time if before is not None and is_same else self.now,
+        )
 
 
 def _endpoints(server: ModelServer) -> Endpoints:
@@ -85,11 +137,20 @@ def _endpoints(server: ModelServer) -> Endpoints:
 
 def is_settled(status: Status) -> bool:
     """Whether nothing is in progress, so that servers need not be asked again soon."""
-    return all(
-        c.status == "True"
-        for c in status.conditions
-        if c.type in {ConditionType.READY, ConditionType.MODELS_SERVED}
-    ) or any(c.reason == Reason.SCALED_TO_ZERO for c in status.conditions if c.type == ConditionType.READY)
+    found = {condition.type: condition for condition in status.conditions}
+    ready, served = found.get(ConditionType.READY), found.get(ConditionType.MODELS_SERVED)
+    if ready and ready.reason in {Reason.SCALED_TO_ZERO, Reason.INVALID, Reason.SOURCE_NOT_SUPPORTED}:
+        return ready.reason == Reason.SCALED_TO_ZERO or served is None or served.status == "True"
+    return all(condition.status == "True" for condition in (ready, served) if condition)
 
 
-__all__ = ["Reason", "Type", "Verdict", "is_settled", "judge", "reject"]
+def is_good(server: ModelServer, facts: Facts, status: Status) -> bool:
+    """Whether the template is one to go back to: Ready with all its replicas, at least one.
+
+    While a report is awaited, Ready still speaks of the configuration before.
+    """
+    ready = any(c.type == ConditionType.READY and c.status == "True" for c in status.conditions)
+    return ready and not facts.awaited() and server.spec.replicas > 0 and not server.spec.paused
+
+
+__all__ = ["Reason", "Verdict", "is_good", "is_settled", "judge", "reject"]

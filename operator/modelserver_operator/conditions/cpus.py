@@ -7,6 +7,7 @@ node's kubelet has the static policy. The operator controls only the first two.
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer
 from modelserver_operator.api.status import Reason
+from modelserver_operator.conditions.reported import unheard
 from modelserver_operator.conditions.trouble import unreachable
 from modelserver_operator.conditions.verdict import Verdict, fails, holds, unknown
 from modelserver_operator.observed.facts import Facts
@@ -24,7 +25,7 @@ def exclusive_cpus(server: ModelServer, facts: Facts) -> Verdict:
     for pod in ready:
         if verdict := _ineligible(pod):
             return verdict
-    if verdict := unreachable(server, facts):
+    if verdict := unreachable(facts) or unheard(facts):
         return verdict
     for pod, status in facts.servers(ready):
         if verdict := _shared(pod, status):

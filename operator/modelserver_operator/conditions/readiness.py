@@ -1,33 +1,59 @@
 """Applied and Ready: Ready sums up all others, its checks are in order of severity."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from modelserver_operator.api import ModelServer
 from modelserver_operator.api.status import ConditionType, Reason
+from modelserver_operator.conditions.remedies import with_remedy
 from modelserver_operator.conditions.trouble import trouble
 from modelserver_operator.conditions.verdict import Verdict, fails, holds
-from modelserver_operator.observed.facts import Facts
+from modelserver_operator.observed.facts import Facts, Outcome
 
 Judged = Mapping[ConditionType, Verdict]
 Check = Callable[[ModelServer, Facts, Judged], Verdict | None]
 
 
 def applied(facts: Facts) -> Verdict:
-    """Every child is as desired."""
-    outcome = facts.outcome
-    if outcome.taken:
-        return fails(
-            Reason.NAME_TAKEN,
-            f"{', '.join(outcome.taken)} already exists and does not belong to this object, so it is left "
-            "unchanged. Delete or rename it, or rename this object.",
-        )
-    if outcome.refused:
-        return fails(Reason.REFUSED, outcome.refused)
-    if outcome.held_back:
-        return fails(
-            Reason.PAUSED, f"paused is true, so these changes are not applied: {', '.join(outcome.held_back)}"
-        )
-    return holds(Reason.APPLIED)
+    """Every child is as desired; the message names every one that is not, the reason is the gravest."""
+    found = [(reason, message) for reason, message in _shortcomings(facts.outcome) if message]
+    if not found:
+        return holds(Reason.APPLIED)
+    return fails(found[0][0], "; ".join(message for _, message in found))
+
+
+def _shortcomings(outcome: Outcome) -> Iterable[tuple[Reason, str]]:
+    yield (
+        Reason.NAME_TAKEN,
+        _about(
+            outcome.taken,
+            "{} already exists and does not belong to this object, so it is left unchanged: delete or rename "
+            "it, or rename this object",
+        ),
+    )
+    yield Reason.REFUSED, with_remedy("; ".join(outcome.refused))
+    yield Reason.CONTESTED, " ".join(outcome.contested)
+    yield (
+        Reason.AWAITING_DELETION,
+        _about(
+            outcome.awaited,
+            "{} still belongs to a deleted object of the same name, and is created again as soon as "
+            "Kubernetes has deleted it",
+        ),
+    )
+    yield (
+        Reason.PAUSED,
+        _about(outcome.held_back, "paused is true, so these changes are not applied: {}"),
+    )
+    yield Reason.REFUSED, "; ".join(outcome.deferred)
+
+
+def _about(names: tuple[str, ...], sentence: str) -> str:
+    return sentence.format(", ".join(names)) if names else ""
+
+
+def _is_accepted(_server: ModelServer, _facts: Facts, judged: Judged) -> Verdict | None:
+    verdict = judged[ConditionType.ACCEPTED]
+    return None if verdict.status == "True" else fails(verdict.reason, verdict.message)
 
 
 def _is_applied(_server: ModelServer, _facts: Facts, judged: Judged) -> Verdict | None:
@@ -61,8 +87,12 @@ def _is_in_place(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict 
 
 def _is_rolling(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
     rollout = facts.rollout
-    if rollout is None or rollout.observed_generation < rollout.generation:
-        return fails(Reason.ROLLING_OUT, "the Deployment has just been changed")
+    if rollout is None:
+        return fails(Reason.STARTING, "the Deployment does not exist yet")
+    if rollout.observed_generation < rollout.generation:
+        # With another number of replicas it is a scale step, and its figures are not those of a rollout.
+        is_scaled = rollout.replicas != server.spec.replicas
+        return None if is_scaled else fails(Reason.ROLLING_OUT, "the Deployment has just been changed")
     old = rollout.replicas - rollout.updated
     if old <= 0:
         return None
@@ -84,12 +114,16 @@ def _what_makes_room(server: ModelServer, facts: Facts) -> str:
 
 
 def _is_short(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
-    rollout, wanted = facts.rollout, server.spec.replicas
-    if rollout is None or (rollout.ready == rollout.replicas == wanted and len(facts.ready_pods()) == wanted):
+    rollout, wanted, ready = facts.rollout, server.spec.replicas, len(facts.ready_pods())
+    if rollout is None or (rollout.ready == rollout.replicas == wanted and ready == wanted):
         return None
-    message = f"{len(facts.ready_pods())} of {wanted} pods are ready"
-    crashes = [pod for pod in facts.pods if pod.crash and not pod.is_ready]
-    reason = Reason.PODS_FAILING if crashes else Reason.SCALING if facts.ready_pods() else Reason.STARTING
+    if (present := max(rollout.replicas, ready)) > wanted:
+        return fails(Reason.SCALING, f"{present - wanted} of {present} pods are being stopped")
+    # The Deployment counts a little later than the pods say.
+    counted = min(rollout.ready, ready)
+    message = f"{counted} of {wanted} pods are ready"
+    failing = bool(facts.failing())
+    reason = Reason.PODS_FAILING if failing else Reason.SCALING if counted else Reason.STARTING
     return fails(reason, _and_trouble(message, facts))
 
 
@@ -111,6 +145,7 @@ def _serves(_server: ModelServer, _facts: Facts, judged: Judged) -> Verdict | No
 
 
 CHECKS: tuple[Check, ...] = (
+    _is_accepted,
     _is_applied,
     _is_stuck,
     _is_in_place,

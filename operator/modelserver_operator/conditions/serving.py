@@ -4,6 +4,7 @@ import re
 
 from modelserver_operator.api import ModelServer
 from modelserver_operator.api.status import Reason
+from modelserver_operator.conditions.reported import awaiting, unheard
 from modelserver_operator.conditions.trouble import model_error, trouble, unreachable
 from modelserver_operator.conditions.verdict import Verdict, fails, holds, unknown
 from modelserver_operator.observed.facts import Facts
@@ -15,13 +16,17 @@ def available(server: ModelServer, facts: Facts) -> Verdict:
     """At least one pod takes requests."""
     if server.spec.replicas == 0:
         return fails(Reason.SCALED_TO_ZERO, "replicas is 0, so nothing is served")
+    return pods_ready(facts, server.spec.replicas)
+
+
+def pods_ready(facts: Facts, wanted: int) -> Verdict:
+    """The same when only the number of replicas is known."""
     ready = len(facts.ready_pods())
     if ready:
-        return holds(Reason.PODS_READY, f"{ready} of {server.spec.replicas} pods are ready")
-    return fails(
-        Reason.NO_POD_READY,
-        trouble(facts) or "no pod is ready yet: the models are being loaded and tested",
-    )
+        return holds(Reason.PODS_READY, f"{ready} of {max(ready, wanted)} pods are ready")
+    started = any(pod.is_running and not pod.is_leaving for pod in facts.pods)
+    step = "the models are being loaded and tested" if started else "no container has been started"
+    return fails(Reason.NO_POD_READY, trouble(facts) or f"no pod is ready yet: {step}")
 
 
 def models_served(server: ModelServer, facts: Facts, revision: str) -> Verdict:
@@ -30,11 +35,13 @@ def models_served(server: ModelServer, facts: Facts, revision: str) -> Verdict:
     if not ready:
         absent = available(server, facts)
         return fails(absent.reason, absent.message)
-    if verdict := unreachable(server, facts):
+    if verdict := unreachable(facts):
         return verdict
     for pod, status in facts.servers(ready):
         if problem := _not_served(server, pod, status, revision):
             return problem
+    if verdict := awaiting(facts):
+        return verdict
     names = ", ".join(model.name for model in server.spec.models)
     return holds(Reason.SERVED, f"every ready pod serves {names}")
 
@@ -67,12 +74,12 @@ def _missing_version(model: ModelStatus, uri: str) -> str:
     return f'version {late.version} of model "{model.name}" is {late.state}' if late else ""
 
 
-def device_bound(server: ModelServer, facts: Facts) -> Verdict:
+def device_bound(facts: Facts) -> Verdict:
     """The models run on the device that the object names."""
     ready = facts.ready_pods()
     if not ready:
         return unknown(Reason.NO_POD_READY, "no pod is ready yet, so the device is unknown")
-    if verdict := unreachable(server, facts):
+    if verdict := unreachable(facts) or unheard(facts):
         return verdict
     pairs = [(pod, model) for pod, status in facts.servers(ready) for model in status.models]
     for pod, model in pairs:

@@ -1,25 +1,38 @@
 """What keeps pods from serving, and which server cannot be reached: the same words in several conditions."""
 
-from modelserver_operator.api import ModelServer
+from modelserver_operator import naming
 from modelserver_operator.api.status import Reason
+from modelserver_operator.conditions.remedies import with_remedy
 from modelserver_operator.conditions.verdict import Verdict, unknown
 from modelserver_operator.observed.facts import Facts
+from modelserver_operator.observed.pod import Crash
 from modelserver_operator.observed.report import ModelStatus
 
 
 def trouble(facts: Facts) -> str:
-    """What keeps pods from starting, in the words of its source; empty when nothing is known."""
+    """What keeps pods from starting, in the words of its source, with the remedy; empty if unknown."""
+    return with_remedy(_reported(facts))
+
+
+def _reported(facts: Facts) -> str:
     if facts.rollout and facts.rollout.refused:
         return f"pods cannot be created: {facts.rollout.refused}"
     for pod in facts.pods:
         if pod.waiting and not pod.is_leaving:
-            return f"pod {pod.name}: {pod.waiting}"
+            ended = f"; before that it ended with {_ended(pod.crash)}" if pod.crash else ""
+            return f"pod {pod.name}: {pod.waiting}{ended}"
     for pod, status in facts.servers(pod for pod in facts.pods if not pod.is_leaving):
         for model in status.models:
             if error := model_error(model):
                 return f'pod {pod.name}: model "{model.name}": {error}'
-    crash = facts.newest_crash()
-    return f"pod {crash.pod}: {crash.reason}: {crash.message}" if crash else ""
+    crashes = (pod.crash for pod in facts.failing() if pod.crash)
+    crash = max(crashes, key=lambda crash: crash.time, default=None)
+    return f"pod {crash.pod}: {_ended(crash)}" if crash else ""
+
+
+def _ended(crash: Crash) -> str:
+    code = "" if crash.exit_code is None else f" (exit code {crash.exit_code})"
+    return f"{crash.reason}{code}{': ' if crash.message else ''}{crash.message}"
 
 
 def model_error(model: ModelStatus) -> str:
@@ -27,15 +40,19 @@ def model_error(model: ModelStatus) -> str:
     return model.error or next((v.error for v in model.versions if v.wanted and v.error), "") or ""
 
 
-def unreachable(server: ModelServer, facts: Facts) -> Verdict | None:
+def unreachable(facts: Facts) -> Verdict | None:
     """A ready pod whose status port does not answer the operator."""
     for pod in facts.ready_pods():
         reply = facts.replies.get(pod.uid)
-        if reply is None or reply.status is None:
-            problem = reply.problem if reply else "its server has not been asked yet"
+        if not pod.status_port:
             return unknown(
                 Reason.POD_UNREACHABLE,
-                f"pod {pod.name}, status port {server.spec.ports.status}: {problem}. "
+                f"pod {pod.name}: its container {naming.CONTAINER} has no port named {naming.STATUS_PORT}",
+            )
+        if reply is not None and reply.status is None:
+            return unknown(
+                Reason.POD_UNREACHABLE,
+                f"pod {pod.name}, status port {pod.status_port}: {reply.problem}. "
                 "If a NetworkPolicy applies to the pods, allow the operator to reach that port.",
             )
     return None

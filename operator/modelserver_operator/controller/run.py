@@ -7,8 +7,12 @@ import socket
 
 import kopf
 
+from modelserver_operator.controller.application import Application
 from modelserver_operator.controller.watching import register
+from modelserver_operator.errors import VersionsWentBack
 from modelserver_operator.settings import Settings
+
+_logger = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> int:
@@ -16,26 +20,39 @@ def run(settings: Settings) -> int:
     _configure_logs(settings)
     # Without POD_ID kopf asks for the user's name, and the numeric user of a container has none.
     os.environ.setdefault("POD_ID", socket.gethostname())
-    registry = kopf.OperatorRegistry()
-    register(registry, settings)
     try:
-        asyncio.run(
-            kopf.operator(
-                registry=registry,
-                settings=kopf.OperatorSettings(),
-                standalone=True,
-                clusterwide=not settings.namespaces,
-                namespaces=settings.namespaces,
-                liveness_endpoint=f"http://0.0.0.0:{settings.liveness_port}/healthz",
-            )
-        )
+        while not asyncio.run(_operate(settings)):
+            pass
     except kopf.PermanentError as error:
-        logging.getLogger(__name__).critical("%s", error)
+        _logger.critical("%s", error)
         return 1
     except Exception as error:  # noqa: BLE001 - the last resort: log it and exit, so that the kubelet restarts the pod
-        logging.getLogger(__name__).critical("operator stopped: %s", error)
+        _logger.critical("operator stopped: %s", error)
         return 1
     return 0
+
+
+async def _operate(settings: Settings) -> bool:
+    """Whether it was asked to stop; otherwise it has to start again."""
+    registry, memo, ended = kopf.OperatorRegistry(), kopf.Memo(), asyncio.Event()
+    register(registry, settings, ended)
+    await kopf.operator(
+        registry=registry,
+        settings=kopf.OperatorSettings(),
+        standalone=True,
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        memo=memo,
+        stop_flag=ended,
+    )
+    application: Application | None = memo.get("application")
+    failure = application.failure if application is not None else None
+    if isinstance(failure, VersionsWentBack):
+        _logger.warning("%s", failure)
+        return False
+    if failure is not None:
+        raise failure
+    return True
 
 
 def _configure_logs(settings: Settings) -> None:
@@ -44,6 +61,6 @@ def _configure_logs(settings: Settings) -> None:
         quiet=settings.log_level == "warning",
         log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.PLAIN,
     )
-    # kopf logs every event it passes on, and aiohttp every probe.
-    for name in ("kopf.objects", "kopf.activities", "aiohttp.access"):
+    # kopf logs every event it passes on, and the election every renewal.
+    for name in ("kopf.objects", "kopf.activities", "leaderelection"):
         logging.getLogger(name).setLevel(logging.WARNING)

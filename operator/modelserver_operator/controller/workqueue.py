@@ -26,7 +26,8 @@ class WorkQueue(Generic[Key]):
         self._dirty: dict[Key, float] = {}
         self._heap: list[tuple[float, int, Key]] = []
         self._count = itertools.count()
-        self._active: set[Key] = set()
+        self._active: dict[Key, float] = {}
+        """The keys that are being processed, and since when."""
         self._failures: dict[Key, int] = {}
         self._changed = asyncio.Event()
 
@@ -42,15 +43,25 @@ class WorkQueue(Generic[Key]):
         """How many keys are waiting."""
         return len(self._dirty)
 
+    def oldest_seconds(self) -> float:
+        """How long the first of the keys that are due has waited."""
+        now = asyncio.get_running_loop().time()
+        return max(0.0, now - min(self._dirty.values(), default=now))
+
+    def longest(self) -> float:
+        """The seconds for which a key has been processed without an end; 0 when none is."""
+        now = asyncio.get_running_loop().time()
+        return max((now - begun for begun in self._active.values()), default=0.0)
+
     async def work(self) -> None:
         """Process keys forever; run one of these for each worker."""
         while True:
             key = await self._next()
-            self._active.add(key)
+            self._active[key] = asyncio.get_running_loop().time()
             try:
                 await self._attempt(key)
             finally:
-                self._active.discard(key)
+                self._active.pop(key, None)
                 self._changed.set()
 
     async def _attempt(self, key: Key) -> None:

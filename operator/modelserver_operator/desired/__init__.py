@@ -1,7 +1,7 @@
 """The children of a ModelServer as manifests, in the order in which they are applied.
 
-Pure: the same object and images give the same bytes. The operator's version is not part of them, so an
-upgrade of the operator restarts nothing.
+Pure: the same object and images give the same bytes. The pod template and config.json are those that are
+kept, where there are any.
 """
 
 import hashlib
@@ -12,9 +12,10 @@ from typing import Any
 from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND, ModelServer
 from modelserver_operator.desired.child import Desired, DesiredState
-from modelserver_operator.desired.config import config_map, configuration
+from modelserver_operator.desired.config import config_map
 from modelserver_operator.desired.deployment import deployment
 from modelserver_operator.desired.images import Images
+from modelserver_operator.desired.kept import Kept, rendered
 from modelserver_operator.desired.service import headless_service, service
 from modelserver_operator.desired.service_account import service_account
 
@@ -22,26 +23,31 @@ Manifest = dict[str, Any]
 
 
 def render(server: ModelServer, images: Images, *, in_place: bool = False) -> DesiredState:
+    """All children of an object of which nothing is kept."""
+    return render_kept(server, rendered(server, images), in_place=in_place)
+
+
+def render_kept(server: ModelServer, kept: Kept, *, in_place: bool = False) -> DesiredState:
     """All children; a builder returns None when the object does not need its child."""
-    config = configuration(server.spec)
     manifests = (
         service_account(server),
-        config_map(server, config),
+        config_map(server, kept.config),
         service(server),
         headless_service(server),
-        deployment(server, images, in_place=in_place),
+        deployment(server, kept.template, in_place=in_place),
     )
+    children = tuple(as_child(server, manifest) for manifest in manifests if manifest is not None)
+    return DesiredState(children, kept.config.revision)
+
+
+def as_child(server: ModelServer, manifest: Manifest) -> Desired:
+    """With what every child of an object has: its namespace, labels, owner, and a hash of it all."""
+    metadata: Mapping[str, Any] = manifest["metadata"]
     common = {
         "namespace": server.namespace,
-        "labels": naming.labels(server),
+        "labels": {**metadata.get("labels", {}), **naming.labels(server)},
         "ownerReferences": [_owner(server)],
     }
-    children = tuple(_desired(manifest, common) for manifest in manifests if manifest is not None)
-    return DesiredState(children, config.revision)
-
-
-def _desired(manifest: Manifest, common: Manifest) -> Desired:
-    metadata: Mapping[str, Any] = manifest["metadata"]
     whole = {**manifest, "metadata": {**metadata, **common}}
     digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
     annotations = {**metadata.get("annotations", {}), naming.HASH_ANNOTATION: digest}
@@ -60,4 +66,4 @@ def _owner(server: ModelServer) -> Manifest:
     }
 
 
-__all__ = ["Desired", "DesiredState", "Images", "Manifest", "render"]
+__all__ = ["Desired", "DesiredState", "Images", "Kept", "Manifest", "as_child", "render", "render_kept"]

@@ -12,9 +12,13 @@ from typing import Any
 from modelserver_operator import naming
 from modelserver_operator.api import Model, ModelServer, Spec
 from modelserver_operator.api.rules import tuning_choice
+from modelserver_operator.errors import Invalid
 
 DEFAULT_POLL_SECONDS = 1
 DEFAULT_REQUEST_TIMEOUT = 60
+MAX_CONFIG_BYTES = 400_000
+"""It is stored twice, in the ConfigMap and in a ControllerRevision with more beside it; etcd takes 1.5 MB."""
+UNKNOWN_KEYS = "unknownKeys"
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,41 @@ class Configuration:
     revision: str
     text: str
 
+    def content(self) -> dict[str, Any]:
+        """What it says, without the revision and without how unknown keys are treated."""
+        document = json.loads(self.text)
+        return {key: value for key, value in document.items() if key not in {"revision", UNKNOWN_KEYS}}
 
-def configuration(spec: Spec) -> Configuration:
-    """Rendered and hashed once; the hash covers everything but the revision itself."""
+    @property
+    def is_strict(self) -> bool:
+        """Whether a server refuses keys in it that it does not know."""
+        return UNKNOWN_KEYS not in json.loads(self.text)
+
+
+def configuration(spec: Spec, *, is_strict: bool = False) -> Configuration:
+    """Rendered and hashed once; the hash covers everything but the revision itself.
+
+    `is_strict`: for a server that refuses the key by which later ones ignore what they do not know.
+    Invalid: it is too large.
+    """
     content = {
+        **({} if is_strict else {UNKNOWN_KEYS: "warn"}),
         "server": _server(spec),
         "model_config_list": [{"config": _model(spec, model)} for model in spec.models],
     }
     revision = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     text = json.dumps({"revision": revision, **content}, indent=2, sort_keys=True) + "\n"
+    if len(text) > MAX_CONFIG_BYTES:
+        raise Invalid(
+            f"spec.models: their config.json would have {len(text)} bytes, at most {MAX_CONFIG_BYTES} are "
+            "possible; serve some of the models with another ModelServer"
+        )
     return Configuration(revision, text)
+
+
+def read_configuration(text: str) -> Configuration:
+    """A configuration as it was written; ValueError or KeyError when it is none."""
+    return Configuration(str(json.loads(text)["revision"]), text)
 
 
 def config_map(server: ModelServer, config: Configuration) -> dict[str, Any]:

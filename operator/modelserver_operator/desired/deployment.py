@@ -1,5 +1,6 @@
 """The Deployment: replicas, how pods are replaced, and the pod template."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from modelserver_operator import naming
@@ -8,9 +9,8 @@ from modelserver_operator.desired.images import Images
 from modelserver_operator.desired.pod import pod_spec
 
 
-def deployment(server: ModelServer, images: Images, *, in_place: bool = False) -> dict[str, Any]:
+def deployment(server: ModelServer, template: Mapping[str, Any], *, in_place: bool = False) -> dict[str, Any]:
     """What can change without new pods (models, tuning, polling) is in the ConfigMap, not here."""
-    pod = server.spec.pod
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -26,14 +26,20 @@ def deployment(server: ModelServer, images: Images, *, in_place: bool = False) -
             "progressDeadlineSeconds": server.spec.rollout.startup_timeout_seconds + 60,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy(server.spec, in_place=in_place)},
             "selector": {"matchLabels": naming.selector(server.name)},
-            "template": {
-                "metadata": {
-                    "labels": {**pod.labels, **naming.labels(server)},
-                    **({"annotations": dict(pod.annotations)} if pod.annotations else {}),
-                },
-                "spec": pod_spec(server, images.choose(server)),
-            },
+            "template": dict(template),
         },
+    }
+
+
+def pod_template(server: ModelServer, images: Images) -> dict[str, Any]:
+    """The pod template as this operator makes it."""
+    pod = server.spec.pod
+    return {
+        "metadata": {
+            "labels": {**pod.labels, **naming.labels(server)},
+            **({"annotations": dict(pod.annotations)} if pod.annotations else {}),
+        },
+        "spec": pod_spec(server, images.choose(server)),
     }
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from modelserver_operator.api import ModelServer
+from modelserver_operator.api import ModelServer, Spec
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,12 @@ class Images:
     npu: str
 
     def choose(self, server: ModelServer) -> str:
-        """The object's image, or the image for its devices: NPU before GPU before CPU."""
-        if server.spec.image:
-            return server.spec.image
-        devices = " ".join((server.spec.device, *(model.device or "" for model in server.spec.models)))
-        if "NPU" in devices:
-            return self.npu
-        return self.gpu if "GPU" in devices else self.cpu
+        """The object's image, or the image for its devices."""
+        by_family = {"CPU": self.cpu, "GPU": self.gpu, "NPU": self.npu}
+        return server.spec.image or by_family[family(server.spec)]
+
+
+def family(spec: Spec) -> str:
+    """CPU, GPU or NPU: NPU before GPU before CPU."""
+    devices = " ".join((spec.device, *(model.device or "" for model in spec.models)))
+    return next((name for name in ("NPU", "GPU") if name in devices), "CPU")

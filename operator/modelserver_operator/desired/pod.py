@@ -5,6 +5,7 @@ from typing import Any
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer, Spec
 from modelserver_operator.api.rules import cpu_limit
+from modelserver_operator.api.scheduling import manifest
 from modelserver_operator.api.spec import DEFAULT_CPU, DEFAULT_MEMORY
 from modelserver_operator.desired.config import request_timeout
 
@@ -70,8 +71,8 @@ def _container(spec: Spec, image: str) -> dict[str, Any]:
         "image": image,
         "imagePullPolicy": spec.image_pull_policy,
         "args": arguments(spec),
-        **({"env": spec.pod.env} if spec.pod.env else {}),
-        **({"envFrom": spec.pod.env_from} if spec.pod.env_from else {}),
+        **({"env": [manifest(item) for item in spec.pod.env]} if spec.pod.env else {}),
+        **({"envFrom": [manifest(item) for item in spec.pod.env_from]} if spec.pod.env_from else {}),
         "ports": [
             {"name": "grpc", "containerPort": spec.ports.grpc, "protocol": "TCP"},
             {"name": "rest", "containerPort": spec.ports.rest, "protocol": "TCP"},
@@ -140,7 +141,7 @@ def _volumes(server: ModelServer) -> list[Any]:
             {"name": _volume_name(index), "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
             for index, claim in enumerate(claims(server.spec))
         ),
-        *server.spec.pod.volumes,
+        *map(manifest, server.spec.pod.volumes),
     ]
 
 
@@ -151,7 +152,7 @@ def _mounts(spec: Spec) -> list[Any]:
             {"name": _volume_name(index), "mountPath": f"{naming.MODELS_DIRECTORY}/{claim}", "readOnly": True}
             for index, claim in enumerate(claims(spec))
         ),
-        *spec.pod.volume_mounts,
+        *map(manifest, spec.pod.volume_mounts),
     ]
 
 
@@ -160,9 +161,9 @@ def _scheduling(spec: Spec) -> dict[str, Any]:
     fields = {
         "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
         "nodeSelector": dict(pod.node_selector),
-        "tolerations": pod.tolerations,
-        "affinity": pod.affinity,
-        "topologySpreadConstraints": pod.topology_spread_constraints,
+        "tolerations": [manifest(item) for item in pod.tolerations],
+        "affinity": manifest(pod.affinity) if pod.affinity else None,
+        "topologySpreadConstraints": [manifest(item) for item in pod.topology_spread_constraints],
         "priorityClassName": pod.priority_class_name,
         "schedulerName": pod.scheduler_name,
         "runtimeClassName": pod.runtime_class_name,

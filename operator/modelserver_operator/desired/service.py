@@ -15,28 +15,29 @@ def service(server: ModelServer) -> dict[str, Any]:
         "spec": {
             "type": server.spec.service.type,
             "selector": naming.selector(server.name),
-            "ports": _ports(server),
+            "ports": _client_ports(server),
         },
     }
 
 
 def headless_service(server: ModelServer) -> dict[str, Any]:
-    """kube-proxy balances connections, and gRPC keeps one: round_robin needs every pod in `dns:///NAME`."""
+    """kube-proxy balances connections, and gRPC keeps one: round_robin needs every pod in `dns:///NAME`.
+
+    Only this one has the status port, which no key or certificate protects: a Service of type LoadBalancer
+    would publish it.
+    """
+    ports = [*_client_ports(server), _port("status", server.spec.ports.status, "http")]
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": naming.headless(server.name)},
-        "spec": {"clusterIP": "None", "selector": naming.selector(server.name), "ports": _ports(server)},
+        "spec": {"clusterIP": "None", "selector": naming.selector(server.name), "ports": ports},
     }
 
 
-def _ports(server: ModelServer) -> list[dict[str, Any]]:
+def _client_ports(server: ModelServer) -> list[dict[str, Any]]:
     ports = server.spec.ports
-    return [
-        _port("grpc", ports.grpc, "kubernetes.io/h2c"),
-        _port("rest", ports.rest, "http"),
-        _port("status", ports.status, "http"),
-    ]
+    return [_port("grpc", ports.grpc, "kubernetes.io/h2c"), _port("rest", ports.rest, "http")]
 
 
 def _port(name: str, number: int, protocol: str) -> dict[str, Any]:

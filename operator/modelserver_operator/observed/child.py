@@ -5,12 +5,14 @@ Raw objects are read once, here; no other module looks into their dictionaries.
 
 import hashlib
 import json
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import KIND
+from modelserver_operator.observed.ownership import Owners, read_owners
 
 Raw = Mapping[str, Any]
 
@@ -38,8 +40,18 @@ class Rollout:
 
 
 @dataclass(frozen=True)
+class Revision:
+    """What a ControllerRevision holds."""
+
+    number: int
+    is_last_good: bool
+    data: str
+    """As JSON, which takes a fraction of the objects it parses to."""
+
+
+@dataclass(frozen=True)
 class Child:
-    """One child as it is. `body` is dropped once the child has been seen as desired."""
+    """One child as it is. What it holds is dropped once the child has been seen as desired."""
 
     kind: str
     namespace: str
@@ -51,20 +63,37 @@ class Child:
     desired_hash: str
     fingerprint: str
     """A hash of everything but the status and bookkeeping: any edit of the child changes it."""
-    last_editor: str
     rollout: Rollout | None
-    body: Raw | None
+    packed: bytes | None
+    """Compressed JSON of `body` and of `owners`: after a start those of all objects are in memory."""
+    revision: Revision | None = None
+    """Of a ControllerRevision; it stays when the rest is dropped."""
 
     def is_orphan(self) -> bool:
         """Whether the operator made it, but its owner reference has been removed."""
         return bool(self.owner_name) and not self.owner_uid
+
+    def without_body(self) -> "Child":
+        """The same, after it has been seen as desired."""
+        return replace(self, packed=None)
+
+    @property
+    def body(self) -> Raw | None:
+        """Everything but the status and bookkeeping; None after it has been seen as desired."""
+        body: Raw | None = json.loads(_unpack(self.packed)[0]) if self.packed else None
+        return body
+
+    @property
+    def owners(self) -> Owners:
+        """Who set which field; forgotten together with `body`."""
+        return Owners(_unpack(self.packed)[1]) if self.packed else Owners()
 
 
 def read_child(kind: str, body: Raw) -> Child:
     """Read a raw object; items of a list lack `kind`."""
     metadata = body["metadata"]
     owner_name, owner_uid = _owner(metadata)
-    content = _content(body)
+    content = json.dumps(_content(body), sort_keys=True)
     return Child(
         kind=kind,
         namespace=metadata["namespace"],
@@ -74,11 +103,15 @@ def read_child(kind: str, body: Raw) -> Child:
         owner_uid=owner_uid,
         owner_name=owner_name,
         desired_hash=(metadata.get("annotations") or {}).get(naming.HASH_ANNOTATION, ""),
-        fingerprint=hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16],
-        last_editor=_last_editor(metadata),
+        fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
         rollout=_rollout(body) if kind == "Deployment" else None,
-        body=content,
+        packed=zlib.compress(f"{content}\n{read_owners(metadata).text}".encode(), level=1),
+        revision=_revision(body) if kind == naming.CONTROLLER_REVISION else None,
     )
+
+
+def _unpack(packed: bytes) -> list[str]:
+    return zlib.decompress(packed).decode().split("\n")
 
 
 def controller(metadata: Raw) -> Raw:
@@ -110,15 +143,10 @@ def _content(body: Raw) -> dict[str, Any]:
     return {"metadata": kept, **rest}
 
 
-def _last_editor(metadata: Raw) -> str:
-    """The field manager that changed it last, without the operator itself and writers of the status."""
-    entries = [
-        entry
-        for entry in metadata.get("managedFields") or []
-        if entry.get("subresource") != "status" and entry.get("manager") != naming.MANAGER
-    ]
-    newest: Raw = max(entries, key=lambda entry: entry.get("time", ""), default={})
-    return str(newest.get("manager", ""))
+def _revision(body: Raw) -> Revision:
+    is_last_good = naming.LAST_GOOD_LABEL in (body["metadata"].get("labels") or {})
+    data = json.dumps(body.get("data"), separators=(",", ":"))
+    return Revision(body.get("revision") or 0, is_last_good, data)
 
 
 def _rollout(body: Raw) -> Rollout:

@@ -1,12 +1,17 @@
 """What was observed of one ModelServer: children and pods at one moment, servers, this pass's writes."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from modelserver_operator.api import ModelServer
+from modelserver_operator.errors import Invalid
 from modelserver_operator.observed.child import Child, Rollout
 from modelserver_operator.observed.pod import Crash, Pod, without_room
 from modelserver_operator.observed.report import Reply, ServerStatus
+
+_RECENT = timedelta(minutes=10)
+"""How long the end of a pod counts as a trouble of the pods that replace it."""
 
 
 @dataclass(frozen=True)
@@ -18,8 +23,12 @@ class Snapshot:
 
     def rollout(self, server: ModelServer) -> Rollout | None:
         """The rollout of the object's own Deployment; None while there is none."""
-        deployment = self.children.get(("Deployment", server.name))
-        return deployment.rollout if deployment and deployment.owner_uid == server.uid else None
+        return self.rollout_of(server.name, server.uid)
+
+    def rollout_of(self, name: str, uid: str) -> Rollout | None:
+        """The same for an object that cannot be parsed."""
+        deployment = self.children.get(("Deployment", name))
+        return deployment.rollout if deployment and deployment.owner_uid == uid else None
 
 
 @dataclass(frozen=True)
@@ -28,16 +37,32 @@ class Outcome:
 
     taken: tuple[str, ...] = ()
     """Children whose name is used by an object of another owner."""
-    refused: str = ""
-    """The API server's reason for refusing a write; empty when it refused none."""
+    awaited: tuple[str, ...] = ()
+    """Children whose name is used by what is left of a deleted object of the same name."""
+    refused: tuple[str, ...] = ()
+    """A sentence for each write that failed: verb, kind, name and cause."""
+    deferred: tuple[str, ...] = ()
+    """A sentence for each write that is not made before another one is."""
     held_back: tuple[str, ...] = ()
-    """Children left as they are because the object is paused."""
+    """Writes that are not made because the object is paused."""
+    contested: tuple[str, ...] = ()
+    """A sentence for each child that another client keeps changing back."""
     corrections: tuple[str, ...] = ()
     """A sentence for each child that another client had changed and that has been restored."""
 
     def is_complete(self) -> bool:
         """Whether every child is as desired."""
-        return not (self.taken or self.refused or self.held_back)
+        problems = (self.taken, self.awaited, self.refused, self.deferred, self.held_back, self.contested)
+        return not any(problems)
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why an object is not accepted; its pods keep the last accepted form."""
+
+    error: Invalid
+    generation: int
+    """The generation that is not accepted."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +74,22 @@ class Facts:
     replies: Mapping[str, Reply] = field(default_factory=dict)
     """By the pod's uid."""
     outcome: Outcome = Outcome()
+    rejection: Rejection | None = None
+    crd_lacks: tuple[str, ...] = ()
+    """Fields of the API that the CRD in the cluster does not have."""
 
     def ready_pods(self) -> list[Pod]:
         """Pods that take requests."""
         return [pod for pod in self.pods if pod.is_ready and not pod.is_leaving]
+
+    def awaited(self) -> list[Pod]:
+        """Ready pods whose servers have not reported since they became so."""
+        replies = ((pod, self.replies.get(pod.uid)) for pod in self.ready_pods())
+        return [pod for pod, reply in replies if reply is None or not reply.is_current]
+
+    def unheard(self) -> list[Pod]:
+        """Ready pods whose servers have not reported at all."""
+        return [pod for pod in self.ready_pods() if pod.uid not in self.replies]
 
     def servers(self, pods: Iterable[Pod]) -> list[tuple[Pod, ServerStatus]]:
         """The status of each of these pods' servers, where it could be read."""
@@ -66,3 +103,21 @@ class Facts:
     def newest_crash(self) -> Crash | None:
         """The newest failure of a pod that is still there."""
         return max((pod.crash for pod in self.pods if pod.crash), key=lambda crash: crash.time, default=None)
+
+    def failing(self) -> list[Pod]:
+        """Pods whose crash keeps them from serving: not of those that serve, nor of those that are to go."""
+        return [
+            pod
+            for pod in self.pods
+            if pod.crash and not pod.is_ready and (pod.is_failed or not pod.is_leaving)
+        ]
+
+    def without_old_failures(self, now: str) -> "Facts":
+        """The same without pods that failed long ago: they have been replaced since."""
+        return replace(self, pods=tuple(pod for pod in self.pods if not _is_old_failure(pod, now)))
+
+
+def _is_old_failure(pod: Pod, now: str) -> bool:
+    if not pod.is_failed or pod.crash is None:
+        return False
+    return datetime.fromisoformat(now) - datetime.fromisoformat(pod.crash.time) > _RECENT

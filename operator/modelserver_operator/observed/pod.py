@@ -1,5 +1,6 @@
 """A pod of a ModelServer as it is, read once from the raw object."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -7,6 +8,11 @@ from decimal import Decimal
 from modelserver_operator import naming
 from modelserver_operator.api.fields import quantity
 from modelserver_operator.observed.child import Raw
+
+_STARTING = {None, "ContainerCreating", "PodInitializing"}
+"""Reasons of a waiting container that say nothing about what it waits for."""
+_IMAGE = {"ErrImagePull", "ImagePullBackOff"}
+_BACK_OFF = re.compile(r"^(back-off) \S+|^Back-off pulling image \"[^\"]*\": ErrImagePull: ")
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,16 @@ class Pod:
     """The hash of the pod template it was made from."""
     no_room_since: str = ""
     """Since when no node has room for it although removing another pod would help; empty otherwise."""
+    image: str = ""
+    """The image of its server."""
+    is_failed: bool = False
+    """Whether it has ended for good, e.g. by an eviction; its object may stay for months."""
+    is_preparing: bool = False
+    """Whether it has a node, but its container has not been created, and its status does not say why."""
+    status_port: int = 0
+    """The port of its own container that is named `status`; 0 when there is none."""
+    process: str = ""
+    """Identifies the container's process: it changes with each restart."""
 
 
 def read_pod(body: Raw) -> Pod:
@@ -64,9 +80,14 @@ def read_pod(body: Raw) -> Pod:
         containers=tuple(item["name"] for item in _containers(spec)),
         revision_annotation=(metadata.get("annotations") or {}).get(naming.REVISION_ANNOTATION, ""),
         waiting=_waiting(conditions.get("PodScheduled", {}), states),
-        crash=_crash(metadata["name"], status, states),
+        crash=_crash(metadata, status, states),
         template=(metadata.get("labels") or {}).get("pod-template-hash", ""),
         no_room_since=_no_room_since(conditions.get("PodScheduled", {})),
+        image=str(_server(spec).get("image", "")),
+        is_failed=status.get("phase") == "Failed",
+        is_preparing=_is_preparing(spec, status, states),
+        status_port=_status_port(spec),
+        process=_process(status),
     )
 
 
@@ -74,11 +95,27 @@ def _containers(spec: Raw) -> list[Raw]:
     return [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
 
 
+def _server(spec: Raw) -> Raw:
+    """The container of the server, or an empty one."""
+    return next((item for item in spec.get("containers") or [] if item["name"] == naming.CONTAINER), {})
+
+
 def _cpu_request(spec: Raw) -> Decimal:
-    for container in spec.get("containers") or []:
-        if container["name"] == naming.CONTAINER:
-            return quantity(((container.get("resources") or {}).get("requests") or {}).get("cpu", "0"))
-    return Decimal(0)
+    return quantity(((_server(spec).get("resources") or {}).get("requests") or {}).get("cpu", "0"))
+
+
+def _status_port(spec: Raw) -> int:
+    for port in _server(spec).get("ports") or []:
+        if port.get("name") == naming.STATUS_PORT:
+            return int(port["containerPort"])
+    return 0
+
+
+def _process(status: Raw) -> str:
+    for item in status.get("containerStatuses") or []:
+        if item.get("name") == naming.CONTAINER:
+            return f"{item.get('restartCount', 0)} {item.get('containerID', '')}"
+    return ""
 
 
 def _container_states(status: Raw) -> list[tuple[str, Raw]]:
@@ -96,9 +133,21 @@ def _waiting(scheduled: Raw, states: list[tuple[str, Raw]]) -> str:
         return f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}"
     for field, state in states:
         waiting = state.get("waiting") if field == "state" else None
-        if waiting and waiting.get("reason") not in {None, "ContainerCreating", "PodInitializing"}:
-            return f"{waiting['reason']}: {waiting.get('message', '')}"
+        if waiting and waiting.get("reason") not in _STARTING:
+            return _steady(waiting["reason"], waiting.get("message") or "")
     return ""
+
+
+def _steady(reason: str, message: str) -> str:
+    """The same text for every attempt: the kubelet alternates two reasons and counts the seconds."""
+    reason = "ErrImagePull" if reason in _IMAGE else reason
+    return f"{reason}: {_BACK_OFF.sub(lambda found: found[1] or '', message)}"
+
+
+def _is_preparing(spec: Raw, status: Raw, states: list[tuple[str, Raw]]) -> bool:
+    if not spec.get("nodeName") or status.get("phase", "Pending") != "Pending":
+        return False
+    return all((state.get("waiting") or {"reason": "?"}).get("reason") in _STARTING for _, state in states)
 
 
 def _no_room_since(scheduled: Raw) -> str:
@@ -115,26 +164,32 @@ def _no_room_since(scheduled: Raw) -> str:
     return scheduled.get("lastTransitionTime") or ""
 
 
-def _crash(pod: str, status: Raw, states: list[tuple[str, Raw]]) -> Crash | None:
-    for _, state in states:
-        ended = state.get("terminated")
-        if ended and ended.get("exitCode"):
-            return Crash(
-                time=ended.get("finishedAt") or "",
-                pod=pod,
-                reason=ended.get("reason") or "Error",
-                exit_code=ended["exitCode"],
-                message=(ended.get("message") or "").strip(),
-            )
-    if status.get("phase") == "Failed":
-        return Crash(
-            status.get("startTime") or "",
-            pod,
-            status.get("reason") or "Failed",
-            None,
-            status.get("message") or "",
-        )
-    return None
+def _crash(metadata: Raw, status: Raw, states: list[tuple[str, Raw]]) -> Crash | None:
+    exits = (state.get("terminated") or {} for _, state in states)
+    ended: Raw = next((item for item in exits if item.get("exitCode")), {})
+    is_failed = status.get("phase") == "Failed"
+    if not ended and not is_failed:
+        return None
+    # A pod's own reason, e.g. Evicted, is the cause; its container's may only be that it was lost.
+    cause = status if is_failed and (status.get("reason") or not ended) else ended
+    return Crash(
+        time=ended.get("finishedAt") or _unrecorded_end(metadata, status, states, is_failed=is_failed),
+        pod=metadata["name"],
+        reason=cause.get("reason") or ("Failed" if is_failed else "Error"),
+        exit_code=ended.get("exitCode"),
+        message=(cause.get("message") or "").strip(),
+    )
+
+
+def _unrecorded_end(metadata: Raw, status: Raw, states: list[tuple[str, Raw]], *, is_failed: bool) -> str:
+    """When a container ended whose end nobody saw (ContainerStatusUnknown, a rejected pod): a time near it.
+
+    It must not move afterwards: nothing of a failed pod changes any more; in another one a container started.
+    """
+    changes = [item.get("lastTransitionTime") or "" for item in status.get("conditions") or []]
+    restarts = [(state.get("running") or {}).get("startedAt") or "" for _, state in states]
+    near = max(changes if is_failed else restarts, default="")
+    return near or status.get("startTime") or metadata.get("creationTimestamp") or "1970-01-01T00:00:00Z"
 
 
 def without_room(pods: Iterable[Pod]) -> list[Pod]:

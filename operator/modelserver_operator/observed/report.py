@@ -5,6 +5,7 @@ be missing, and unknown ones are ignored.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
@@ -32,6 +33,7 @@ class ModelStatus(_Reported):
     streams: int | None
     nireq: int | None
     hint: str | None
+    threads: int | None = None
     versions: tuple[VersionStatus, ...]
     revision: str | None
     error: str | None
@@ -52,12 +54,35 @@ class ServerStatus(_Reported):
     models: tuple[ModelStatus, ...]
 
 
+class ProbeOutcome(StrEnum):
+    """What came of asking a server once."""
+
+    ANSWERED = "answered"
+    TIMED_OUT = "timed_out"
+    UNREACHABLE = "unreachable"
+    REJECTED = "rejected"
+    """Another HTTP status than 200; redirects are not followed."""
+    TOO_LARGE = "too_large"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back from a status port: a document, or the problem in words."""
+
+    outcome: ProbeOutcome
+    document: bytes = b""
+    problem: str = ""
+
+
 @dataclass(frozen=True)
 class Reply:
     """The status of a pod's server, or the problem that kept the operator from reading it."""
 
     status: ServerStatus | None
     problem: str = ""
+    is_current: bool = True
+    """Whether it was asked after its pod became as it is now, and after the last new configuration."""
 
 
 def read_reply(document: bytes) -> Reply:

@@ -1,22 +1,23 @@
 """What the operator knows of the cluster, from events, its own writes and a slow relist.
 
 Not `kopf.index`: its start-up is quadratic, and deletions during a broken watch reach no handler.
-An object is replaced only by a newer resourceVersion, so the event of an own write changes nothing.
+An object is replaced only by a newer resourceVersion, so the event of an own write changes nothing, and a
+deleted one comes back only with a newer one: its label may have left the watch's selector and returned.
 """
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from modelserver_operator import naming
-from modelserver_operator.api import KIND
+from modelserver_operator.api import KIND, UPGRADE_ANNOTATION
 from modelserver_operator.observed.child import Child, Raw, controller, read_child
 from modelserver_operator.observed.facts import Snapshot
 from modelserver_operator.observed.pod import Pod, read_pod
 
 Key = tuple[str, str]
 """Namespace and name of a ModelServer."""
-_REMEMBERED = 1000
+_REMEMBERED = 5000
+"""Objects that are gone and may still be reported by an event under way."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,10 @@ class Store:
         self._children: dict[Key, dict[tuple[str, str], Child]] = {}
         self._pods: dict[Key, dict[str, Pod]] = {}
         self._settled: dict[str, str] = {}
-        self._gone: deque[str] = deque(maxlen=_REMEMBERED)
+        self._known: dict[str, dict[str, Entry]] = {kind: {} for kind in naming.KINDS}
+        """By kind and uid: every object of the three tables above."""
+        self._gone: dict[str, int] = {}
+        """The resourceVersion up to which an object is known to be gone, by uid; the oldest are dropped."""
 
     def snapshot(self, key: Key) -> Snapshot:
         """The children and the pods (sorted by name) of a ModelServer as they are now."""
@@ -63,27 +67,38 @@ class Store:
         """The fingerprints, by uid, of children that were last seen as desired."""
         return self._settled
 
+    def uids(self, kind: str) -> Container[str]:
+        """The objects of a kind that are known."""
+        return self._known[kind]
+
+    def newest(self, kind: str) -> int:
+        """The highest resourceVersion known of a kind; 0 when none is."""
+        return max((entry.version for entry in self._known[kind].values()), default=0)
+
     def put(self, kind: str, body: Raw) -> Key | None:
         """Store an object; returns the ModelServer it concerns, or None when nothing is new."""
         if kind not in {KIND, naming.POD}:
             return self.put_child(read_child(kind, body))
-        if body["metadata"]["uid"] in self._gone:
-            return None
         return self._put_server(body) if kind == KIND else self._put_pod(body)
 
     def drop(self, kind: str, body: Raw) -> Key | None:
-        """Remove a deleted object; returns the ModelServer it concerned."""
+        """Remove an object that was deleted, or that left the watch's selector: its version says when."""
         metadata = body["metadata"]
-        return self.forget(kind, metadata["namespace"], metadata["uid"])
+        return self.forget(kind, metadata["uid"], int(metadata["resourceVersion"]))
 
-    def forget(self, kind: str, namespace: str, uid: str) -> Key | None:
-        """Remove the object with this uid; another one of the same name stays."""
-        self._gone.append(uid)
-        for entry in self._entries(namespace):
-            if (entry.kind, entry.uid) == (kind, uid):
-                self._remove(entry)
-                return entry.key
-        return None
+    def forget(self, kind: str, uid: str, version: int) -> Key | None:
+        """Remove the object with this uid, which was gone at this resourceVersion.
+
+        Another one of the same name stays, and so does a newer state of the same one.
+        """
+        entry = self._known[kind].get(uid)
+        if entry is not None and entry.version > version:
+            return None
+        self._bury(uid, version)
+        if entry is None:
+            return None
+        self._remove(entry)
+        return entry.key
 
     def settle(self, child: Child) -> None:
         """Remember that the child is as desired; its body can be dropped."""
@@ -93,80 +108,101 @@ class Store:
         if current is not None and current.uid == child.uid:
             self._settled[child.uid] = child.fingerprint
             if current.fingerprint == child.fingerprint:
-                known[child.kind, child.name] = replace(current, body=None)
+                known[child.kind, child.name] = current.without_body()
 
     def missing(self, kind: str, namespace: str | None, listed: Listed) -> list[Entry]:
         """What is known although a list, of one namespace or of all, no longer has it."""
         return [
             entry
-            for entry in self._entries(namespace)
-            if entry.kind == kind and entry.uid not in listed.uids and entry.version <= listed.version
+            for uid, entry in self._known[kind].items()
+            if uid not in listed.uids
+            and entry.version <= listed.version
+            and namespace in (None, entry.namespace)
         ]
+
+    def put_child(self, child: Child) -> Key | None:
+        """Store a child that was read already; returns its ModelServer, or None when nothing is new."""
+        version, key = int(child.resource_version), (child.namespace, child.owner_name)
+        if not child.owner_name:
+            return self._leave(child.kind, child.uid, version)
+        if not self._admit(Entry(key, child.kind, child.name, child.uid, version)):
+            return None
+        is_settled = self._settled.get(child.uid) == child.fingerprint
+        known = self._children.setdefault(key, {})
+        known[child.kind, child.name] = child.without_body() if is_settled else child
+        return key
 
     def _put_server(self, body: Raw) -> Key | None:
         metadata = body["metadata"]
         key = (metadata["namespace"], metadata["name"])
-        if not _is_newer(metadata, self.servers.get(key, {}).get("metadata")):
+        if not self._admit(Entry(key, KIND, key[1], metadata["uid"], int(metadata["resourceVersion"]))):
             return None
         kept = ("name", "namespace", "uid", "generation", "resourceVersion", "deletionTimestamp")
+        upgrade = (metadata.get("annotations") or {}).get(UPGRADE_ANNOTATION)
+        annotations = {"annotations": {UPGRADE_ANNOTATION: upgrade}} if upgrade else {}
         self.servers[key] = {
-            "metadata": {name: metadata[name] for name in kept if name in metadata},
+            "metadata": {name: metadata[name] for name in kept if name in metadata} | annotations,
             "spec": body.get("spec") or {},
             "status": body.get("status") or {},
         }
         return key
 
-    def put_child(self, child: Child) -> Key | None:
-        """Store a child that was read already; returns its ModelServer, or None when nothing is new."""
-        if child.uid in self._gone or not child.owner_name:
-            return None
-        key = (child.namespace, child.owner_name)
-        known = self._children.setdefault(key, {})
-        current = known.get((child.kind, child.name))
-        if (
-            current is not None
-            and current.uid == child.uid
-            and not _newer(child.resource_version, current.resource_version)
-        ):
-            return None
-        is_settled = self._settled.get(child.uid) == child.fingerprint
-        known[child.kind, child.name] = replace(child, body=None) if is_settled else child
-        return key
-
     def _put_pod(self, body: Raw) -> Key | None:
         metadata = body["metadata"]
         name = (metadata.get("labels") or {}).get(naming.INSTANCE_LABEL)
+        version = int(metadata["resourceVersion"])
         if not name or controller(metadata).get("kind") != "ReplicaSet":
-            return None
+            return self._leave(naming.POD, metadata["uid"], version)
         key = (metadata["namespace"], name)
-        known = self._pods.setdefault(key, {})
-        current = known.get(metadata["name"])
-        if (
-            current
-            and current.uid == metadata["uid"]
-            and not _newer(metadata["resourceVersion"], current.resource_version)
-        ):
+        current = self._pods.get(key, {}).get(metadata["name"])
+        if not self._admit(Entry(key, naming.POD, metadata["name"], metadata["uid"], version)):
             return None
         pod = read_pod(body)
-        known[pod.name] = pod
+        self._pods.setdefault(key, {})[pod.name] = pod
         # A change of the resourceVersion alone concerns nobody.
         is_same = current is not None and replace(current, resource_version=pod.resource_version) == pod
         return None if is_same else key
 
-    def _entries(self, namespace: str | None) -> list[Entry]:
-        entries = [
-            Entry(key, KIND, key[1], body["metadata"]["uid"], int(body["metadata"]["resourceVersion"]))
-            for key, body in self.servers.items()
-        ]
-        for key, children in self._children.items():
-            entries += [Entry(key, c.kind, c.name, c.uid, int(c.resource_version)) for c in children.values()]
-        for key, pods in self._pods.items():
-            entries += [
-                Entry(key, naming.POD, pod.name, pod.uid, int(pod.resource_version)) for pod in pods.values()
-            ]
-        return [entry for entry in entries if namespace in (None, entry.namespace)]
+    def _leave(self, kind: str, uid: str, version: int) -> Key | None:
+        """An object that does not belong to a ModelServer, or no longer."""
+        return self.forget(kind, uid, version) if uid in self._known[kind] else None
+
+    def _admit(self, entry: Entry) -> bool:
+        """Whether this state of an object is newer than all that is known; if so, it is entered."""
+        before, holder = self._known[entry.kind].get(entry.uid), self._holder(entry)
+        newest = self._gone.get(entry.uid, 0) if before is None else before.version
+        if holder is not None and holder.uid != entry.uid:
+            newest = max(newest, holder.version)  # names are unique: one of the two is gone
+        if entry.version <= newest:
+            return False
+        if before is not None and before.key != entry.key:
+            self._remove(before)  # it belongs to another ModelServer now
+        if holder is not None and holder.uid != entry.uid:
+            self.forget(holder.kind, holder.uid, entry.version)
+        self._gone.pop(entry.uid, None)
+        self._known[entry.kind][entry.uid] = entry
+        return True
+
+    def _holder(self, entry: Entry) -> Entry | None:
+        """The object that is stored under this kind and name."""
+        if entry.kind == KIND:
+            body = self.servers.get(entry.key)
+            uid = body["metadata"]["uid"] if body else ""
+        elif entry.kind == naming.POD:
+            pod = self._pods.get(entry.key, {}).get(entry.name)
+            uid = pod.uid if pod else ""
+        else:
+            child = self._children.get(entry.key, {}).get((entry.kind, entry.name))
+            uid = child.uid if child else ""
+        return self._known[entry.kind].get(uid)
+
+    def _bury(self, uid: str, version: int) -> None:
+        self._gone[uid] = max(version, self._gone.pop(uid, 0))
+        while len(self._gone) > _REMEMBERED:
+            del self._gone[next(iter(self._gone))]
 
     def _remove(self, entry: Entry) -> None:
+        self._known[entry.kind].pop(entry.uid, None)
         if entry.kind == KIND:
             self.servers.pop(entry.key, None)
         elif entry.kind == naming.POD:
@@ -177,11 +213,3 @@ class Store:
         for table in (self._children, self._pods):
             if entry.key in table and not table[entry.key]:
                 del table[entry.key]
-
-
-def _is_newer(new: Raw, old: Raw | None) -> bool:
-    return old is None or new["uid"] != old["uid"] or _newer(new["resourceVersion"], old["resourceVersion"])
-
-
-def _newer(new: str, old: str) -> bool:
-    return int(new) > int(old)

@@ -82,6 +82,7 @@ class ServerStatus:
     pinning_reason: str
     workers: int
     warnings: tuple[str, ...]
+    ignored: tuple[str, ...]
     models: tuple[ModelStatus, ...]
 
     def document(self) -> dict[str, Any]:
@@ -101,6 +102,7 @@ class ServerStatus:
             "pinningReason": self.pinning_reason,
             "workers": self.workers,
             "warnings": list(self.warnings),
+            "ignored": list(self.ignored),
             "models": [model.document() for model in self.models],
         }
 
@@ -199,6 +201,7 @@ class Health:
             pinning_reason=reason,
             workers=self._startup.workers,
             warnings=self._warnings(serving),
+            ignored=self._watcher.ignored,
             models=tuple(_model_status(name, model) for name, model in models.items()),
         )
 

@@ -74,12 +74,15 @@ class Loader:
         return Loading(loaded, time.perf_counter() - started)
 
     def _require_room(self, files: VersionFiles) -> None:
-        """Rather keep what is served than be killed half-way to the new."""
+        """Rather keep what is served than be killed half-way to the new.
+
+        The error has no figure of the moment: it is the same for each attempt that fails in the same way.
+        """
         free, need = self._free(), int(files.size * GROWTH) + FIXED_BYTES
         if free is not None and free < need:
             raise NoMemoryForSwap(
-                f"NoMemoryForSwap: loading needs about {need >> 20} MiB next to what is served"
-                f" and the memory limit leaves {free >> 20} MiB; raise the limit or replace the process"
+                f"NoMemoryForSwap: loading needs about {need >> 20} MiB next to what is served, more than "
+                "the memory limit leaves; raise the limit or replace the process"
             )
 
 

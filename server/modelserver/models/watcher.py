@@ -73,12 +73,18 @@ class Watcher:
         return self._watch.poll_seconds if configured is None else configured
 
     @property
+    def ignored(self) -> tuple[str, ...]:
+        """Paths of keys in config.json that this server does not know."""
+        return self._configuration.ignored
+
+    @property
     def _is_file_watched(self) -> bool:
         """Not when the command line switches polling off, as in OVMS; config.json can switch it on again."""
         return self._watch.poll_seconds > 0 or self.poll_seconds > 0
 
     async def load_first(self) -> None:
         """The first pass."""
+        _warn_of_ignored(self._configuration)
         async with self._turn:
             await self._apply(self._configuration)
         self._reported = self._catalogue.changes
@@ -191,8 +197,12 @@ class Watcher:
             return False
         names = ", ".join(model.name for model in configuration.models)
         LOG.info("the configuration changed (revision %s); models: %s", configuration.revision, names)
+        has_other_keys = configuration.ignored != self._configuration.ignored
         await self._apply(configuration)
         self._configuration = configuration
+        if has_other_keys:
+            _warn_of_ignored(configuration)
+            self._catalogue.notify()
         return True
 
     async def _apply(self, configuration: Configuration) -> None:
@@ -203,3 +213,8 @@ class Watcher:
         if error != self.config_error:
             self.config_error = error
             self._catalogue.notify()
+
+
+def _warn_of_ignored(configuration: Configuration) -> None:
+    if configuration.ignored:
+        LOG.warning("config.json has keys that this server ignores: %s", ", ".join(configuration.ignored))

@@ -11,13 +11,13 @@ import orjson
 from modelserver.errors import ConfigError
 from modelserver.settings import notation, unsupported
 from modelserver.settings.limits import parse_limits
-from modelserver.settings.monitoring import Monitoring, parse_monitoring
+from modelserver.settings.monitoring import METRICS_KEYS, Monitoring, parse_monitoring
 from modelserver.settings.policy import Policy, parse_policy
-from modelserver.settings.strict_json import parse_json, read_json
+from modelserver.settings.strict_json import SWITCH, Known, parse_json, read_json, without_unknown
 from modelserver.settings.texts import require_name, require_visible, shown
 from modelserver.tuning.wish import Wish
 
-_TOP_KEYS = {"revision", "server", "model_config_list", "monitoring"}
+_TOP_KEYS = {"revision", "server", "model_config_list", "monitoring", SWITCH}
 _SERVER_KEYS = ("file_system_poll_wait_seconds", "queue_size", "request_timeout_seconds", "max_request_bytes")
 
 
@@ -63,6 +63,8 @@ class Configuration:
     """Fields of Limits that win over the command line's."""
     monitoring: Monitoring | None = None
     """Read once, at start; None: as the command line says."""
+    ignored: tuple[str, ...] = ()
+    """Paths of keys that this server does not know; only where the file says `"unknownKeys": "warn"`."""
 
 
 def read_configuration(path: Path) -> Configuration:
@@ -81,6 +83,7 @@ def parse_configuration(raw: Any, directory: Path) -> Configuration:
     """Relative model paths are relative to `directory`."""
     if not isinstance(raw, dict) or not isinstance(raw.get("model_config_list"), list):
         raise ConfigError("model_config_list is missing; it lists the models")
+    raw, ignored = without_unknown(raw, _KNOWN)
     _refuse_unknown_top_keys(raw)
     models = []
     for index, entry in enumerate(raw["model_config_list"]):
@@ -97,6 +100,7 @@ def parse_configuration(raw: Any, directory: Path) -> Configuration:
         _poll_seconds(server),
         parse_limits(server),
         parse_monitoring(raw.get("monitoring")),
+        ignored,
     )
 
 
@@ -143,6 +147,14 @@ _SHAPING_KEYS = tuple(item.name for item in fields(Shaping))
 _TUNING_KEYS = ("hint", "streams", "expected_clients", "nireq")
 _IGNORED_KEYS = {"allow_cache"}
 _MODEL_KEYS = {"name", "base_path", "target_device", "model_version_policy", "plugin_config"}
+_MODEL_KEYS |= {*_SHAPING_KEYS, *_TUNING_KEYS, *_IGNORED_KEYS}
+_KNOWN = Known(
+    top=_TOP_KEYS | unsupported.TOP_KEYS.keys(),
+    server=_SERVER_KEYS,
+    monitoring=("metrics",),
+    metrics=METRICS_KEYS,
+    model=_MODEL_KEYS | unsupported.MODEL_KEYS.keys(),
+)
 
 
 def parse_model(raw: Mapping[str, Any], directory: Path) -> ModelSettings:
@@ -172,7 +184,7 @@ def _text(raw: Mapping[str, Any], key: str) -> str:
 
 
 def _refuse_unknown_model_keys(raw: Mapping[str, Any]) -> None:
-    for key in raw.keys() - {*_MODEL_KEYS, *_SHAPING_KEYS, *_TUNING_KEYS, *_IGNORED_KEYS}:
+    for key in raw.keys() - _MODEL_KEYS:
         if key not in unsupported.MODEL_KEYS:
             raise ConfigError(f"unknown key {key}")
         if raw[key]:

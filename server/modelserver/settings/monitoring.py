@@ -11,6 +11,7 @@ OVMS_METRICS = frozenset({
     "ovms_responses", "ovms_graph_error", "ovms_graph_processing_time_us",
 })  # fmt: skip
 """All names that OVMS accepts; the ones of graphs have no series here."""
+METRICS_KEYS = ("enable", "metrics_list")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def parse_monitoring(raw: object) -> Monitoring | None:
     if raw is None:
         return None
     metrics = raw.get("metrics") if isinstance(raw, dict) and raw.keys() == {"metrics"} else None
-    if not isinstance(metrics, dict) or metrics.keys() - {"enable", "metrics_list"}:
+    if not isinstance(metrics, dict) or metrics.keys() - set(METRICS_KEYS):
         raise ConfigError('monitoring: {"metrics": {"enable": true, "metrics_list": [...]}} is expected')
     if not isinstance(metrics.get("enable"), bool):
         raise ConfigError("monitoring.metrics.enable must be true or false")

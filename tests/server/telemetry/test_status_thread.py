@@ -278,6 +278,7 @@ class Quiet:
     """A watcher without errors."""
 
     config_error = watch_error = None
+    ignored = ()
 
 
 def one_cpu():

@@ -1,0 +1,149 @@
+"""Who writes where.
+
+A cluster-wide installation holds one Lease, a namespaced one holds one in each of its namespaces. A
+cluster-wide leader leaves a namespace alone while a namespaced installation holds the Lease there, and for
+as long again: a successor of its own comes first. It knows these Leases from a watch.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelserver_operator import naming
+from modelserver_operator.clients.kubernetes import Event
+from modelserver_operator.clients.lease import Lease, clock
+from modelserver_operator.errors import NotLeading
+
+Raw = Mapping[str, Any]
+_LOOK_SECONDS = 0.25
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A namespaced installation's Lease, as a cluster-wide one sees it."""
+
+    holder: str
+    metadata: Raw
+    """Namespace, name and uid of the Lease."""
+    renewed: str
+    moved: float
+    """When it was last seen to change."""
+    duration: float
+
+    def is_in_force(self, now: float) -> bool:
+        """Whether its holder, or a successor of the same installation, may still write."""
+        return now - self.moved < 2 * self.duration
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is said about one namespace's Lease."""
+
+    text: str
+    event: Event | None = None
+    metadata: Raw | None = None
+
+
+class Leadership:
+    """The Leases of this process, and those that it respects."""
+
+    def __init__(self, leases: Sequence[Lease], *, is_cluster_wide: bool) -> None:
+        self.leases = tuple(leases)
+        self._everywhere = leases[0] if is_cluster_wide else None
+        self._by_namespace = {lease.namespace: lease for lease in leases}
+        self._claims: dict[str, Claim] = {}
+
+    def leads(self, namespace: str) -> bool:
+        """Whether this process may write there now."""
+        if self._everywhere is None:
+            lease = self._by_namespace.get(namespace)
+            return lease is not None and lease.may_write()
+        return self._everywhere.may_write() and self._claim(namespace) is None
+
+    def check(self, namespace: str) -> None:
+        """Raise NotLeading unless this process may write there now."""
+        if not self.leads(namespace):
+            raise NotLeading(f"another operator may be writing in {namespace}")
+
+    def seen(self, change: str | None, body: Raw) -> None:
+        """An event of a Lease of any installation."""
+        metadata, spec = body["metadata"], body.get("spec") or {}
+        namespace = metadata["namespace"]
+        if self._everywhere is None or namespace == self._everywhere.namespace:
+            return
+        before = self._claims.get(namespace)
+        if change == "DELETED":
+            self._claims.pop(namespace, None)
+            return
+        holder = spec.get("holderIdentity") or (before.holder if before else "")
+        renewed = f"{spec.get('renewTime')} {spec.get('holderIdentity')}"
+        if holder and (before is None or before.renewed != renewed):
+            duration = float(spec.get("leaseDurationSeconds") or self._everywhere.terms.duration)
+            about = {name: metadata[name] for name in ("namespace", "name", "uid")}
+            self._claims[namespace] = Claim(holder, about, renewed, clock(), duration)
+
+    def problem(self) -> str:
+        """Why this process is not ready: whose Lease it met, or why it reads none; empty when it is."""
+        foreign = [lease for lease in self.leases if lease.is_foreign()]
+        if foreign:
+            return "; ".join(f"the Lease in {lease.namespace} is held by {lease.holder}" for lease in foreign)
+        if all(lease.problem for lease in self.leases):
+            return "; ".join(f"no Lease in {lease.namespace}: {lease.problem}" for lease in self.leases)
+        return ""
+
+    async def run(self, wake: Callable[[], None], tell: Callable[[Event, Raw], Awaitable[None]]) -> None:
+        """Log and tell what changes, and wake all objects whenever there may be more to write."""
+        before: dict[str, Situation] = {}
+        while True:
+            now = self._situations()
+            for namespace, situation in now.items():
+                if situation != before.get(namespace):
+                    await _say(namespace, situation, tell)
+            if now != before:
+                wake()
+            before = now
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _claim(self, namespace: str) -> Claim | None:
+        claim = self._claims.get(namespace)
+        return claim if claim is not None and claim.is_in_force(clock()) else None
+
+    def _situations(self) -> dict[str, Situation]:
+        found = {lease.namespace: _situation(lease) for lease in self.leases if lease.is_known()}
+        if self._everywhere is not None and self._everywhere.is_held():
+            for namespace in self._claims:
+                if claim := self._claim(namespace):
+                    found[namespace] = _left(claim, self._everywhere)
+        return found
+
+
+def _situation(lease: Lease) -> Situation:
+    if lease.problem:
+        return Situation(f"the Lease cannot be held: {lease.problem}")
+    if lease.is_held():
+        return Situation("this operator writes" if lease.may_write() else "this operator will write soon")
+    if not lease.is_foreign():
+        return Situation("another pod of this installation writes" if lease.holder else "nobody writes")
+    text = (
+        f"{lease.terms.identity} does not write here: {lease.holder}, of another installation, holds the "
+        f"Lease {lease.namespace}/{naming.LEASE}. Uninstall one of the two, or let them watch different "
+        "namespaces."
+    )
+    return Situation(text, Event("LeaseHeldByOther", text, is_warning=True), lease.metadata)
+
+
+def _left(claim: Claim, own: Lease) -> Situation:
+    text = f"{own.terms.identity} leaves this namespace to {claim.holder}, which holds the Lease in it"
+    return Situation(text, Event("NamespaceLeft", text), claim.metadata)
+
+
+async def _say(namespace: str, situation: Situation, tell: Callable[[Event, Raw], Awaitable[None]]) -> None:
+    is_warning = situation.event is not None and situation.event.is_warning
+    _logger.log(
+        logging.WARNING if is_warning else logging.INFO, "namespace %s: %s", namespace, situation.text
+    )
+    if situation.event is not None and situation.metadata is not None:
+        await tell(situation.event, situation.metadata)

@@ -1,0 +1,82 @@
+"""The pod template and the config.json of an object, as they were made, with the values of their inputs.
+
+An operator of another version, or with other default images, would make both differently. What is kept is
+used until its own inputs change or the object asks for an upgrade: an operator's upgrade replaces no pod.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelserver_operator import naming
+from modelserver_operator.api import ModelServer
+from modelserver_operator.desired.config import Configuration, configuration, read_configuration
+from modelserver_operator.desired.deployment import pod_template
+from modelserver_operator.desired.images import Images
+from modelserver_operator.desired.inputs import config_inputs, template_inputs
+
+Raw = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The data of a ControllerRevision."""
+
+    template: Raw
+    template_inputs: Raw
+    config: Configuration
+    config_inputs: Raw
+    upgrade: str = ""
+    """The value of the annotation that was followed last."""
+    strict_image: str = ""
+    """The image of a server that refuses the key unknownKeys, from before the templates were kept."""
+
+    @property
+    def image(self) -> str:
+        """The server's image."""
+        return image_of(self.template)
+
+    def data(self) -> dict[str, Any]:
+        """As it is stored; `read_kept` reads it."""
+        data: dict[str, Any] = {
+            "template": dict(self.template),
+            "config": self.config.text,
+            "inputs": {"template": dict(self.template_inputs), "config": dict(self.config_inputs)},
+        }
+        optional = {"upgrade": self.upgrade, "strictImage": self.strict_image}
+        return data | {key: value for key, value in optional.items() if value}
+
+
+def read_kept(text: str) -> Kept | None:
+    """The data of a ControllerRevision, as JSON; None when it is not this operator's."""
+    try:
+        data = json.loads(text)
+        kept = Kept(
+            template=data["template"],
+            template_inputs=data["inputs"]["template"],
+            config=read_configuration(data["config"]),
+            config_inputs=data["inputs"]["config"],
+            upgrade=data.get("upgrade", ""),
+            strict_image=data.get("strictImage", ""),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return kept if kept.image else None
+
+
+def rendered(server: ModelServer, images: Images, *, is_strict: bool = False) -> Kept:
+    """As this operator renders both; Invalid: config.json would be too large."""
+    return Kept(
+        template=pod_template(server, images),
+        template_inputs=template_inputs(server.spec),
+        config=configuration(server.spec, is_strict=is_strict),
+        config_inputs=config_inputs(server.spec),
+        upgrade=server.upgrade,
+    )
+
+
+def image_of(template: Raw) -> str:
+    """The image of the server's container; empty when there is none."""
+    containers = (template.get("spec") or {}).get("containers") or []
+    return next((str(c.get("image") or "") for c in containers if c.get("name") == naming.CONTAINER), "")

@@ -1,0 +1,127 @@
+"""Servers that never answer delay nothing but what is said about their own objects."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from devcluster.kubectl import Kubernetes
+from tests.support.children import children, submit
+from tests.support.modelservers import model_server
+from tests.support.operator_process import OperatorProcess
+from tests.support.status_port import black_hole
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.api
+OBJECTS = 300
+SECONDS = 2.0
+
+
+@pytest.fixture
+def silence() -> Iterator[int]:
+    with black_hole() as port:
+        yield port
+
+
+def test_300_objects_whose_pods_never_answer_do_not_delay_another_object(
+    kubernetes: Kubernetes, operator: OperatorProcess, silence: int
+):
+    names = [f"silent-{number}" for number in range(OBJECTS)]
+    together(kubernetes, "apply", [silent_server(name, silence) for name in names])
+    pods = silent_pods(kubernetes, names, silence)
+    together(kubernetes, "create", pods)
+    together(kubernetes, "replace", [with_status(pod) for pod in pods], "--subresource=status")
+    until("the silence of all is reported", lambda: unreachable(kubernetes) == OBJECTS, timeout=90)
+
+    for number in range(3):
+        submit(kubernetes, model_server(f"elsewhere-{number}", replicas=0))
+        began = time.monotonic()
+        until("it is carried out", lambda: is_applied(kubernetes, f"elsewhere-{number}"), timeout=90)  # noqa: B023
+        assert time.monotonic() - began <= SECONDS
+
+    assert len(children(kubernetes)) == 3 * 5
+    kubernetes.kubectl("delete", "modelservers,replicasets", "--all")  # the next test finds an idle operator
+
+
+def is_applied(kubernetes: Kubernetes, name: str) -> bool:
+    return kubernetes.condition(name, "Applied").get("status") == "True"
+
+
+def unreachable(kubernetes: Kubernetes) -> int:
+    """How many objects have a pod that does not answer."""
+    conditions = [
+        condition
+        for item in kubernetes.items("modelservers")
+        for condition in item.get("status", {}).get("conditions", [])
+    ]
+    return sum(c["type"] == "ModelsServed" and c["reason"] == "PodUnreachable" for c in conditions)
+
+
+def silent_server(name: str, port: int) -> dict:
+    """Paused: no child is written for it, but its pods are asked all the same."""
+    return model_server(name, paused=True, ports={"status": port})
+
+
+def together(kubernetes: Kubernetes, verb: str, items: list[dict], *options: str) -> None:
+    document = {"apiVersion": "v1", "kind": "List", "items": items}
+    kubernetes.kubectl(verb, "-f", "-", *options, stdin=json.dumps(document), timeout=300)
+
+
+def silent_pods(kubernetes: Kubernetes, names: list[str], port: int) -> list[dict]:
+    """A pod for each object; one ReplicaSet owns them all, so no controller has anything to do."""
+    together(kubernetes, "create", [replica_set(len(names))])
+    uid = kubernetes.get("replicaset", "silent")["metadata"]["uid"]
+    return [pod(name, uid, port) for name in names]
+
+
+def replica_set(replicas: int) -> dict:
+    """Its controller cannot make the pods: their priority class does not exist."""
+    labels = {"set": "silent"}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": "silent"},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "priorityClassName": "none",
+                    "containers": [{"name": "modelserver", "image": "none"}],
+                },
+            },
+        },
+    }
+
+
+def pod(name: str, owner: str, port: int) -> dict:
+    labels = {
+        "app.kubernetes.io/name": "modelserver",
+        "app.kubernetes.io/instance": name,
+        "app.kubernetes.io/managed-by": "modelserver-operator",
+    }
+    reference = {
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "silent", "uid": owner, "controller": True,
+    }  # fmt: skip
+    container = {
+        "name": "modelserver", "image": "none", "ports": [{"name": "status", "containerPort": port}],
+    }  # fmt: skip
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {**labels, "set": "silent"}, "ownerReferences": [reference]},
+        "spec": {"containers": [container]},
+    }
+
+
+def with_status(body: dict) -> dict:
+    ready = [
+        {"type": kind, "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+        for kind in ("Ready", "ContainersReady")
+    ]
+    status = {
+        "phase": "Running", "podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}], "conditions": ready,
+    }  # fmt: skip
+    return {**body, "status": status}

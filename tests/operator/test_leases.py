@@ -1,0 +1,231 @@
+"""Who writes: one pod of one installation, and another only after it. All on the real API server."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from devcluster.kubectl import Kubernetes
+from tests.support.children import SOON, children, created, deployment, submit
+from tests.support.modelservers import model_server
+from tests.support.operator_process import OperatorProcess, Requests, install, kubeconfig
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.api
+OURS = "--cpu-image=modelserver:test"
+OTHER = "--cpu-image=modelserver:other"
+WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+Start = Callable[..., OperatorProcess]
+
+
+@pytest.fixture
+def run(cluster: Kubernetes, operator: OperatorProcess, tmp_path: Path) -> Iterator[Start]:
+    """Start more operators; the one of all tests rests meanwhile, and has its Lease back at the end."""
+    assert operator.stop() == 0
+    running: list[OperatorProcess] = []
+
+    def start(pod: str, *options: str, config: Path = operator.kubeconfig) -> OperatorProcess:
+        process = OperatorProcess(config, tmp_path / f"{pod}.log", pod=pod)
+        process.start(*options)
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        if process.process is not None:
+            process.process.send_signal(signal.SIGCONT)
+            process.stop()
+    operator.start(OURS)
+
+
+def lease(kubernetes: Kubernetes, namespace: str = "kube-system") -> dict:
+    return Kubernetes(kubernetes.environment, namespace).get("lease", "modelserver-operator")
+
+
+def holder(kubernetes: Kubernetes, namespace: str = "kube-system") -> str:
+    return lease(kubernetes, namespace)["spec"].get("holderIdentity", "")
+
+
+def leads(process: OperatorProcess, namespace: str = "kube-system") -> bool:
+    return namespace in json.loads(process.ready()[1])["leads"]
+
+
+def image(kubernetes: Kubernetes, name: str = "server") -> str:
+    found = kubernetes.kubectl(
+        "get", f"deployment/{name}", "--ignore-not-found",
+        "-o", "jsonpath={.spec.template.spec.containers[0].image}",
+    )  # fmt: skip
+    return found.strip()
+
+
+def notes(kubernetes: Kubernetes, reason: str, namespace: str = "kube-system") -> list[str]:
+    place = Kubernetes(kubernetes.environment, namespace)
+    text = place.kubectl("get", "events", "--field-selector", f"reason={reason}", "-o", "json")
+    return [item["message"] for item in json.loads(text)["items"]]
+
+
+def test_a_leader_that_stops_loses_its_lease_within_20_s_and_writes_nothing_when_it_goes_on(
+    kubernetes: Kubernetes, run: Start
+):
+    leader = run("pod-a", OTHER)
+    until("it leads", lambda: leads(leader), timeout=SOON)
+    standby = run("pod-b", OURS)
+    until("a standby of the same installation is ready", lambda: standby.ready()[0], timeout=SOON)
+    assert not leads(standby)
+
+    assert leader.process is not None
+    leader.process.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    submit(kubernetes, model_server())
+    until("the other took over", lambda: holder(kubernetes) == "local/operator/pod-b", timeout=20)
+    until(
+        "it works", lambda: image(kubernetes) == "modelserver:test", timeout=20 - (time.monotonic() - begun)
+    )
+    created(kubernetes)
+
+    leader.process.send_signal(signal.SIGCONT)
+    submit(kubernetes, model_server("second"))
+    kubernetes.kubectl("scale", "modelserver/server", "--replicas=2")
+    kubernetes.kubectl("delete", "service", "server")
+    until("the old leader lives", lambda: leader.ready()[0], timeout=SOON)
+    until("it knows", lambda: "another pod of this installation writes" in leader.log(), timeout=SOON)
+    until("the second is carried out", lambda: image(kubernetes, "second"), timeout=SOON)
+    time.sleep(2)  # for what the old leader had begun to write
+    assert image(kubernetes, "second") == image(kubernetes) == "modelserver:test"
+    assert deployment(kubernetes)["metadata"]["generation"] == 2
+    assert holder(kubernetes) == "local/operator/pod-b"
+
+
+def test_a_leader_that_ends_hands_over_at_once_to_its_own_installation(kubernetes: Kubernetes, run: Start):
+    leader = run("pod-a", OURS)
+    until("it leads", lambda: leads(leader), timeout=SOON)
+    standby = run("pod-b", OURS)
+    until("the standby has seen the Lease", lambda: standby.ready()[0], timeout=SOON)
+
+    assert leader.stop() == 0
+
+    until("the standby leads", lambda: leads(standby), timeout=5)
+    assert standby.stop() == 0
+    assert holder(kubernetes) == ""
+    assert (
+        lease(kubernetes)["metadata"]["annotations"]["modelserver.dev/released-by"] == "local/operator/pod-b"
+    )
+
+
+def test_a_container_that_was_killed_has_its_own_lease_back_at_once(kubernetes: Kubernetes, run: Start):
+    leader = run("pod-a", OURS)
+    until("it leads", lambda: leads(leader), timeout=SOON)
+    assert leader.process is not None
+    os.kill(leader.process.pid, signal.SIGKILL)
+    leader.process.wait()
+    begun = time.monotonic()
+
+    again = run("pod-a", OURS)
+
+    until("it leads again", lambda: leads(again), timeout=8)
+    assert time.monotonic() - begun < 14, "it must not have waited for the Lease to expire"
+
+
+def test_a_second_installation_of_another_name_never_writes_and_says_whose_lease_it_met(
+    kubernetes: Kubernetes, run: Start, tmp_path: Path
+):
+    install(kubernetes, "--set", "crds.install=false", release="second")
+    account = "second-modelserver-operator"
+    counted = Requests(kubernetes, account, "second")
+    counted.install()
+    first = run("pod-a", OURS)
+    until("it leads", lambda: leads(first), timeout=SOON)
+    created(kubernetes)
+    versions = _versions(kubernetes)
+
+    other = run(
+        "pod-x", OTHER, "--installation=system/second", config=kubeconfig(kubernetes, tmp_path, account)
+    )
+    until("it met the Lease", lambda: "held by local/operator/pod-a" in other.ready()[1], timeout=SOON)
+    assert not other.ready()[0]
+    event = until("it says so", lambda: notes(kubernetes, "LeaseHeldByOther"), timeout=SOON)
+    assert "system/second/pod-x does not write here: local/operator/pod-a" in event[0]
+    assert _versions(kubernetes) == versions
+
+    kubernetes.kubectl("delete", "service", "server")
+    kubernetes.kubectl("scale", "modelserver/server", "--replicas=2")
+    submit(kubernetes, model_server("new"))
+    until("the first did it", lambda: image(kubernetes, "new"), timeout=SOON)
+    first.stop()
+    time.sleep(5)  # the first is upgraded: longer than an attempt of the other
+    back = run("pod-b", OURS)
+    until("the first installation stays", lambda: leads(back), timeout=SOON)
+    submit(kubernetes, model_server("newer"))
+    until("it works", lambda: image(kubernetes, "newer") == "modelserver:test", timeout=SOON)
+
+    written = {pair for pair in counted.totals() if pair[0] in WRITES}
+    assert written <= {("create", "events")}, written
+
+
+def _versions(kubernetes: Kubernetes) -> dict[str, str]:
+    kinds = "deployments,services,configmaps,serviceaccounts"
+    return {
+        item["metadata"]["uid"]: item["metadata"]["resourceVersion"]
+        for item in kubernetes.items(kinds, "app.kubernetes.io/managed-by=modelserver-operator")
+        if item["kind"] != "Deployment"  # its status changes by itself
+    }
+
+
+def test_a_namespace_changes_hands_between_a_cluster_wide_and_a_namespaced_operator(
+    kubernetes: Kubernetes, run: Start, tmp_path: Path
+):
+    namespace = kubernetes.namespace
+    everywhere = run("pod-a", OURS)
+    until("it leads", lambda: leads(everywhere), timeout=SOON)
+    submit(kubernetes, model_server("before"))
+    until("it works", lambda: image(kubernetes, "before") == "modelserver:test", timeout=SOON)
+
+    options = ["--set", f"watchNamespaces={{{namespace}}}", "--set", "crds.install=false"]
+    install(kubernetes, *options, release="scoped")
+    config = kubeconfig(kubernetes, tmp_path, "scoped-modelserver-operator")
+    mine = ["--installation=system/scoped", f"--namespaces={namespace}", "--lease-seconds=3"]
+    scoped = run("pod-s", OTHER, *mine, config=config)
+    until("the cluster-wide one leaves it", lambda: notes(kubernetes, "NamespaceLeft", namespace), timeout=5)
+    assert not leads(scoped, namespace), "the newcomer waits for one duration of its Lease"
+    submit(kubernetes, model_server("during"))
+    until("the newcomer works", lambda: image(kubernetes, "during") == "modelserver:other", timeout=SOON)
+    assert leads(everywhere)
+    assert everywhere.ready()[0]
+
+    stopped = time.monotonic()
+    assert scoped.stop() == 0
+    submit(kubernetes, model_server("after"))
+    until("the cluster-wide one is back", lambda: image(kubernetes, "after"), timeout=20)
+    assert image(kubernetes, "after") == "modelserver:test"
+    assert time.monotonic() - stopped > 4, "a successor of the same installation comes first"
+    # One write with each change of hands at most, because the two have different default images.
+    for name, writes in (("before", 3), ("during", 2), ("after", 1)):
+        assert kubernetes.get("deployment", name)["metadata"]["generation"] <= writes
+
+
+def test_a_deleted_namespace_costs_only_itself(kubernetes: Kubernetes, run: Start, tmp_path: Path):
+    lost = f"{kubernetes.namespace}-lost"
+    kubernetes.kubectl("create", "namespace", lost)
+    options = ["--set", f"watchNamespaces={{{lost},{kubernetes.namespace}}}", "--set", "crds.install=false"]
+    install(kubernetes, *options, release="scoped")
+    config = kubeconfig(kubernetes, tmp_path, "scoped-modelserver-operator")
+    watched = [f"--namespaces={lost},{kubernetes.namespace}", "--lease-seconds=3", "--relist-seconds=6"]
+    scoped = run("pod-s", OURS, *watched, config=config)
+    created(kubernetes)
+
+    kubernetes.kubectl("delete", "namespace", lost, "--wait=true", timeout=60)
+    until("it is told", lambda: f"namespace {lost} is left out" in scoped.log(), timeout=30)
+    kubernetes.kubectl("delete", "service", "server")
+    until("b is served", lambda: "Service/server" in children(kubernetes), timeout=SOON)
+    until("it is ready", lambda: scoped.ready()[0], timeout=SOON)
+
+    assert scoped.stop() == 0
+    again = run("pod-s2", OURS, *watched, config=config)
+    kubernetes.kubectl("delete", "service", "server")
+    until("b is served after a restart", lambda: "Service/server" in children(kubernetes), timeout=20)
+    assert again.process is not None
+    assert again.process.poll() is None

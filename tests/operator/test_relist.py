@@ -1,0 +1,71 @@
+"""What the slow relist finds, and what it makes of it, on a real API server without any watch."""
+
+import argparse
+
+import pytest
+from kubernetes.aio import client, config
+
+from devcluster.kubectl import Kubernetes
+from modelserver_operator.clients.kubernetes import Cluster
+from modelserver_operator.controller.relist import Relist
+from modelserver_operator.observed.store import Key, Store
+from modelserver_operator.settings import Settings, add_options, from_arguments
+from tests.support.children import submit
+from tests.support.modelservers import model_server
+
+pytestmark = pytest.mark.api
+KIND = "ModelServer"
+
+
+@pytest.fixture
+async def connected(kubernetes: Kubernetes):
+    configuration = client.Configuration()
+    await config.load_kube_config(kubernetes.environment["KUBECONFIG"], client_configuration=configuration)
+    found = Cluster(client.ApiClient(configuration))
+    yield found
+    await found.close()
+
+
+def settings(kubernetes: Kubernetes) -> Settings:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    return from_arguments(parser.parse_args([f"--namespaces={kubernetes.namespace}"]))
+
+
+def metadata(kubernetes: Kubernetes, name: str) -> dict:
+    return kubernetes.get("modelserver", name)["metadata"]
+
+
+async def test_a_watch_that_does_not_report_what_a_list_found_is_silent(
+    kubernetes: Kubernetes, connected: Cluster
+):
+    woken: list[Key] = []
+    relist = Relist(connected, Store(), woken.append, settings(kubernetes))
+    submit(kubernetes, model_server("before"))
+    await relist.list(KIND)
+    assert relist.silent(-1) == [], "the first list is no news"
+
+    submit(kubernetes, model_server("after"))
+    await relist.list(KIND)
+
+    assert woken == [(kubernetes.namespace, "before"), (kubernetes.namespace, "after")]
+    assert relist.silent(-1) == [f"ModelServer in {kubernetes.namespace}"]
+    assert relist.silent(60) == []
+    relist.notice(KIND, "ADDED", metadata(kubernetes, "after"))
+    assert relist.silent(-1) == []
+
+
+async def test_uids_whose_deletion_no_watch_reported_are_forgotten(
+    kubernetes: Kubernetes, connected: Cluster
+):
+    relist = Relist(connected, Store(), lambda _key: None, settings(kubernetes))
+    for number in range(3):
+        submit(kubernetes, model_server(f"m{number}"))
+        relist.notice(KIND, None, metadata(kubernetes, f"m{number}"))
+    await relist.list(KIND)
+    assert relist.heard() == 3
+
+    kubernetes.kubectl("delete", "modelservers", "--all", "--wait=true")
+    await relist.list(KIND)
+
+    assert relist.heard() == 0
