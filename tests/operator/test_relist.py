@@ -36,22 +36,40 @@ def metadata(kubernetes: Kubernetes, name: str) -> dict:
     return kubernetes.get("modelserver", name)["metadata"]
 
 
+def account(kubernetes: Kubernetes, name: str) -> dict:
+    """A child of a paused object: nobody changes it while the test compares two lists."""
+    owner = {
+        "apiVersion": "modelserver.dev/v1alpha1",
+        "kind": KIND,
+        "name": "owner",
+        "uid": metadata(kubernetes, "owner")["uid"],
+        "controller": True,
+    }
+    labels = {"app.kubernetes.io/managed-by": "modelserver-operator"}
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
+    }
+
+
 async def test_a_watch_that_does_not_report_what_a_list_found_is_silent(
     kubernetes: Kubernetes, connected: Cluster
 ):
     woken: list[Key] = []
     relist = Relist(connected, Store(), woken.append, settings(kubernetes))
-    submit(kubernetes, model_server("before"))
-    await relist.list(KIND)
+    submit(kubernetes, model_server("owner", paused=True))
+    submit(kubernetes, account(kubernetes, "before"))
+    await relist.list("ServiceAccount")
     assert relist.silent(-1) == [], "the first list is no news"
 
-    submit(kubernetes, model_server("after"))
-    await relist.list(KIND)
+    submit(kubernetes, account(kubernetes, "after"))
+    await relist.list("ServiceAccount")
 
-    assert woken == [(kubernetes.namespace, "before"), (kubernetes.namespace, "after")]
-    assert relist.silent(-1) == [f"ModelServer in {kubernetes.namespace}"]
+    assert woken == [(kubernetes.namespace, "owner")] * 2
+    assert relist.silent(-1) == [f"ServiceAccount in {kubernetes.namespace}"]
     assert relist.silent(60) == []
-    relist.notice(KIND, "ADDED", metadata(kubernetes, "after"))
+    relist.notice("ServiceAccount", "ADDED", kubernetes.get("serviceaccount", "after")["metadata"])
     assert relist.silent(-1) == []
 
 

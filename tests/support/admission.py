@@ -14,7 +14,10 @@ DRY_RUN = "dryRun=All&fieldValidation=Strict"
 
 
 class Admission:
-    """One connection, as the administrator of a kubeconfig with a client certificate."""
+    """As the administrator of a kubeconfig with a client certificate.
+
+    The connection is kept from question to question; the API server ends it after 90 idle seconds.
+    """
 
     def __init__(self, kubeconfig: str, directory: Path) -> None:
         content = yaml.safe_load(Path(kubeconfig).read_text())
@@ -40,6 +43,15 @@ class Admission:
         return "" if status == 200 else str(document["message"])
 
     def _ask(
+        self, method: str, path: str, body: dict[str, Any], headers: dict[str, str]
+    ) -> tuple[int, dict[str, Any]]:
+        try:
+            return self._exchange(method, path, body, headers)
+        except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLError):
+            self._connection.close()  # the next request opens a new one; a dry run may be repeated
+            return self._exchange(method, path, body, headers)
+
+    def _exchange(
         self, method: str, path: str, body: dict[str, Any], headers: dict[str, str]
     ) -> tuple[int, dict[str, Any]]:
         self._connection.request(method, path, json.dumps(body), headers)

@@ -104,5 +104,5 @@ def _require_other(one: Address, ips: set[IPv4Address | IPv6Address]) -> bool:
     """False where this host can do without the IPv6 address; raises BindFailed where it cannot."""
     if one.ip != _ANY6 or _ANY4 not in ips:
         raise BindFailed(f"Cannot listen on {one}: this host has no IPv6; use 0.0.0.0 or an IPv4 address")
-    LOG.warning("this host has no IPv6: %s is left out", one)
+    LOG.info("this host has no IPv6: %s is left out", one)
     return False

@@ -10,6 +10,8 @@ from modelserver.errors import UsageError
 from modelserver.settings.limits import Cors, Limits
 from modelserver.settings.process import ControlMode, OnLoadFailure
 
+_EVERYWHERE = "0.0.0.0,::"
+"""Clusters with IPv4, IPv6 or both; a host without IPv6 leaves :: out."""
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR")
 MODEL_OPTIONS = (
     "batch_size", "shape", "layout", "mean", "scale", "color_format", "precision", "model_version_policy",
@@ -83,8 +85,8 @@ def _add_network(group: Any) -> None:
     group.add_argument(
         "--status_port", type=count, help="probes, /metrics and /status; default: the REST port"
     )
-    group.add_argument("--grpc_bind_address", default="0.0.0.0", help="addresses, separated by commas")
-    group.add_argument("--rest_bind_address", default="0.0.0.0", help="addresses, separated by commas")
+    group.add_argument("--grpc_bind_address", default=_EVERYWHERE, help="addresses, separated by commas")
+    group.add_argument("--rest_bind_address", default=_EVERYWHERE, help="addresses, separated by commas")
     group.add_argument(
         "--grpc_workers", type=int, default=1, help="front-end workers (threads that decode images)"
     )

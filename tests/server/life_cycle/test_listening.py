@@ -43,17 +43,16 @@ def is_served(target: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("hosts", ["0.0.0.0,::", "::,0.0.0.0", "0.0.0.0, 127.0.0.1"])
+@pytest.mark.parametrize("hosts", ["", "0.0.0.0,::", "::,0.0.0.0", "0.0.0.0, 127.0.0.1"])
 def test_all_three_ports_listen_on_every_address_of_a_list_that_overlaps(repository, hosts):
+    """Without a list it is every address of both families: a cluster may have either, or both."""
     status_port = free_port()
-    arguments = (
-        "--model_name", "m", "--model_path", str(repository / "dummy"), "--status_port", str(status_port),
-        "--rest_bind_address", hosts, "--grpc_bind_address", hosts,
-    )  # fmt: skip
-    with ServerProcess(*arguments) as server:
+    listed = ("--rest_bind_address", hosts, "--grpc_bind_address", hosts) if hosts else ()
+    model = ("--model_name", "m", "--model_path", str(repository / "dummy"))
+    with ServerProcess(*model, "--status_port", str(status_port), *listed) as server:
         ready = f"http://127.0.0.1:{status_port}/v2/health/ready"
         until("readiness", lambda: is_ready(ready))
-        wanted = set(LOOPBACK) if "::" in hosts else {"127.0.0.1"}
+        wanted = set(LOOPBACK) if "::" in (hosts or "::") else {"127.0.0.1"}
         for port in (server.rest_port, status_port):
             assert answering(port) == wanted
         for host in sorted(wanted):
