@@ -14,7 +14,8 @@ TESTS = Path(__file__).resolve().parents[1]
 ALONE = "alone"
 GROUPS = {
     "kind": r"tests/(e2e/|cluster/test_(kind|engine)\.py)",
-    "api": r"tests/(operator/|cluster/test_plain\.py)",
+    "api a-m": r"tests/operator/test_[a-m]",
+    "api n-z": r"tests/(operator/test_[n-z]|cluster/test_plain\.py)",
     ALONE: r"tests/server/overload/test_(overload|endurance|refusing_early)\.py",
 }
 """Tests that share a cluster, or that measure time and memory; all others are grouped by their file."""
@@ -28,7 +29,7 @@ def group(nodeid: str) -> str:
 
 def rank(nodeid: str) -> int:
     """What takes longest begins first, and what is alone comes last."""
-    return {"kind": 0, "api": 1, ALONE: 3}.get(group(nodeid), 2)
+    return {"kind": 0, "api a-m": 1, "api n-z": 1, ALONE: 3}.get(group(nodeid), 2)
 
 
 class Scheduling(LoadScopeScheduling):

@@ -95,15 +95,30 @@ class Visit:
             else:
                 lease = await loaded.infer(arrays, self.call.deadline, self.call.gone)
         except InferenceFailed as error:
-            sizes = self.signature.differing_batches(arrays)
-            if sizes is not None and not loaded.has_answered(arrays):
-                await self.plane.recovery.suspect(version, loaded)  # the next caller meets a checked version
-                raise InvalidRequest(f"The inputs have different batch sizes ({sizes}). {error}") from error
-            await self.plane.recovery.judge(version, loaded)
-            raise
+            lease = await self._again(arrays, error)
         self._lease, outputs = lease, lease.outputs
         tensors = [Tensor(name, datatype, outputs[place]) for place, name, datatype in request.outputs]
         return Response(version.model, version.number, tensors)
+
+    async def _again(self, arrays: list[NDArray[Any]], error: InferenceFailed) -> Lease:
+        """Once more, when the version has been found to answer: another's request may have been at fault.
+
+        Raises InvalidRequest or InferenceFailed when this one is wrong, NotReady when the version is broken.
+        A failure on the loop leaves nothing behind, so there the request itself was wrong.
+        """
+        loaded, version, recovery = self._loaded, self._version, self.plane.recovery
+        sizes = self.signature.differing_batches(arrays)
+        if sizes is not None and not loaded.has_answered(arrays):
+            await recovery.suspect(version, loaded)  # the next caller meets a checked version
+            raise InvalidRequest(f"The inputs have different batch sizes ({sizes}). {error}") from error
+        await recovery.judge(version, loaded)
+        if loaded.inline:
+            raise error
+        try:
+            return await loaded.infer(arrays, self.call.deadline, self.call.gone)
+        except InferenceFailed:
+            await recovery.judge(version, loaded)
+            raise
 
     def remember(self, head: object, names: Sequence[str], request: Request) -> None:
         """Requests with this very head will take the short way, where there is one.
