@@ -47,9 +47,10 @@ lint: $(STAMP) ## ruff, mypy --strict, import-linter, generated files fresh
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 
+# `release` is silent, so that pytest's closing line is the last one.
 test: $(STAMP) ## everything: lint, then all tests (TESTS="tests/server -k x" narrows)
 	@$(PYTHON) -m devcluster prepare & preparing=$$!; $(MAKE) --no-print-directory lint; wait $$preparing
-	@status=0; $(PYTHON) -m pytest -n $(WORKERS) $(TESTS) || status=$$?; $(PYTHON) -m devcluster release >/dev/null; exit $$status
+	@status=0; $(PYTHON) -m pytest -n $(WORKERS) $(TESTS) || status=$$?; $(PYTHON) -m devcluster release >/dev/null 2>&1; exit $$status
 
 test-long: $(STAMP) ## what is too long for every run: the tests marked `long`, then the soak test
 	@$(PYTHON) -m pytest -m long $(TESTS)
