@@ -98,6 +98,14 @@ def test_an_owned_child_that_is_not_desired_is_pruned():
     assert [child.kind for child in found.prune] == ["ServiceAccount"]
 
 
+def limits(cpu: str) -> dict:
+    return {"resources": {"limits": {"cpu": cpu}}}
+
+
+def variable(value: str) -> dict:
+    return {"env": [{"name": "A", "value": value}]}
+
+
 @pytest.mark.parametrize(
     ("live", "wanted", "want"),
     [
@@ -105,8 +113,20 @@ def test_an_owned_child_that_is_not_desired_is_pruned():
         pytest.param({"a": 1}, {"a": 1, "b": 2}, False, id="a field less"),
         pytest.param([1, 2], [1], False, id="a longer list"),
         pytest.param([{"a": 1, "b": 2}], [{"a": 1}], True, id="more fields in a list's item"),
-        pytest.param({"cpu": "1"}, {"cpu": "1000m"}, True, id="the same amount"),
-        pytest.param({"cpu": "2"}, {"cpu": "1000m"}, False, id="another amount"),
+        pytest.param(limits("1"), limits("1000m"), True, id="the same amount"),
+        pytest.param(limits("2"), limits("1000m"), False, id="another amount"),
+        pytest.param(
+            {"emptyDir": {"sizeLimit": "1Gi"}}, {"emptyDir": {"sizeLimit": "1024Mi"}}, True, id="a size"
+        ),
+        pytest.param(
+            [{"resourceFieldRef": {"divisor": "1"}}],
+            [{"resourceFieldRef": {"divisor": "1000m"}}],
+            True,
+            id="a divisor",
+        ),
+        pytest.param(variable("1"), variable("1000m"), False, id="a variable is no amount"),
+        pytest.param(["1"], ["1000m"], False, id="an argument is no amount"),
+        pytest.param({"labels": {"limits": "1"}}, {"labels": {"limits": "1e0"}}, False, id="nor is a label"),
         pytest.param({}, {"a": []}, True, id="nothing and an empty list"),
         pytest.param({"a": None}, {"a": {}}, True, id="nothing and an empty map"),
         pytest.param({"a": "x"}, {"a": "y"}, False, id="another text"),

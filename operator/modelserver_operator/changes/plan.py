@@ -54,6 +54,8 @@ class Plan:
     settled: tuple[Child, ...] = ()
 
 
+_AMOUNTS = (("emptyDir", "sizeLimit"), ("resourceFieldRef", "divisor"))
+"""Where quantities are, beside the limits and requests of resources: the field and what it is in."""
 Observed = Mapping[tuple[str, str], Child]
 """Children by kind and name."""
 
@@ -124,16 +126,18 @@ def covers(live: Any, desired: Any) -> bool:
 
 
 def differences(live: Any, desired: Any, path: Path = ()) -> Iterator[Path]:
-    """The places where the live object does not have what is desired."""
-    if isinstance(desired, Mapping):
-        if live is not None and not isinstance(live, Mapping):
+    """The places where the live object does not have what is desired; both are JSON."""
+    if live == desired:
+        return
+    if isinstance(desired, dict):
+        if live is not None and not isinstance(live, dict):
             yield path
             return
         for key, item in desired.items():
             yield from differences((live or {}).get(key), item, (*path, key))
     elif isinstance(desired, list):
         yield from _differences_in_list([] if live is None else live, desired, path)
-    elif not _is_same(live, desired):
+    elif not _is_same(live, desired, path):
         yield path
 
 
@@ -154,16 +158,17 @@ def _differences_in_list(live: Any, desired: list[Any], path: Path) -> Iterator[
             yield from differences(same, item, (*path, item))
 
 
-def _is_same(live: Any, desired: Any) -> bool:
-    return (
-        bool(live == desired) or (live is None and desired in ("", 0, False)) or _same_amount(live, desired)
-    )
+def _is_same(live: Any, desired: Any, path: Path) -> bool:
+    return (live is None and desired in ("", 0, False)) or (_is_amount(path) and _same_amount(live, desired))
+
+
+def _is_amount(path: Path) -> bool:
+    """Whether the API has a quantity there; any other text is what it says: a variable "1" is not "1000m"."""
+    return path[-2:] in _AMOUNTS or (path[-3:-2] == ("resources",) and path[-2] in ("limits", "requests"))
 
 
 def _same_amount(live: Any, desired: Any) -> bool:
     """The API server writes 1000m as 1."""
-    if not isinstance(live, str) or not isinstance(desired, str):
-        return False
     try:
         return quantity(live) == quantity(desired)
     except ValueError:

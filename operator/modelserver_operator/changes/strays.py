@@ -62,7 +62,9 @@ def _place(pointer: str) -> list[tuple[int, str]]:
 
 def strays(live: Any, desired: Any, path: str = "") -> list[str]:
     """JSON pointers to items of lists and maps that are not desired there, removable in this order."""
-    if isinstance(live, Mapping) and isinstance(desired, Mapping):
+    if live == desired:
+        return []
+    if isinstance(live, dict) and isinstance(desired, dict):
         return _in_map(live, desired, path)
     name = path.rpartition("/")[2]
     keys = KEYS.get(name)

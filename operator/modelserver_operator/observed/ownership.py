@@ -8,6 +8,7 @@ owner of its own: a field that it rewrote stays the requester's.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from modelserver_operator import naming
@@ -51,11 +52,17 @@ class Owners:
                 pointer = "".join(f"/{escaped(name)}" for name in start)
                 yield from ((each, manager) for each in _undesired(below, live, desired, pointer))
 
+    @cached_property
+    def _entries(self) -> list[Raw]:
+        """Parsed once for all questions about one object; nobody keeps an Owners for longer."""
+        entries: list[Raw] = json.loads(self.text)
+        return entries
+
     def _own(self) -> Raw | None:
         return next(
             (
                 entry["fieldsV1"]
-                for entry in json.loads(self.text)
+                for entry in self._entries
                 if (entry["manager"], entry.get("operation")) == (naming.MANAGER, "Apply")
             ),
             None,
@@ -64,7 +71,7 @@ class Owners:
     def _others(self) -> list[tuple[str, Raw]]:
         return [
             (entry["manager"], entry["fieldsV1"])
-            for entry in json.loads(self.text)
+            for entry in self._entries
             if entry["manager"] != naming.MANAGER
         ]
 

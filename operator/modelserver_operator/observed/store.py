@@ -77,6 +77,10 @@ class Store:
 
     def put(self, kind: str, body: Raw) -> Key | None:
         """Store an object; returns the ModelServer it concerns, or None when nothing is new."""
+        metadata = body["metadata"]
+        known = self._known[kind].get(metadata["uid"])
+        if known is not None and int(metadata["resourceVersion"]) <= known.version:
+            return None  # every own write, and every list: not even read
         if kind not in {KIND, naming.POD}:
             return self.put_child(read_child(kind, body))
         return self._put_server(body) if kind == KIND else self._put_pod(body)
@@ -107,7 +111,7 @@ class Store:
         current = known.get((child.kind, child.name))
         if current is not None and current.uid == child.uid:
             self._settled[child.uid] = child.fingerprint
-            if current.fingerprint == child.fingerprint:
+            if current.fingerprint == child.fingerprint and current.packed is not None:
                 known[child.kind, child.name] = current.without_body()
 
     def missing(self, kind: str, namespace: str | None, listed: Listed) -> list[Entry]:
