@@ -14,7 +14,7 @@ WORKERS ?= 4
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help setup demo demo-down up down images test test-long lint format generate constraints
-.PHONY: bench-quick bench-compare walks picture clean
+.PHONY: bench-quick bench-compare bench-operator walks picture clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -73,6 +73,9 @@ bench-quick: $(STAMP) ## speed next to KServe and benchmark_app: raw figures and
 
 bench-compare: $(STAMP) ## CPU per request next to BASE=COMMIT, with a verdict (BENCH="--quick" for a hint)
 	@$(PYTHON) -m bench.compare $(or $(BASE),$(error which commit? make bench-compare BASE=COMMIT)) $(BENCH)
+
+bench-operator: $(STAMP) ## the operator with 1 and 1000 objects: times, CPU, memory, writes (BENCH="--long": 5000, too)
+	@$(PYTHON) -m bench.operator_bench $(BENCH)
 
 walks: $(STAMP) ## calls, files and returns of each way through server and operator
 	@$(PYTHON) -m bench.walks

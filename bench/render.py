@@ -18,7 +18,8 @@ Rows = list[dict[str, Any]]
 def write(document: dict[str, Any], mark: str, source: Path) -> None:
     """Put what a document says between its marks in the page."""
     begin, end = f"<!-- {mark} begin -->", f"<!-- {mark} end -->"
-    text = tables(document) if mark == "quick" else endurance(document)
+    shown = {"quick": tables, "soak": endurance, "operator": operator_table}
+    text = shown[mark](document)
     body = f"{begin}\n{_machine(document['machine'])} Raw: `{source.relative_to(ROOT)}`.\n\n{text}\n{end}"
     page = PAGE.read_text()
     if begin not in page:
@@ -87,6 +88,47 @@ def endurance(document: dict[str, Any]) -> str:
 
 def _words(values: list[int]) -> str:
     return " and ".join(map(str, values))
+
+
+GOALS = (
+    ("one object: children, p95, ms", 250, ("one", "children", "p95")),
+    ("one object: an edit is applied, p95, ms", 150, ("one", "applied", "p95")),
+    ("one object: a deleted child is back, p95, ms", 100, ("one", "back", "p95")),
+    ("1000 at once: all children, s", 100, ("together", "seconds_to_children")),
+    ("1000 at once: every first status, s", 100, ("together", "seconds_to_status")),
+    ("1000 at once: CPU until then, s", 25, ("together", "cpu_seconds")),
+    ("writes of children, each", 8, ("together", "writes_each", "children")),
+    ("writes of the status, each", 8, ("together", "writes_each", "status")),
+    ("Events, each", 3, ("together", "writes_each", "events")),
+    ("peak memory with 1000, MiB", 150, ("together", "peak_mib")),
+    ("1000 at rest that answer /status: CPU of one core, %", None, ("answering", "cpu_percent")),
+    ("1000 at rest that answer /status: writes", 0, ("answering", "writes")),
+    ("1000 at rest without pods: CPU of one core, %", 3, ("settled", "cpu_percent")),
+    ("1000 at rest without pods: writes", 0, ("settled", "writes")),
+    ("restart with 1000: writes of children", 0, ("restart", "writes", "children")),
+    ("restart with 1000: each has had its pass, s", 10, ("restart", "seconds")),
+    ("restart with 1000: CPU until then, s", 5, ("restart", "cpu_seconds")),
+    ("peak memory after a restart with 1000, MiB", 150, ("restart", "peak_mib")),
+    ("1000 deleted: CPU, s", 10, ("delete", "cpu_seconds")),
+    ("5000 at once: every first status, s", 600, ("long", "seconds_to_status")),
+    ("5000 at once: CPU until then, s", None, ("long", "cpu_seconds")),
+    ("peak memory with 5000, MiB", 400, ("long", "peak_mib")),
+    ("peak memory after a restart with 5000, MiB", 400, ("long_restart", "peak_mib")),
+)
+"""What is shown of the operator, the most that is allowed, and where it is in the figures."""
+
+
+def operator_table(document: dict[str, Any]) -> str:
+    """A line for each figure that was taken."""
+    lines = [f"At {document['revision']}.", "", "| what | figure | at most |", "|---|---|---|"]
+    for what, most, path in GOALS:
+        found: Any = document["rows"]
+        for name in path:
+            found = found.get(name, {})
+        if found != {}:
+            mark = "" if most is None or found <= most else " (missed)"
+            lines.append(f"| {what} | {found:g}{mark} | {'' if most is None else most} |")
+    return "\n".join(lines)
 
 
 def main() -> None:

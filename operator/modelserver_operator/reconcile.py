@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelserver_operator.api import ModelServer, Status
-from modelserver_operator.api.status import Reason
+from modelserver_operator.api.status import ConditionType, Reason
 from modelserver_operator.changes.apply import Applier
 from modelserver_operator.changes.contest import Contest
 from modelserver_operator.changes.in_place import replaces_in_place
@@ -26,12 +26,13 @@ from modelserver_operator.clients.kubernetes import Cluster, Event
 from modelserver_operator.clients.waiting import Waiting
 from modelserver_operator.conditions import is_good, is_settled, judge, reject
 from modelserver_operator.conditions.transitions import transitions
-from modelserver_operator.desired import Images, Kept, render_kept
+from modelserver_operator.desired import Images, render_kept
 from modelserver_operator.desired.config import configuration
 from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading
 from modelserver_operator.observed.accepted import Accepted
 from modelserver_operator.observed.facts import Facts, Outcome, Rejection, Snapshot
 from modelserver_operator.observed.store import Key, Store
+from modelserver_operator.observed.unchanged import Unchanged, content
 
 _QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
 Raw = Mapping[str, Any]
@@ -44,9 +45,9 @@ class _Made:
     outcome: Outcome
     revision: str
     """The configuration that the servers should have."""
-    kept: Kept | None = None
-    """None while what runs could not be read."""
     upgrade_available: bool | None = None
+    is_idle: bool = False
+    """Whether nothing was to be written, so that the same again would give the same again."""
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Reconciler:
     _tries: dict[Key, int] = field(default_factory=dict)
     _accepted: Accepted = field(default_factory=lambda: Accepted(lambda server: configuration(server.spec)))
     _contest: Contest = field(default_factory=Contest)
+    _unchanged: Unchanged[_Made] = field(default_factory=Unchanged)
 
     def __post_init__(self) -> None:
         """What it needs beside the clients that are given."""
@@ -80,7 +82,6 @@ class Reconciler:
             return None
         previous = self._status.previous(body)
         try:
-            await self.installed.refresh_if_old()
             status, outcome = await self._pass(key, body, previous)
             await self._tell(key, body, previous, status)
         except NamespaceEnding:
@@ -98,6 +99,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._tries.pop(key, None)
         self._accepted.forget(key)
+        self._unchanged.forget(key)
         self._waiting.forget(key)
         self.asking.forget(key)
         self.nudger.forget(key)
@@ -108,7 +110,7 @@ class Reconciler:
             server, rejection = self._accepted.read(key, body)
         except Invalid as error:
             return await self._leave(key, body, previous, error), Outcome()
-        made = await self._make(server, self.store.snapshot(key), previous)
+        made = await self._make_once(key, server, previous)
         for message in made.outcome.corrections:
             await self._events.record(Event("DriftCorrected", message, is_warning=True), body["metadata"])
         facts = await self._look(key, server, made.outcome, made.revision)
@@ -120,19 +122,42 @@ class Reconciler:
         )
         return await self._judge(key, server, facts, made, previous)
 
-    async def _make(self, server: ModelServer, before: Snapshot, previous: Status) -> _Made:
-        """Write the children, with the template and config.json that are kept or new ones."""
+    async def _make_once(self, key: Key, server: ModelServer, previous: Status) -> _Made:
+        """Nothing is rendered, hashed or compared again while it would be the same; it is as after a pass."""
+        before = self.store.snapshot(key)
         in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
+        applied = [
+            (c.status, c.observed_generation) for c in previous.conditions if c.type == ConditionType.APPLIED
+        ]
+        basis = (server, in_place, applied, content(before))
+        made = self._unchanged.get(key, basis)
+        if made is None:
+            made = await self._make(server, before, previous, in_place=in_place)
+            if made.is_idle:
+                self._unchanged.put(key, basis, made)
+            else:
+                self._unchanged.forget(key)
+            return made
+        if server.spec.paused:
+            return made
+        contested = Applier(self.cluster, self.store, server, self._contest).contested(before.children)
+        return replace(made, outcome=replace(made.outcome, contested=contested))
+
+    async def _make(
+        self, server: ModelServer, before: Snapshot, previous: Status, *, in_place: bool
+    ) -> _Made:
+        """Write the children, with the template and config.json that are kept or new ones."""
         past = await read_history(self.cluster, server, before.children, previous)
         choice = choose(server, self.images, past)
         desired = render_kept(server, choice.kept, in_place=in_place)
         if past.unread:
             revision = running_revision(server, before.children) or desired.revision
-            return _Made(Outcome(refused=(past.unread,)), revision, None, previous.upgrade_available)
+            return _Made(Outcome(refused=(past.unread,)), revision, previous.upgrade_available)
         children = (*revisions(server, choice.kept, past), *desired.children)
         wanted = plan(children, before.children, server.uid, self.store.settled())
         outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
-        return _Made(outcome, desired.revision, choice.kept, choice.is_upgrade_available())
+        is_idle = wanted.is_empty() or server.spec.paused
+        return _Made(outcome, desired.revision, choice.is_upgrade_available(), is_idle)
 
     async def _judge(
         self, key: Key, server: ModelServer, facts: Facts, made: _Made, previous: Status
@@ -140,9 +165,9 @@ class Reconciler:
         """The status, after noting the template as the last good one if it is."""
         now = self.now()
         status = judge(server, facts, made.revision, previous, now)
-        if made.kept is not None and is_good(server, facts, status):
+        if facts.outcome.is_complete() and is_good(server, facts, status):
             keeper = Keeper(self.cluster, self.store, self._contest)
-            if refused := await keeper.note_good(key, server, made.kept):
+            if refused := await keeper.note_good(key, server):
                 facts = replace(facts, outcome=replace(facts.outcome, refused=refused))
                 status = judge(server, facts, made.revision, previous, now)
         return status.model_copy(update={"upgrade_available": made.upgrade_available}), facts.outcome

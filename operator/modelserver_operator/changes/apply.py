@@ -59,13 +59,15 @@ class Applier:
                 await self._attempt(change, writes)
         if not (writes.refused or writes.deferred):
             await self._prune(plan.prune, writes)
-        return replace(writes.outcome(), contested=self._contested(plan))
+        names = [(change.desired.kind, change.desired.name) for change in plan.changes]
+        names += [(child.kind, child.name) for child in plan.settled]
+        return replace(writes.outcome(), contested=self.contested(names))
 
-    def _contested(self, plan: Plan) -> tuple[str, ...]:
+    def contested(self, names: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+        """What is to be said about these children, by kind and name, while somebody fights over them."""
         now = self.clock()
-        keys = [self._key(change.desired.kind, change.desired.name) for change in plan.changes]
-        keys += [self._key(child.kind, child.name) for child in plan.settled]
-        return tuple(filter(None, (self.contest.contested(key, now) for key in keys)))
+        found = (self.contest.contested(self._key(kind, name), now) for kind, name in names)
+        return tuple(filter(None, found))
 
     def _key(self, kind: str, name: str) -> tuple[str, str, str]:
         return self.owner.namespace, kind, name

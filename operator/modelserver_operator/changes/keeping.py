@@ -10,7 +10,6 @@ from modelserver_operator.changes.plan import Observed, plan
 from modelserver_operator.changes.take_over import has_pods, taken_over
 from modelserver_operator.changes.templates import History, history, revisions
 from modelserver_operator.clients.kubernetes import Cluster
-from modelserver_operator.desired.kept import Kept
 from modelserver_operator.errors import ApiError, NamespaceEnding
 from modelserver_operator.observed.store import Key, Store
 
@@ -41,12 +40,25 @@ class Keeper:
     store: Store
     contest: Contest
 
-    async def note_good(self, key: Key, server: ModelServer, kept: Kept) -> tuple[str, ...]:
-        """The object is Ready with this one; returns a sentence for each write that failed."""
+    async def note_good(self, key: Key, server: ModelServer) -> tuple[str, ...]:
+        """The object is Ready with the current one; returns a sentence for each write that failed."""
         children = self.store.snapshot(key).children
         own = {place: child for place, child in children.items() if child.revision is not None}
-        past = history(own, server.uid)
-        if past.current is None or past.current.kept != kept or past.current.is_good:
+        if _is_noted(own, server.uid):
             return ()
+        past = history(own, server.uid)
+        if past.current is None or past.current.is_good:
+            return ()
+        kept = past.current.kept
         wanted = plan(revisions(server, kept, past, is_good=True), own, server.uid, self.store.settled())
         return (await Applier(self.cluster, self.store, server, self.contest).apply(wanted)).refused
+
+
+def _is_noted(revisions: Observed, owner_uid: str) -> bool:
+    """Whether the newest of them is the last good one already; to read them would cost more than to look."""
+    own = [
+        (child.revision.number, child.name, child.revision.is_last_good)
+        for child in revisions.values()
+        if child.revision is not None and child.owner_uid == owner_uid
+    ]
+    return bool(own) and max(own)[2]

@@ -53,6 +53,10 @@ class Plan:
     taken: tuple[Child, ...] = ()
     settled: tuple[Child, ...] = ()
 
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.changes or self.prune)
+
 
 _AMOUNTS = (("emptyDir", "sizeLimit"), ("resourceFieldRef", "divisor"))
 """Where quantities are, beside the limits and requests of resources: the field and what it is in."""

@@ -1,7 +1,7 @@
 """The CRD as the cluster has it: it may be of another version than the operator."""
 
+import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ from modelserver_operator.api.schema import UPGRADE, Schema, lacking, published,
 from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.errors import ApiError
 
-_AGAIN = 60.0
+_AGAIN_SECONDS = 15.0
 _logger = logging.getLogger(__name__)
 
 
@@ -23,19 +23,16 @@ def own_schema() -> Schema:
 
 
 class InstalledCrd:
-    """What it lacks: read at the start, when a status is refused, and each minute while it lacks anything."""
+    """What it lacks: read at the start, when a status is refused, and often while it lacks anything."""
 
-    def __init__(self, cluster: Cluster, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._clock = clock
         self._schema: Schema | None = None
-        self._read = float("-inf")
         self.lacks: tuple[str, ...] = ()
         """Fields that this operator has and the CRD has not; empty also while the CRD cannot be read."""
 
     async def refresh(self) -> None:
         """Read it now."""
-        self._read = self._clock()
         try:
             schema = published(await self._cluster.schemas())
         except ApiError as error:
@@ -53,10 +50,15 @@ class InstalledCrd:
             )
         self._schema, self.lacks = schema, lacks
 
-    async def refresh_if_old(self) -> None:
-        """Notice an upgrade of the CRD."""
-        if self.lacks and self._clock() - self._read > _AGAIN:
-            await self.refresh()
+    async def watch(self, wake: Callable[[], None]) -> None:
+        """Notice an upgrade of the CRD: all objects are woken, because no event comes for any of them."""
+        while True:
+            await asyncio.sleep(_AGAIN_SECONDS)
+            before = self.lacks
+            if before:
+                await self.refresh()
+            if self.lacks != before:
+                wake()
 
     def fitting(self, status: Mapping[str, Any]) -> dict[str, Any]:
         """The part of a status that the CRD knows."""

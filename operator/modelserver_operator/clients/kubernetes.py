@@ -236,10 +236,11 @@ class Cluster:
         url = f"{path}?{urlencode(query)}" if query else path
         headers = {"Accept": "application/json", "Content-Type": _content_type(method, query or {}, body)}
         try:
-            request = await self._api.param_serialize(
-                method, url, header_params=headers, body=body, auth_settings=["BearerToken"]
+            # The body is JSON already; the client would walk through and copy all of it.
+            method, target, headers, _, form = await self._api.param_serialize(
+                method, url, header_params=headers, auth_settings=["BearerToken"]
             )
-            answer = await self._api.call_api(*request, _request_timeout=_TIMEOUT)
+            answer = await self._api.call_api(method, target, headers, body, form, _request_timeout=_TIMEOUT)
             if not 200 <= answer.status <= 299:
                 metrics.REFUSALS.labels(answer.status).inc()
                 raise await _error(answer, method, path)

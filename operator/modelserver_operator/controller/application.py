@@ -15,6 +15,7 @@ from modelserver_operator.changes.nudge import Nudger
 from modelserver_operator.clients import lease
 from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.context import is_in_pod
+from modelserver_operator.clients.installed import InstalledCrd
 from modelserver_operator.clients.kubernetes import Cluster, Event, connect
 from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.controller.endpoint import Endpoint
@@ -43,6 +44,7 @@ class Application:
     queue: WorkQueue[Key]
     relist: Relist
     leadership: Leadership
+    installed: InstalledCrd
     connections: contextlib.AsyncExitStack
     ended: asyncio.Event
     """Set when a task has failed; kopf stops then."""
@@ -53,6 +55,7 @@ class Application:
         """Begin to work; the election begins last, when this process knows everything."""
         await self._observe(settings.liveness_port)
         self.spawn(self.relist.run())
+        self.spawn(self.installed.watch(self.wake_all))
         for _ in range(settings.workers):
             self.spawn(self.queue.work())
         self.spawn(self.leadership.run(self.wake_all, self._tell))
@@ -146,7 +149,9 @@ async def prepare(settings: Settings, ended: asyncio.Event) -> Application:
         await reconciler.installed.refresh()
         for item in [] if settings.namespaces else await cluster.leases():
             leadership.seen(None, item)
-        return Application(cluster, store, queue, relist, leadership, connections.pop_all(), ended)
+        return Application(
+            cluster, store, queue, relist, leadership, reconciler.installed, connections.pop_all(), ended
+        )
 
 
 def _reconciler(settings: Settings, store: Store, cluster: Cluster, asking: Asking) -> Reconciler:

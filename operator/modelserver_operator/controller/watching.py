@@ -107,7 +107,10 @@ class _NoProgress(kopf.ProgressStorage):
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
-    """The same for the last-seen state."""
+    """The same for the last-seen state: without this, every event's object is copied two times over."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
 
     def fetch(self, **_: Any) -> None:
         return None
