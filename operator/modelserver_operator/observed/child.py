@@ -89,11 +89,12 @@ class Child:
         return Owners(_unpack(self.packed)[1]) if self.packed else Owners()
 
 
-def read_child(kind: str, body: Raw) -> Child:
-    """Read a raw object; items of a list lack `kind`."""
+def read_child(kind: str, body: Raw, settled: str | None = None) -> Child:
+    """Read a raw object; items of a list lack `kind`. With the fingerprint `settled` its body is dropped."""
     metadata = body["metadata"]
     owner_name, owner_uid = _owner(metadata)
     content = json.dumps(_content(body), sort_keys=True)
+    fingerprint = hashlib.sha256(content.encode()).hexdigest()[:16]
     return Child(
         kind=kind,
         namespace=metadata["namespace"],
@@ -103,11 +104,15 @@ def read_child(kind: str, body: Raw) -> Child:
         owner_uid=owner_uid,
         owner_name=owner_name,
         desired_hash=(metadata.get("annotations") or {}).get(naming.HASH_ANNOTATION, ""),
-        fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
+        fingerprint=fingerprint,
         rollout=_rollout(body) if kind == "Deployment" else None,
-        packed=zlib.compress(f"{content}\n{read_owners(metadata).text}".encode(), level=1),
+        packed=None if fingerprint == settled else _pack(content, read_owners(metadata).text),
         revision=_revision(body) if kind == naming.CONTROLLER_REVISION else None,
     )
+
+
+def _pack(*texts: str) -> bytes:
+    return zlib.compress("\n".join(texts).encode(), level=1)
 
 
 def _unpack(packed: bytes) -> list[str]:

@@ -82,7 +82,7 @@ class Store:
         if known is not None and int(metadata["resourceVersion"]) <= known.version:
             return None  # every own write, and every list: not even read
         if kind not in {KIND, naming.POD}:
-            return self.put_child(read_child(kind, body))
+            return self.put_child(read_child(kind, body, self._settled.get(metadata["uid"])))
         return self._put_server(body) if kind == KIND else self._put_pod(body)
 
     def drop(self, kind: str, body: Raw) -> Key | None:
