@@ -69,21 +69,9 @@ async def test_a_watch_that_does_not_report_what_a_list_found_is_silent(
     assert woken == [(kubernetes.namespace, "owner")] * 2
     assert relist.silent(-1) == [f"ServiceAccount in {kubernetes.namespace}"]
     assert relist.silent(60) == []
-    relist.notice("ServiceAccount", "ADDED", kubernetes.get("serviceaccount", "after")["metadata"])
+    version = int(kubernetes.get("serviceaccount", "after")["metadata"]["resourceVersion"])
+    relist.heard(("ServiceAccount", kubernetes.namespace), version - 1)
+    assert relist.silent(60) == []
+    assert relist.silent(-1) != []
+    relist.heard(("ServiceAccount", kubernetes.namespace), version)
     assert relist.silent(-1) == []
-
-
-async def test_uids_whose_deletion_no_watch_reported_are_forgotten(
-    kubernetes: Kubernetes, connected: Cluster
-):
-    relist = Relist(connected, Store(), lambda _key: None, settings(kubernetes))
-    for number in range(3):
-        submit(kubernetes, model_server(f"m{number}"))
-        relist.notice(KIND, None, metadata(kubernetes, f"m{number}"))
-    await relist.list(KIND)
-    assert relist.heard() == 3
-
-    kubernetes.kubectl("delete", "modelservers", "--all", "--wait=true")
-    await relist.list(KIND)
-
-    assert relist.heard() == 0

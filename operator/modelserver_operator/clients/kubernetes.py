@@ -3,38 +3,26 @@
 Paths are explicit: discovery would cost requests, and its cache is a file with a predictable name.
 """
 
-import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
-import aiohttp
 from kubernetes.aio import client, config
 
 from modelserver_operator import metrics, naming
 from modelserver_operator.api import API_VERSION, GROUP, KIND, VERSION
 from modelserver_operator.clients.context import is_in_pod, no_cluster
+from modelserver_operator.clients.transport import Body, Transport
 from modelserver_operator.desired.child import Desired
-from modelserver_operator.errors import (
-    ApiError,
-    Conflict,
-    Forbidden,
-    NamespaceEnding,
-    NotFound,
-    Unprocessable,
-)
+from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding, NotFound
 from modelserver_operator.observed.child import Child
 from modelserver_operator.observed.pod import Pod
 
 Raw = Mapping[str, Any]
-Body = Raw | list[dict[str, str]] | None
 _PAGE = 500
-_TIMEOUT = 30
 _NEVER = "1"
 """A resourceVersion that no object has: it is the revision of an empty etcd."""
-_ERRORS = {403: Forbidden, 404: NotFound, 409: Conflict, 422: Unprocessable}
 _logger = logging.getLogger(__name__)
 
 
@@ -64,6 +52,7 @@ async def connect(may_write: Callable[[str], None] | None = None) -> "Cluster":
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        configuration.connection_pool_maxsize = 0  # no limit: each watch holds a connection
     except config.ConfigException as error:
         raise no_cluster(error) from None
     return Cluster(client.ApiClient(configuration), may_write)
@@ -74,12 +63,12 @@ class Cluster:
 
     def __init__(self, api: client.ApiClient, may_write: Callable[[str], None] | None = None) -> None:
         """`may_write` gets the namespace of each write; it raises NotLeading where this process must not."""
-        self._api = api
+        self._transport = Transport(api)
         self._may_write = may_write or (lambda _namespace: None)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._api.close()  # type: ignore[no-untyped-call]
+        await self._transport.close()
 
     async def get(self, kind: str, namespace: str, name: str) -> Raw | None:
         """The object, or None."""
@@ -106,6 +95,18 @@ class Cluster:
             if not page["metadata"].get("continue"):
                 return
             query["continue"] = page["metadata"]["continue"]
+
+    async def watch(self, kind: str, namespace: str | None, version: int) -> AsyncIterator[Raw]:
+        """Events since this resourceVersion and bookmarks, until the API server ends the watch."""
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": str(version)}
+        if kind != KIND:
+            query["labelSelector"] = naming.OWN_SELECTOR
+        path = _path(kind, namespace)
+        async for event in self._transport.stream(path, query):
+            if event["type"] == "ERROR":
+                status = event["object"]
+                raise ApiError(status.get("code") or 0, f"GET {path}: {status.get('message')}")
+            yield event
 
     async def leases(self) -> list[Raw]:
         """The Leases of all installations, one in each namespace at most."""
@@ -207,7 +208,7 @@ class Cluster:
             "lastTimestamp": now,
             "count": 1,
         }
-        posted = await self._send("POST", _events(namespace), body=body)
+        posted = await self._transport.send("POST", _events(namespace), body=body)
         metrics.WRITES.labels("Event", "event").inc()
         return str(posted["metadata"]["name"])
 
@@ -228,29 +229,7 @@ class Cluster:
     ) -> Raw:
         if method != "GET":
             self._may_write(path.partition("/namespaces/")[2].partition("/")[0])
-        return await self._send(method, path, query, body)
-
-    async def _send(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Body = None
-    ) -> Raw:
-        url = f"{path}?{urlencode(query)}" if query else path
-        headers = {"Accept": "application/json", "Content-Type": _content_type(method, query or {}, body)}
-        try:
-            # The body is JSON already; the client would walk through and copy all of it.
-            method, target, headers, _, form = await self._api.param_serialize(
-                method, url, header_params=headers, auth_settings=["BearerToken"]
-            )
-            answer = await self._api.call_api(method, target, headers, body, form, _request_timeout=_TIMEOUT)
-            if not 200 <= answer.status <= 299:
-                metrics.REFUSALS.labels(answer.status).inc()
-                raise await _error(answer, method, path)
-            result: Raw = await answer.response.json()
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            metrics.REFUSALS.labels(0).inc()
-            raise ApiError(
-                0, f"{method} {path}: no answer from the API server ({error or 'timed out'})"
-            ) from error
-        return result
+        return await self._transport.send(method, path, query, body)
 
 
 _APPLY = {"fieldManager": naming.MANAGER}
@@ -259,29 +238,6 @@ _EVENTS = 50
 
 def _events(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/events"
-
-
-def _content_type(method: str, query: Mapping[str, str], body: Body) -> str:
-    if method != "PATCH":
-        return "application/json"
-    if isinstance(body, list):
-        return "application/json-patch+json"
-    return "application/apply-patch+yaml" if "force" in query else "application/merge-patch+json"
-
-
-async def _error(answer: Any, method: str, path: str) -> ApiError:
-    # The answer for an API group that does not exist is plain text.
-    text = await answer.response.text()
-    body = json.loads(text) if text.startswith("{") else {"message": text.strip()}
-    status: int = answer.status
-    if status == 500 and "typed patch object" in body.get("message", ""):
-        # A wrong type, an unknown field or a duplicate name in an applied manifest is a 500 with this text in
-        # Kubernetes 1.36, and no reason or cause separates it from a server error. Pinned on a real API
-        # server: test_reconcile.py::test_a_refusal_of_the_api_server_is_reported_in_its_words.
-        status = 400
-    causes = {cause.get("reason") for cause in (body.get("details") or {}).get("causes") or []}
-    kind = NamespaceEnding if "NamespaceTerminating" in causes else _ERRORS.get(status, ApiError)
-    return kind(status, f"{method} {path}: {status} {body.get('message') or answer.reason}")
 
 
 def _path(kind: str, namespace: str | None, name: str = "") -> str:

@@ -1,11 +1,9 @@
-"""Lists the watched kinds: once at the start, then each in turn, and right away when a watch broke."""
+"""Lists the watched kinds: once at the start, then each in turn, and again when a watch broke."""
 
 import asyncio
-import contextlib
 import itertools
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from modelserver_operator import naming
 from modelserver_operator.clients.kubernetes import Cluster
@@ -13,7 +11,6 @@ from modelserver_operator.errors import ApiError, Forbidden, VersionsWentBack
 from modelserver_operator.observed.store import Key, Listed, Store
 from modelserver_operator.settings import Settings
 
-_GATHER_SECONDS = 2.0
 _KINDS = tuple(naming.KINDS)
 Stream = tuple[str, str | None]
 """A watch: a kind, and a namespace or None for all."""
@@ -31,52 +28,42 @@ class Relist:
         self._wake = wake
         self._namespaces = settings.namespaces or (None,)
         self._pause = settings.relist_seconds / len(_KINDS)
-        self._queue: asyncio.Queue[str] = asyncio.Queue()
-        self._queued: set[str] = set()
-        self._seen: dict[str, set[str]] = {kind: set() for kind in _KINDS}
         self._listed: dict[Stream, int] = {}
         self._owed: dict[Stream, tuple[int, float]] = {}
         """What a list showed before its watch did: the resourceVersion, and since when."""
 
+    def streams(self) -> list[Stream]:
+        """All that is to be watched."""
+        return [(kind, namespace) for kind in _KINDS for namespace in self._namespaces]
+
     async def run(self) -> None:
-        """List one kind after the other forever; queued kinds go first."""
-        kinds = itertools.cycle(_KINDS)
-        while True:
-            kind = ""
-            with contextlib.suppress(TimeoutError):
-                kind = await asyncio.wait_for(self._queue.get(), self._pause)
-                await asyncio.sleep(_GATHER_SECONDS)
-            self._queued.discard(kind)
+        """List one kind after the other forever."""
+        for kind in itertools.cycle(_KINDS):
+            await asyncio.sleep(self._pause)
             try:
-                await self.list(kind or next(kinds))
+                await self.list(kind)
             except ApiError as error:
                 _logger.warning("a kind could not be listed: %s", error)
 
-    def notice(self, kind: str, change: str | None, metadata: Mapping[str, Any]) -> None:
-        """Queue all kinds when kopf lists one again: its watch broke, and no event reports what was deleted.
+    def version(self, stream: Stream) -> int:
+        """The resourceVersion of its newest list; 0 if it could not be listed."""
+        return self._listed.get(stream, 0)
 
-        A kind without objects gets no event at all, so one broken watch puts all kinds in the queue.
-        """
-        stream = (kind, metadata["namespace"] if self._namespaces != (None,) else None)
-        if int(metadata["resourceVersion"]) >= self._owed.get(stream, (0, 0.0))[0]:
+    async def again(self, stream: Stream) -> int:
+        """List what a watch may have missed; returns the version from which it can go on."""
+        await self._list(stream)
+        self._owed.pop(stream, None)
+        return self._listed[stream]
+
+    def heard(self, stream: Stream, version: int) -> None:
+        """Its watch has reported everything up to this version."""
+        if version >= self._owed.get(stream, (0, 0.0))[0]:
             self._owed.pop(stream, None)
-        uid, seen = metadata["uid"], self._seen[kind]
-        if change == "DELETED":
-            seen.discard(uid)
-        elif change is None and uid in seen:
-            for each in (kind, *_KINDS):
-                self._enqueue(each)
-        else:
-            seen.add(uid)
-
-    def heard(self) -> int:
-        """The number of objects of which an event is remembered."""
-        return sum(map(len, self._seen.values()))
 
     def silent(self, seconds: float) -> list[str]:
         """The watches that for this time have not reported what a list found."""
         limit = asyncio.get_running_loop().time() - seconds
-        return [_name(stream) for stream, (_, since) in self._owed.items() if since < limit]
+        return [named(stream) for stream, (_, since) in self._owed.items() if since < limit]
 
     async def list(self, kind: str) -> None:
         """Compare the store with the API server: take over what is new, forget what is gone.
@@ -90,8 +77,6 @@ class Relist:
                 if namespace is None:
                     raise
                 _logger.warning("namespace %s is left out: %s", namespace, error)
-        known = self._store.uids(kind)
-        self._seen[kind] = {uid for uid in self._seen[kind] if uid in known}
 
     async def _list(self, stream: Stream) -> None:
         kind, namespace = stream
@@ -101,7 +86,7 @@ class Relist:
             listed.version = page.version
             if page.version < newest:
                 raise VersionsWentBack(
-                    f"the list of {_name(stream)} has version {page.version}, and version {newest} is known "
+                    f"the list of {named(stream)} has version {page.version}, and version {newest} is known "
                     "already: etcd was restored from a backup, so everything known is forgotten"
                 )
             for item in page.items:
@@ -115,16 +100,12 @@ class Relist:
             self._owed.setdefault(stream, (found, asyncio.get_running_loop().time()))
         self._listed[stream] = listed.version
 
-    def _enqueue(self, kind: str) -> None:
-        if kind not in self._queued:
-            self._queued.add(kind)
-            self._queue.put_nowait(kind)
-
     def _wake_if(self, key: Key | None) -> None:
         if key is not None:
             self._wake(key)
 
 
-def _name(stream: Stream) -> str:
+def named(stream: Stream) -> str:
+    """In a message."""
     kind, namespace = stream
     return f"{kind} in {namespace}" if namespace else kind

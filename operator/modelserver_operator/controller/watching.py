@@ -1,4 +1,4 @@
-"""The connection to kopf: it watches, its events update the store and wake the queue. It decides nothing.
+"""The connection to kopf: the process's start and end, and the watch of the Leases. It decides nothing.
 
 `on.event` alone leaves no annotation and no finalizer on any object.
 """
@@ -11,7 +11,6 @@ from typing import Any
 import kopf
 
 from modelserver_operator import naming
-from modelserver_operator.api import KIND
 from modelserver_operator.controller.application import Application, prepare
 from modelserver_operator.errors import ApiError, NotInstalled
 from modelserver_operator.settings import Settings
@@ -39,16 +38,8 @@ def register(registry: kopf.OperatorRegistry, settings: Settings, ended: asyncio
     def login(**arguments: Any) -> kopf.ConnectionInfo | None:
         return kopf.login_with_service_account(**arguments) or kopf.login_with_kubeconfig(**arguments)
 
-    for kind in naming.KINDS:
-        _watch(registry, kind)
     if not settings.namespaces:
         _watch_leases(registry)
-
-
-def _watch(registry: kopf.OperatorRegistry, kind: str) -> None:
-    @kopf.on.event(*naming.KINDS[kind], registry=registry, id=f"seen-{kind.lower()}")
-    async def seen(type: str | None, body: kopf.Body, memo: kopf.Memo, **_: Any) -> None:  # noqa: A002 - kopf's name
-        _application(memo).seen(kind, type, body)
 
 
 def _watch_leases(registry: kopf.OperatorRegistry) -> None:
@@ -64,20 +55,14 @@ def _application(memo: kopf.Memo) -> Application:
 
 
 def _configure(settings: kopf.OperatorSettings) -> None:
-    settings.persistence.progress_storage = _NoProgress()
-    settings.persistence.diffbase_storage = _NoDiffBase()
     settings.posting.enabled = False
     settings.queueing.idle_timeout = 1.0
     settings.watching.reconnect_backoff = 1.0
-    settings.watching.chunk_size = 500
     settings.watching.field_selectors[naming.LEASES] = f"metadata.name={naming.LEASE}"
     settings.networking.connect_timeout = 10.0
     settings.networking.error_backoffs = _EndlessPauses()
     # The watched kinds are fixed; looking for new ones would need rights on CRDs and namespaces.
     settings.scanning.disabled = True
-    for kind, (group, version, plural) in naming.KINDS.items():
-        if kind != KIND:
-            settings.watching.label_selectors[group, version, plural] = naming.OWN_SELECTOR
 
 
 class _EndlessPauses:
@@ -85,35 +70,3 @@ class _EndlessPauses:
 
     def __iter__(self) -> Iterator[float]:
         return itertools.chain((1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0), itertools.repeat(20.0))
-
-
-class _NoProgress(kopf.ProgressStorage):
-    """Nothing is kept on objects: reading their annotations costs a quarter of the start-up."""
-
-    def fetch(self, **_: Any) -> None:
-        return None
-
-    def store(self, **_: Any) -> None:
-        return None
-
-    def purge(self, **_: Any) -> None:
-        return None
-
-    def touch(self, **_: Any) -> None:
-        return None
-
-    def clear(self, *, essence: Any) -> Any:
-        return essence
-
-
-class _NoDiffBase(kopf.DiffBaseStorage):
-    """The same for the last-seen state: without this, every event's object is copied two times over."""
-
-    def build(self, **_: Any) -> kopf.BodyEssence:
-        return kopf.BodyEssence()
-
-    def fetch(self, **_: Any) -> None:
-        return None
-
-    def store(self, **_: Any) -> None:
-        return None
