@@ -1,6 +1,6 @@
 """`make bench-operator`: how fast the operator is, and what it costs, with one object and with a thousand.
 
-Beside it on the same cores: etcd, the API server and the controller manager, and whoever makes the objects.
+Beside it on the same cores: etcd, the API server and the controller manager, and the client that creates the objects.
 There is no node: pods stay Pending, until the benchmark reports 1000 of them as ready, behind whose address
 one real server answers. CPU and memory are those of the operator's process alone.
 
@@ -120,7 +120,7 @@ def _is_of(event: Seen, name: str) -> bool:
 
 
 def together(bench: Bench, count: int) -> dict[str, Any]:
-    """All at once: until each has its children and its first status, and until nothing more is written."""
+    """All together: until each has its children and its first status, and until nothing more is written."""
     program, api = bench.program, bench.api
     before, cpu, began = program.writes(), program.cpu(), time.monotonic()
     api.together(bench.create, [f"many-{number}" for number in range(count)])

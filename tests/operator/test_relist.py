@@ -1,17 +1,23 @@
-"""What the slow relist finds, and what it makes of it, on a real API server without any watch."""
+"""What lists and watches find, and what is made of it, on a real API server."""
 
 import argparse
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 from kubernetes.aio import client, config
 
 from devcluster.kubectl import Kubernetes
 from modelserver_operator.clients.kubernetes import Cluster
-from modelserver_operator.controller.relist import Relist
+from modelserver_operator.controller.relist import Relist, Stream
+from modelserver_operator.controller.watches import Watches
 from modelserver_operator.observed.store import Key, Store
 from modelserver_operator.settings import Settings, add_options, from_arguments
 from tests.support.children import submit
 from tests.support.modelservers import model_server
+from tests.support.waiting import until_async
 
 pytestmark = pytest.mark.api
 KIND = "ModelServer"
@@ -75,3 +81,64 @@ async def test_a_watch_that_does_not_report_what_a_list_found_is_silent(
     assert relist.silent(-1) != []
     relist.heard(("ServiceAccount", kubernetes.namespace), version)
     assert relist.silent(-1) == []
+
+
+@asynccontextmanager
+async def followed(
+    connected: Cluster, relist: Relist, namespace: str
+) -> AsyncIterator[list[tuple[str, str]]]:
+    """What the watch of the ServiceAccounts reports: the change, and the name."""
+    found: list[tuple[str, str]] = []
+
+    def note(_kind: str, change: str, body: Mapping[str, Any]) -> None:
+        found.append((change, body["metadata"]["name"]))
+
+    task = asyncio.create_task(Watches(connected, relist, note).follow(("ServiceAccount", namespace)))
+    try:
+        yield found
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_watch_reports_everything_since_the_list_and_nothing_twice(
+    kubernetes: Kubernetes, connected: Cluster
+):
+    relist = Relist(connected, Store(), lambda _key: None, settings(kubernetes))
+    submit(kubernetes, model_server("owner", paused=True))
+    submit(kubernetes, account(kubernetes, "before"))
+    await relist.list("ServiceAccount")
+    submit(kubernetes, account(kubernetes, "between"))
+
+    async with followed(connected, relist, kubernetes.namespace) as found:
+        await until_async("the first", lambda: found, timeout=10)
+        kubernetes.kubectl("label", "serviceaccount", "before", "x=y")
+        kubernetes.kubectl("delete", "serviceaccount", "between")
+        await until_async("the last", lambda: len(found) >= 3, timeout=10)
+
+    assert found == [("ADDED", "between"), ("MODIFIED", "before"), ("DELETED", "between")]
+
+
+class _LongAgo(Relist):
+    """Its list was made when the cluster was made."""
+
+    def version(self, _stream: Stream) -> int:
+        return 1
+
+
+async def test_what_happened_too_long_ago_to_be_reported_is_listed(
+    kubernetes: Kubernetes, connected: Cluster, caplog: pytest.LogCaptureFixture
+):
+    woken: list[Key] = []
+    relist = _LongAgo(connected, Store(), woken.append, settings(kubernetes))
+    submit(kubernetes, model_server("owner", paused=True))
+    submit(kubernetes, account(kubernetes, "before"))
+
+    async with followed(connected, relist, kubernetes.namespace) as found:
+        await until_async("the list", lambda: woken, timeout=10)
+        submit(kubernetes, account(kubernetes, "after"))
+        await until_async("the watch", lambda: found, timeout=10)
+
+    assert "too old resource version" in caplog.text
+    assert found == [("ADDED", "after")]

@@ -21,7 +21,7 @@ from modelserver_operator.errors import (
 
 Raw = Mapping[str, Any]
 Body = Raw | list[dict[str, str]] | None
-_PATIENCE = aiohttp.ClientTimeout(30)
+_ORDINARY = aiohttp.ClientTimeout(30)
 _WATCHING = aiohttp.ClientTimeout(None, sock_connect=30, sock_read=75)
 """A watch that has nothing to report gets a bookmark each minute."""
 _ERRORS = {403: Forbidden, 404: NotFound, 409: Conflict, 422: Unprocessable}
@@ -47,7 +47,7 @@ class Transport:
 
     async def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Raw]:
         """Line by line, until the answer ends or the connection is silent for too long."""
-        async with self.answer("GET", path, query, patience=_WATCHING) as answer:
+        async with self.answer("GET", path, query, limits=_WATCHING) as answer:
             with contextlib.suppress(aiohttp.SocketTimeoutError):
                 async for line in _lines(answer.content):
                     yield json.loads(line)
@@ -60,7 +60,7 @@ class Transport:
         query: Mapping[str, str] | None = None,
         body: Body = None,
         *,
-        patience: aiohttp.ClientTimeout = _PATIENCE,
+        limits: aiohttp.ClientTimeout = _ORDINARY,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """A good answer, while it is read; ApiError for any other, and for none."""
         url = f"{path}?{urlencode(query)}" if query else path
@@ -70,7 +70,7 @@ class Transport:
             method, target, headers, _, form = await self._api.param_serialize(
                 method, url, header_params=headers, auth_settings=["BearerToken"]
             )
-            answer = await self._api.call_api(method, target, headers, body, form, _request_timeout=patience)
+            answer = await self._api.call_api(method, target, headers, body, form, _request_timeout=limits)
             with contextlib.closing(answer.response):
                 if not 200 <= answer.status <= 299:
                     metrics.REFUSALS.labels(answer.status).inc()
