@@ -9,7 +9,9 @@ kept. `tests.support.in_process.shape` says what of a child is not compared, and
 
 import asyncio
 import json
+import uuid
 from collections.abc import Iterator
+from difflib import unified_diff
 from typing import Any
 
 import pytest
@@ -17,8 +19,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 import devcluster
 from tests.support.in_process import Passes, Place, passes, shape
-from tests.support.objects import changes
 from tests.support.operator_process import install
+from tests.support.valid_objects import changes
 
 pytestmark = pytest.mark.api
 TOGETHER = 16
@@ -55,14 +57,17 @@ def drawn(count: int) -> list[tuple[Spec, Spec]]:
     return list(found.values())
 
 
-async def converge(operator: Passes, number: int, first: Spec, second: Spec) -> str:
+async def converge(operator: Passes, first: Spec, second: Spec) -> str:
     """What is wrong with this pair; empty when nothing is."""
-    changed, fresh = [await operator.namespace(f"{word}-{number}") for word in ("changed", "fresh")]
+    changed, fresh = [
+        await operator.namespace(f"{word}-{uuid.uuid4().hex[:8]}") for word in ("changed", "fresh")
+    ]
     try:
         as_first = await state(changed, first)
         as_second = await state(changed, second)
         again = await state(changed, first)
         from_nothing = await state(fresh, second)
+        await asyncio.gather(changed.end(), fresh.end())
     except Exception as error:  # noqa: BLE001 - which pair it was is what has to be known
         return f"{error!r}"
     return difference("A→B is not B", as_second, from_nothing) or difference(
@@ -79,25 +84,24 @@ async def state(place: Place, spec: Spec) -> list[str]:
 
 
 def difference(title: str, found: list[str], wanted: list[str]) -> str:
-    more, less = (
-        "\n".join(item for item in one if item not in other)
-        for one, other in ((found, wanted), (wanted, found))
-    )
-    return f"{title}\nfound\n{more}\nwanted\n{less}" if more or less else ""
+    """The lines that differ."""
+    lines = ["\n".join(each).splitlines() for each in (wanted, found)]
+    different = "\n".join(unified_diff(*lines, "wanted", "found", lineterm="", n=2))
+    return different and f"{title}\n{different}"
 
 
 async def faults(kubeconfig: str, count: int) -> list[str]:
     """What is wrong, with the pair."""
     operator, free = await passes(kubeconfig), asyncio.Semaphore(TOGETHER)
 
-    async def one(number: int, first: Spec, second: Spec) -> str:
+    async def one(first: Spec, second: Spec) -> str:
         async with free:
-            fault = await converge(operator, number, first, second)
+            fault = await converge(operator, first, second)
         return fault and f"A {json.dumps(first)}\nB {json.dumps(second)}\n{fault}"
 
     try:
         pairs = drawn(count)
-        found = await asyncio.gather(*(one(number, *pair) for number, pair in enumerate(pairs)))
+        found = await asyncio.gather(*(one(*pair) for pair in pairs))
     finally:
         await operator.close()
     return [fault for fault in found if fault]

@@ -1,6 +1,6 @@
 """The operator's passes in the test's own process, over objects that nobody else touches.
 
-There is no watch: the store knows what the operator itself has written, or, after `restart`, what is listed.
+There is no watch: after a pass that wrote something, everything is listed.
 """
 
 import json
@@ -17,7 +17,7 @@ from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.desired import Images
-from modelserver_operator.observed.store import Store
+from modelserver_operator.observed.store import Listed, Store
 from modelserver_operator.reconcile import Reconciler
 
 API = "modelserver.dev/v1alpha1"
@@ -74,8 +74,15 @@ class Passes:
         body["metadata"] = {"name": NAME, "resourceVersion": version}
         return dict(await self._objects.replace_namespaced_custom_object(*where, NAME, body))
 
-    async def found(self, kind: str, namespace: str) -> list[dict[str, Any]]:
-        return [dict(item) async for page in self.cluster.pages(kind, namespace) for item in page.items]
+    async def free(self, namespace: str) -> None:
+        """Give back the node ports and addresses: there are only some thousands."""
+        for name in (NAME, f"{NAME}-headless"):
+            await self._core.delete_namespaced_service(name, namespace)
+
+    async def found(self, kind: str, namespace: str) -> tuple[list[dict[str, Any]], int]:
+        """All objects of a kind, and the version of the list."""
+        pages = [page async for page in self.cluster.pages(kind, namespace)]
+        return [{**item, "kind": kind} for page in pages for item in page.items], pages[-1].version
 
 
 class Place:
@@ -87,6 +94,7 @@ class Place:
         self._key = (namespace, NAME)
         self._store = Store()
         self._reconciler = passes.reconciler(self._store)
+        self._listed: list[dict[str, Any]] = []
 
     async def become(self, spec: dict[str, Any]) -> list[dict[str, Any]]:
         """Give the object this spec, let passes follow until one writes nothing; returns its children."""
@@ -96,7 +104,12 @@ class Place:
         for _ in range(_PASSES):
             if not await self._writes():
                 return await self._restart()
+            await self._look()
         raise AssertionError(f"{_PASSES} passes, and each of them wrote something")
+
+    async def end(self) -> None:
+        """Nothing that later objects could want is left."""
+        await self._passes.free(self.namespace)
 
     def status(self) -> dict[str, Any]:
         """As it was last written."""
@@ -106,17 +119,26 @@ class Place:
     def uid(self) -> str:
         return str(self._store.servers[self._key]["metadata"]["uid"])
 
+    async def _look(self) -> None:
+        """What watches would report: above all what was deleted."""
+        self._listed = []
+        for kind in (KIND, *KINDS):
+            items, version = await self._passes.found(kind, self.namespace)
+            self._listed += items
+            for item in items:
+                self._store.put(kind, item)
+            listed = Listed({item["metadata"]["uid"] for item in items}, version)
+            for entry in self._store.missing(kind, self.namespace, listed):
+                self._store.forget(kind, entry.uid, version)
+
     async def _restart(self) -> list[dict[str, Any]]:
-        """Start again with what is listed: then nothing is written either."""
+        """Start again with what was listed: then nothing is written either."""
         self._store = Store()
         self._reconciler = self._passes.reconciler(self._store)
-        children = []
-        for kind in (KIND, *KINDS):
-            for item in await self._passes.found(kind, self.namespace):
-                self._store.put(kind, item)
-                children += [] if kind == KIND else [{**item, "kind": kind}]
+        for item in self._listed:
+            self._store.put(item["kind"], item)
         assert await self._writes() == 0, "an operator that is started again writes"
-        return children
+        return [item for item in self._listed if item["kind"] != KIND]
 
     async def _writes(self) -> int:
         """One pass; how many writes it made."""
@@ -134,11 +156,14 @@ async def passes(kubeconfig: str) -> Passes:
 def shape(child: dict[str, Any], owner: str) -> str:
     """What a child is like, whenever and for whichever object of its name it was made.
 
-    Left out is what the API server gives out anew (uid, versions, times, cluster addresses and node ports) or
-    counts (generation), what contains the uid of the owner (the reference, the hash of what is desired, the
-    name of a ControllerRevision), and the number of a ControllerRevision, which counts the templates that an
-    object has had. Who owns which field is not left out: what an earlier template leaves behind there is what
-    a later one could not remove.
+    Left out is:
+
+    - what the API server gives out or counts: uid, versions, times, cluster addresses, node ports, generation;
+    - what contains the uid of the owner: the reference, the hash of what is desired, a ControllerRevision's name;
+    - the number of a ControllerRevision, which counts the templates that an object has had, and its inputs, which
+      are those that the template was made from: others that would make the same one do not replace it.
+
+    Who owns which field is compared: what a later apply could not remove would show there.
     """
     metadata = dict(child["metadata"])
     for name in ("uid", "resourceVersion", "generation", "creationTimestamp", "namespace"):
@@ -152,6 +177,7 @@ def shape(child: dict[str, Any], owner: str) -> str:
     rest = {key: value for key, value in child.items() if key not in {"metadata", "status"}}
     if child["kind"] == naming.CONTROLLER_REVISION:
         metadata["name"] = rest["revision"] = "…"
+        rest["data"] = {**child["data"], "inputs": "…"}
     if child["kind"] == "Service":
         rest["spec"] = _without_addresses(child["spec"])
     return json.dumps({**rest, "metadata": metadata}, sort_keys=True, indent=1).replace(owner, "OWNER")

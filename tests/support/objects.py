@@ -6,9 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from modelserver_operator.api import parse
 from modelserver_operator.api.crd import crd
-from modelserver_operator.errors import Invalid
 
 SCHEMA = crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
 QUANTITIES = (
@@ -104,8 +102,6 @@ def is_nested(body: dict[str, Any]) -> bool:
 def _value(node: dict[str, Any], path: Path) -> st.SearchStrategy[Any]:
     if path[-1:] in _POOLS:
         return st.sampled_from(_POOLS[path[-1:]])
-    if path[-2:] in _NAMES:
-        return st.sampled_from(_NAMES[path[-2:]]) | _text(node, path)
     if "enum" in node:
         return st.sampled_from(node["enum"])
     if node.get("x-kubernetes-int-or-string"):
@@ -166,13 +162,6 @@ _KINDS: dict[str, Any] = {
     "object": _object,
 }
 _POOLS: dict[Path, tuple[str, ...]] = {("uri",): URIS[:3] * 4 + URIS, ("device",): DEVICES}
-_NAMES: dict[Path, tuple[str, ...]] = {
-    ("env", "name"): ("A", "B"),
-    ("volumes", "name"): ("a", "b"),
-    ("volumeMounts", "name"): ("a", "b"),
-    ("volumeMounts", "mountPath"): ("/a", "/b"),
-}
-"""Few, so that two objects use the same one for something else."""
 
 
 def _damage(draw: st.DrawFn, body: dict[str, Any]) -> None:
@@ -199,50 +188,3 @@ def _paths(value: Any, path: Path) -> Iterator[Path]:
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     ):
         yield from _paths(item, (*path, key))
-
-
-def _places() -> tuple[Path, ...]:
-    """The fields of the spec, and one level below: those of `pod` twice, as it has most."""
-    found: list[Path] = []
-    for name, node in SCHEMA["properties"].items():
-        inner = [(name, field) for field in node.get("properties", {})]
-        found += inner * (2 if name == "pod" else 1) or [(name,)]
-    return tuple(place for place in found if place not in {("models",), ("paused",)})
-
-
-PLACES = _places()
-
-
-def is_accepted(spec: dict[str, Any]) -> bool:
-    """Whether the operator carries it out."""
-    try:
-        parse({"metadata": {"name": "server", "namespace": "default"}, "spec": spec})
-    except Invalid:
-        return False
-    return True
-
-
-@st.composite
-def changes(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two specs that are accepted; the second is another one, or an edit of the first. None is paused."""
-    models = _value(SCHEMA["properties"]["models"], ("models",))
-    empty, other = ({"models": draw(models.filter(lambda m: is_accepted({"models": m})))} for _ in range(2))
-    first = _edited(draw, empty, draw(st.integers(0, 12)))
-    start = draw(st.sampled_from((first, first, first | other, other)))
-    return first, _edited(draw, start, draw(st.integers(1, 8)))
-
-
-def _edited(draw: st.DrawFn, spec: dict[str, Any], edits: int) -> dict[str, Any]:
-    """With other values of some fields, or without them, as far as the result is accepted."""
-    for _ in range(edits):
-        place = draw(st.sampled_from(PLACES))
-        changed = deepcopy(spec)
-        holder, node = changed, SCHEMA
-        for name in place[:-1]:
-            holder, node = holder.setdefault(name, {}), node["properties"][name]
-        if place[-1] in holder and draw(st.booleans()):
-            del holder[place[-1]]
-        else:
-            holder[place[-1]] = draw(_value(node["properties"][place[-1]], place))
-        spec = changed if is_accepted(changed) else spec
-    return spec
