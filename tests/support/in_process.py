@@ -158,10 +158,11 @@ def shape(child: dict[str, Any], owner: str) -> str:
 
     Left out is:
 
-    - what the API server gives out or counts: uid, versions, times, cluster addresses, node ports, generation;
-    - what contains the uid of the owner: the reference, the hash of what is desired, a ControllerRevision's name;
-    - the number of a ControllerRevision, which counts the templates that an object has had, and its inputs, which
-      are those that the template was made from: others that would make the same one do not replace it.
+    - what the API server gives out or counts: uid, versions, times, addresses, node ports, generation;
+    - what contains the uid of the owner: the reference, the hash of what is desired, the name of a
+      ControllerRevision;
+    - the number of a ControllerRevision, which counts the templates that an object has had, and its inputs,
+      which are those that the template was made from: others that would make the same do not replace it.
 
     Who owns which field is compared: what a later apply could not remove would show there.
     """
