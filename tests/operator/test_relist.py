@@ -85,9 +85,9 @@ async def test_a_watch_that_does_not_report_what_a_list_found_is_silent(
 
 @asynccontextmanager
 async def followed(
-    connected: Cluster, relist: Relist, namespace: str
+    connected: Cluster, relist: Relist, stream: Stream
 ) -> AsyncIterator[list[tuple[str, str]]]:
-    """What the watch of the ServiceAccounts reports: the change, and the name."""
+    """What a watch reports: the change, and the name."""
     found: list[tuple[str, str]] = []
 
     def note(_kind: str, change: str, body: Mapping[str, Any]) -> None:

@@ -50,7 +50,7 @@ def taken_over(
         upgrade=server.upgrade,
         strict_image=strict_image,
     )
-    return History(current=new_stored(server, kept))
+    return History(current=new_stored(server, kept), is_stored=False)
 
 
 def _was_applied(server: ModelServer, status: Status) -> bool:

@@ -49,6 +49,8 @@ class History:
     """The image of what runs although nothing is kept, if its server refuses keys it does not know."""
     unread: str = ""
     """Why what runs could not be read although nothing is kept: until it can be, nothing is written."""
+    is_stored: bool = True
+    """False for what runs although nothing is kept: it is taken over, but not stored yet."""
 
     def stored(self) -> list[Stored]:
         """Each once, the current one first."""
@@ -133,6 +135,8 @@ def revisions(server: ModelServer, kept: Kept, past: History, *, is_good: bool =
 
     `is_good`: the current one is the last good one from now on. While the object is paused nothing changes.
     """
+    if server.spec.paused and not past.is_stored:
+        return []  # to store it is no change that waits: the status would say so, and then it would not be so
     if server.spec.paused:
         return [_revision(server, item, is_current=item is past.current) for item in past.stored()]
     current = next((item for item in past.stored() if item.kept == kept), None) or new_stored(server, kept)
