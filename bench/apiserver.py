@@ -92,7 +92,7 @@ class ApiServer:
 
     def count(self, path: str) -> int:
         """How many of the operator's own there are below this path."""
-        return len(self.ask("GET", f"{path}?resourceVersion=0&{OWN}", Accept=ONLY_METADATA)["items"])
+        return len(self.ask("GET", f"{path}?resourceVersion=0&{OWN}", Accept=ONLY_METADATA)["items"] or ())
 
     @contextmanager
     def watched(self) -> Iterator["queue.Queue[Seen]"]:

@@ -144,7 +144,7 @@ async def prepare(settings: Settings, ended: asyncio.Event) -> Application:
         connections.push_async_callback(asking.close)
         store = Store()
         reconciler = _reconciler(settings, store, cluster, asking)
-        queue = WorkQueue(metrics.measured(_where_leading(leadership, reconciler)))
+        queue = WorkQueue(_where_leading(leadership, metrics.measured(reconciler.reconcile)))
         asking.wake = queue.wake
         relist = Relist(cluster, store, queue.wake, settings)
         await _list_all(relist)
@@ -179,14 +179,14 @@ def _leases(settings: Settings) -> list[lease.Lease]:
 
 
 def _where_leading(
-    leadership: Leadership, reconciler: Reconciler
+    leadership: Leadership, reconcile: Callable[[Key], Awaitable[float | None]]
 ) -> Callable[[Key], Awaitable[float | None]]:
     async def process(key: Key) -> float | None:
         """Objects elsewhere are dropped here: all are woken when this process begins to lead."""
         if not leadership.leads(key[0]):
             return None
         try:
-            return await reconciler.reconcile(key)
+            return await reconcile(key)
         except NotLeading:
             return None
 
