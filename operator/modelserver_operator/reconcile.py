@@ -95,6 +95,13 @@ class Reconciler:
             raise
         return self._again(key, status, outcome)
 
+    def rest(self, key: Key) -> None:
+        """Another operator works on the object: its servers are not asked twice."""
+        if key in self.store.servers:
+            self.asking.forget(key)
+        else:
+            self._forget(key)
+
     def _forget(self, key: Key) -> None:
         self._tries.pop(key, None)
         self._accepted.forget(key)
