@@ -66,7 +66,7 @@ def test_every_value_of_the_chart_is_in_the_table():
 def test_every_flag_and_every_variable_is_in_the_table():
     parser = argparse.ArgumentParser(add_help=False)
     add_options(parser)
-    flags = {flag for action in parser._actions for flag in action.option_strings}  # noqa: SLF001 - no other way
+    flags = {flag for action in parser._actions for flag in action.option_strings}
 
     assert quoted("## Settings", 1) == flags | set(ENVIRONMENT.values())
 
