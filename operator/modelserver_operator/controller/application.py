@@ -104,7 +104,7 @@ class Application:
         """Take over an event: an object existed already (None), or was ADDED, MODIFIED or DELETED."""
         raw = dict(body)
         self.relist.notice(kind, change, raw["metadata"])
-        key = self.store.drop(kind, raw) if change == "DELETED" else self.store.put(kind, raw)
+        key = self.store.drop(kind, raw) if change == "DELETED" else self.relist.take(kind, raw)
         if key is not None:
             self.queue.wake(key)
 

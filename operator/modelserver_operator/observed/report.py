@@ -99,7 +99,8 @@ def read_reply(document: bytes) -> Reply:
     """Parse the document of GET /status."""
     if document.count(b":") > _MOST_FIELDS:
         return Reply(
-            None, f"its /status cannot be read (more than {_MOST_FIELDS} fields): is the image a model server?"
+            None,
+            f"its /status cannot be read (more than {_MOST_FIELDS} fields): is the image a model server?",
         )
     try:
         status = ServerStatus.model_validate_json(document)
