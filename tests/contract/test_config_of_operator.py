@@ -38,8 +38,9 @@ FLAGS = {
     "config_path", "port", "rest_port", "status_port", "grpc_workers", "exclusive_cpus", "log_level",
     "model_control_mode", "drain_seconds", "grpc_channel_arguments",
 }  # fmt: skip
-"""Every server that an object may name knows these, and ends with an error when it is given another. This list
-never grows: a setting that is new goes into config.json, where a server ignores what it does not know."""
+"""Every server that an object may name knows these, and ends with an error when it is given another. A new
+setting goes into config.json, where a server ignores what it does not know; this list may grow only by what
+protects (keys, certificates), which a server must not ignore."""
 
 
 def config(**spec) -> dict:
