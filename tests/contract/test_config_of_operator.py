@@ -84,7 +84,9 @@ def test_the_server_reads_every_field_as_it_was_meant():
 
 @pytest.mark.parametrize("spec", [*ACCEPTED.values(), EVERYTHING], ids=[*ACCEPTED, "every field"])
 def test_the_server_gets_no_flag_that_an_older_one_does_not_know(spec: dict):
-    (deployment,) = [d for d in render(parse(model_server(**spec)), IMAGES).children if d.kind == "Deployment"]
+    (deployment,) = [
+        d for d in render(parse(model_server(**spec)), IMAGES).children if d.kind == "Deployment"
+    ]
     (container,) = deployment.manifest["spec"]["template"]["spec"]["containers"]
 
     assert {argument.partition("=")[0].removeprefix("--") for argument in container["args"]} <= FLAGS

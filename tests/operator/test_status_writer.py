@@ -12,7 +12,7 @@ from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.errors import ApiError
 from modelserver_operator.observed.store import Store
 from tests.support.modelservers import model_server
-from tests.support.scripted_api import ScriptedApi
+from tests.support.scripted_api import GARBLED, ScriptedApi
 
 NOW = "2026-01-01T00:00:00Z"
 READY = Condition(
@@ -35,7 +35,7 @@ def writer_of(cluster: Cluster) -> StatusWriter:
     return StatusWriter(cluster, Store(), InstalledCrd(cluster), lambda: NOW)
 
 
-@pytest.mark.parametrize("code", [409, 429, 500, 503])
+@pytest.mark.parametrize("code", [409, 429, 500, 503, GARBLED])
 async def test_an_error_of_the_moment_is_tried_again_and_changes_no_condition(code: int):
     api = ScriptedApi(stored(), [code])
 
@@ -87,3 +87,14 @@ async def test_the_status_of_an_object_that_is_gone_is_not_written_again():
 
     async with api.serve() as cluster:
         assert not (await written(writer_of(cluster), api)).is_new
+
+
+async def test_the_schema_is_read_once_for_all_that_are_refused_together():
+    api = ScriptedApi(stored(), [422, 200] * 3)
+
+    async with api.serve() as cluster:
+        writer = writer_of(cluster)
+        for _ in range(3):
+            await written(writer, api)
+
+    assert (api.writes, api.reads) == (4, 1)

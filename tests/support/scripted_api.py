@@ -11,6 +11,9 @@ from kubernetes.aio import client
 
 from modelserver_operator.clients.kubernetes import Cluster
 
+GARBLED = 0
+"""Among the answers: 200 with what is no JSON, as something between may send it."""
+
 
 @dataclass
 class ScriptedApi:
@@ -20,11 +23,15 @@ class ScriptedApi:
     answers: list[int] = field(default_factory=list)
     """HTTP statuses of the next writes; after them, every write succeeds."""
     writes: int = 0
+    reads: int = 0
+    """Requests for the schema of the CRD, which it does not have."""
 
     async def write(self, request: web.Request) -> web.Response:
         """PATCH …/status."""
         self.writes += 1
         code = self.answers.pop(0) if self.answers else 200
+        if code == GARBLED:
+            return web.Response(text="<html>", content_type="application/json")
         if code != 200:
             return web.json_response({"message": "not now"}, status=code)
         metadata = self.body["metadata"]
@@ -32,6 +39,11 @@ class ScriptedApi:
         status = json.loads(await request.text())["status"]
         self.body = {**self.body, "metadata": {**metadata, "resourceVersion": version}, "status": status}
         return web.json_response(self.body)
+
+    async def schemas(self, _: web.Request) -> web.Response:
+        """GET /openapi/v3/…"""
+        self.reads += 1
+        return web.json_response({"components": {}})
 
     def condition(self, kind: str) -> dict[str, Any]:
         """A condition of the stored object; empty when it has none of this type."""
@@ -42,7 +54,9 @@ class ScriptedApi:
     async def serve(self) -> AsyncIterator[Cluster]:
         """A connection to it."""
         application = web.Application()
-        application.add_routes([web.patch("/{path:.*}/status", self.write)])
+        application.add_routes(
+            [web.patch("/{path:.*}/status", self.write), web.get("/openapi/{path:.*}", self.schemas)]
+        )
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

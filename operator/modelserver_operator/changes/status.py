@@ -85,7 +85,7 @@ class StatusWriter:
             problem = error.cause
         except Unfit as error:
             problem = str(error)
-        await self.installed.refresh()
+        await self.installed.refresh_after_refusal()
         if self.installed.lacks:
             with contextlib.suppress(ApiError, Unfit):
                 return Written(status, await self._write(body, previous, status))

@@ -18,8 +18,8 @@ from modelserver_operator.errors import ApiError, NotLeading
 
 Raw = Mapping[str, Any]
 _LOOK_SECONDS = 0.25
-_READ_SECONDS = 1.0
-"""Between two lists of Leases."""
+_READ_SECONDS, _READ_TIMEOUT = 1.0, 5.0
+"""Between two lists of Leases, and for one."""
 _logger = logging.getLogger(__name__)
 
 
@@ -120,13 +120,13 @@ class Leadership:
         while True:
             await self._confirm(read)
             now, writes = self._situations(), self._writes()
-            for namespace, situation in now.items():
-                if situation != before.get(namespace):
-                    await _say(namespace, situation, tell)
             back = {namespace for namespace in self._turned_away if self.leads(namespace)}
             self._turned_away -= back
             if back or writes != wrote:
                 wake()
+            for namespace, situation in now.items():
+                if situation != before.get(namespace):
+                    await _say(namespace, situation, tell)
             before, wrote = now, writes
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -140,9 +140,11 @@ class Leadership:
             return
         self._read_at = now
         try:
-            found = await read()
-        except ApiError as error:
-            _logger.warning("the Leases of other installations cannot be listed: %s", error)
+            async with asyncio.timeout(_READ_TIMEOUT):
+                found = await read()
+        except (ApiError, TimeoutError) as error:
+            problem = str(error) or "no answer in time"
+            _logger.warning("the Leases of other installations cannot be listed: %s", problem)
             return
         for body in found:
             self.seen(None, body)
