@@ -141,7 +141,7 @@ class Lock(_LeaseLock):  # type: ignore[misc]
         self._lease = lease
         self._mutex = threading.Lock()
         self._is_stopped = False
-        self._seen: tuple[str, Any] | None = None
+        self._seen: tuple[str, Any, bool] | None = None
         self._moved = float("-inf")
         """When the Lease was last seen to change hands or be renewed by others."""
         self._is_recent = False
@@ -161,7 +161,7 @@ class Lock(_LeaseLock):  # type: ignore[misc]
         spec = lease.spec or client.V1LeaseSpec()
         released = (lease.metadata.annotations or {}).get(naming.RELEASED_ANNOTATION, "")
         self._lease.metadata = {"namespace": namespace, "name": name, "uid": lease.metadata.uid}
-        self._note(spec.holder_identity or released, spec.renew_time)
+        self._note(spec.holder_identity or released, spec.renew_time, is_held=bool(spec.holder_identity))
         if spec.holder_identity != identity:
             self._lease.renewed = None
         self._is_free = self._may_be_taken(spec, released)
@@ -238,11 +238,11 @@ class Lock(_LeaseLock):  # type: ignore[misc]
         is_ours = installation_of(before) == installation_of(self._lease.terms.identity)
         return is_ours and clock() - self._moved <= self._lease.terms.duration + 2 * self._lease.terms.retry
 
-    def _note(self, who: str, renewed: dt.datetime | None) -> None:
-        if self._seen != (who, renewed):
+    def _note(self, who: str, renewed: dt.datetime | None, *, is_held: bool) -> None:
+        if self._seen != (who, renewed, is_held):
             self._since = clock()
             self._moved = self._moved if self._seen is None else self._since
-        self._seen = (who, renewed)
+        self._seen = (who, renewed, is_held)
         # Of this very pod's own making, so it is this machine's clock that is compared with itself.
         age = (dt.datetime.now(dt.UTC) - renewed).total_seconds() if renewed else float("inf")
         self._is_recent = 0 <= age < self._lease.terms.duration
