@@ -12,6 +12,7 @@ from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.errors import ApiError
 
 _AGAIN = 60.0
+_AFTER_REFUSAL = 10.0
 _logger = logging.getLogger(__name__)
 
 
@@ -52,6 +53,11 @@ class InstalledCrd:
                 UPGRADE,
             )
         self._schema, self.lacks = schema, lacks
+
+    async def refresh_after_refusal(self) -> None:
+        """Look whether the CRD is why a status was refused; once for all that are refused together."""
+        if self._clock() - self._read > _AFTER_REFUSAL:
+            await self.refresh()
 
     async def refresh_if_old(self) -> None:
         """Notice an upgrade of the CRD."""

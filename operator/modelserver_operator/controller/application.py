@@ -55,7 +55,7 @@ class Application:
         self.spawn(self.relist.run())
         for _ in range(settings.workers):
             self.spawn(self.queue.work())
-        self.spawn(self.leadership.run(self.wake_all, self._tell))
+        self.spawn(self.leadership.run(self.wake_all, self._tell, self.cluster.leases))
         api = lease.connect(in_cluster=is_in_pod())
         for each in self.leadership.leases:
             each.start(api)
@@ -104,7 +104,7 @@ class Application:
         """Take over an event: an object existed already (None), or was ADDED, MODIFIED or DELETED."""
         raw = dict(body)
         self.relist.notice(kind, change, raw["metadata"])
-        key = self.store.drop(kind, raw) if change == "DELETED" else self.store.put(kind, raw)
+        key = self.store.drop(kind, raw) if change == "DELETED" else self.relist.take(kind, raw)
         if key is not None:
             self.queue.wake(key)
 
@@ -139,7 +139,7 @@ async def prepare(settings: Settings, ended: asyncio.Event) -> Application:
         connections.push_async_callback(asking.close)
         store = Store()
         reconciler = _reconciler(settings, store, cluster, asking)
-        queue = WorkQueue(metrics.measured(_where_leading(leadership, reconciler)))
+        queue = WorkQueue(metrics.measured(where_leading(leadership, reconciler)))
         asking.wake = queue.wake
         relist = Relist(cluster, store, queue.wake, settings)
         await _list_all(relist)
@@ -171,17 +171,19 @@ def _leases(settings: Settings) -> list[lease.Lease]:
     return [lease.Lease(name, terms) for name in settings.namespaces or (settings.lease_namespace,)]
 
 
-def _where_leading(
-    leadership: Leadership, reconciler: Reconciler
-) -> Callable[[Key], Awaitable[float | None]]:
+def where_leading(leadership: Leadership, reconciler: Reconciler) -> Callable[[Key], Awaitable[float | None]]:
+    """Passes over objects where this process may write; elsewhere another operator works on them."""
+
     async def process(key: Key) -> float | None:
-        """Objects elsewhere are dropped here: all are woken when this process begins to lead."""
-        if not leadership.leads(key[0]):
-            return None
-        try:
-            return await reconciler.reconcile(key)
-        except NotLeading:
-            return None
+        namespace = key[0]
+        if leadership.leads(namespace):
+            try:
+                return await reconciler.reconcile(key)
+            except NotLeading:
+                pass
+        reconciler.rest(key)
+        leadership.turn_away(namespace)
+        return None
 
     return process
 

@@ -69,6 +69,16 @@ class Relist:
         else:
             seen.add(uid)
 
+    def take(self, kind: str, body: Mapping[str, Any]) -> Key | None:
+        """Store an object; one that cannot be read costs itself, and not the start or the list of a kind."""
+        try:
+            return self._store.put(kind, body)
+        except Exception:
+            metadata = body.get("metadata") or {}
+            place = f"{metadata.get('namespace')}/{metadata.get('name')}"
+            _logger.exception("%s %s cannot be read and is left out", kind, place)
+            return None
+
     def heard(self) -> int:
         """The number of objects of which an event is remembered."""
         return sum(map(len, self._seen.values()))
@@ -106,7 +116,7 @@ class Relist:
                 )
             for item in page.items:
                 listed.uids.add(item["metadata"]["uid"])
-                if (key := self._store.put(kind, item)) is not None:
+                if (key := self.take(kind, item)) is not None:
                     found = max(found, int(item["metadata"]["resourceVersion"]))
                     self._wake(key)
         for entry in self._store.missing(kind, namespace, listed):

@@ -8,6 +8,7 @@ owner of its own: a field that it rewrote stays the requester's.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from modelserver_operator import naming
@@ -29,6 +30,12 @@ class Owners:
     """The managedFields as text, which is a fraction of the objects it parses to; empty when unknown."""
 
     text: str = _NONE
+
+    @cached_property
+    def _entries(self) -> list[Raw]:
+        """Parsed once, however many fields are looked up: both can be many."""
+        found: list[Raw] = json.loads(self.text)
+        return found
 
     def is_known(self) -> bool:
         """Whether the operator's own apply is recorded: somebody may have emptied the managedFields."""
@@ -55,7 +62,7 @@ class Owners:
         return next(
             (
                 entry["fieldsV1"]
-                for entry in json.loads(self.text)
+                for entry in self._entries
                 if (entry["manager"], entry.get("operation")) == (naming.MANAGER, "Apply")
             ),
             None,
@@ -64,7 +71,7 @@ class Owners:
     def _others(self) -> list[tuple[str, Raw]]:
         return [
             (entry["manager"], entry["fieldsV1"])
-            for entry in json.loads(self.text)
+            for entry in self._entries
             if entry["manager"] != naming.MANAGER
         ]
 
