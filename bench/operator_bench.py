@@ -1,7 +1,7 @@
 """`make bench-operator`: how fast the operator is, and what it costs, with one object and with a thousand.
 
-Beside it on the same cores: etcd, the API server and the controller manager, and the client that creates the objects.
-There is no node: pods stay Pending, until the benchmark reports 1000 of them as ready, behind whose address
+Beside it on the same cores are etcd, the API server, the controller manager, and the client that creates the
+objects. There is no node: pods stay Pending, until the benchmark reports 1000 of them as ready, behind whose address
 one real server answers. CPU and memory are those of the operator's process alone.
 
 Writes bench/results/<date>-operator.json and its table in docs/performance.md. `--long` adds 5000 objects.

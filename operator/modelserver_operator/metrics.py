@@ -52,7 +52,7 @@ REFUSALS = Counter(
 )
 DRIFT = Counter(
     f"{_PREFIX}_drift_total",
-    "Children put right, by the field manager that changed them.",
+    "Children put right, by the field manager that changed them; other: one more than 50 managers.",
     ["manager"],
     registry=REGISTRY,
 )
@@ -62,6 +62,9 @@ PROBES = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+_MANAGERS = 50
+"""Anyone may call a field manager what he likes, and each name is a series of its own for ever."""
+_managers: set[str] = set()
 LEADER = Gauge(f"{_PREFIX}_leader", "1 while this process writes, 0 while it stands by.", registry=REGISTRY)
 
 
@@ -95,6 +98,13 @@ class Live(Collector):
         for labels, count in sorted(counts.items()):
             objects.add_metric(labels, count)
         yield objects
+
+
+def count_drift(manager: str) -> None:
+    """A child that this field manager had changed was put right."""
+    if len(_managers) < _MANAGERS:
+        _managers.add(manager)
+    DRIFT.labels(manager if manager in _managers else "other").inc()
 
 
 def measured(process: Callable[[Key], Awaitable[float | None]]) -> Callable[[Key], Awaitable[float | None]]:

@@ -83,7 +83,7 @@ class Reconciler:
         previous = self._status.previous(body)
         try:
             status, outcome = await self._pass(key, body, previous)
-            await self._tell(key, body, previous, status)
+            status = await self._tell(key, body, previous, status)
         except NamespaceEnding:
             # The namespace's deletion takes the children first and this object last.
             return self.resync_seconds()
@@ -95,6 +95,13 @@ class Reconciler:
             await self._status.write_problem(body, previous, Reason.INTERNAL_ERROR, problem)
             raise
         return self._again(key, status, outcome)
+
+    def rest(self, key: Key) -> None:
+        """Another operator works on the object: its servers are not asked twice."""
+        if key in self.store.servers:
+            self.asking.forget(key)
+        else:
+            self._forget(key)
 
     def _forget(self, key: Key) -> None:
         self._tries.pop(key, None)
@@ -189,12 +196,14 @@ class Reconciler:
             outcome = replace(outcome, refused=refused)
         return Facts(seen.rollout(server), seen.pods, replies, outcome)
 
-    async def _tell(self, key: Key, body: Raw, previous: Status, status: Status) -> None:
-        """Write the status, and Events for what changed in it."""
-        if await self._status.write(body, previous, status):
+    async def _tell(self, key: Key, body: Raw, previous: Status, status: Status) -> Status:
+        """Write the status, and Events for what changed in it; returns what the object says now."""
+        written = await self._status.write(body, previous, status)
+        if written.is_new:
             self._tries.pop(key, None)
-            for item in transitions(previous, status):
+            for item in transitions(previous, written.status):
                 await self._events.record(Event(item.reason, item.message, item.is_warning), body["metadata"])
+        return written.status
 
     def _again(self, key: Key, status: Status, outcome: Outcome) -> float:
         """Soon while something is in progress that only the clock ends; events report the rest."""

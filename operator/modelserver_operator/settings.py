@@ -160,7 +160,7 @@ def images_of(arguments: Sequence[str]) -> tuple[tuple[str, ...], Images]:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(filter(None, (part.strip() for part in text.split(","))))
+    return tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
 
 
 def images(arguments: argparse.Namespace) -> Images:

@@ -34,6 +34,15 @@ EVERYTHING = {
 }  # fmt: skip
 
 
+FLAGS = {
+    "config_path", "port", "rest_port", "status_port", "grpc_workers", "exclusive_cpus", "log_level",
+    "model_control_mode", "drain_seconds", "grpc_channel_arguments",
+}  # fmt: skip
+"""Every server that an object may name knows these, and ends with an error when it is given another. A new
+setting goes into config.json, where a server ignores what it does not know; this list may grow only by what
+protects (keys, certificates), which a server must not ignore."""
+
+
 def config(**spec) -> dict:
     (found,) = [d for d in render(parse(model_server(**spec)), IMAGES).children if d.kind == "ConfigMap"]
     return json.loads(found.manifest["data"]["config.json"])
@@ -71,3 +80,13 @@ def test_the_server_reads_every_field_as_it_was_meant():
         "NHWC:NCHW",
         "2",
     )
+
+
+@pytest.mark.parametrize("spec", [*ACCEPTED.values(), EVERYTHING], ids=[*ACCEPTED, "every field"])
+def test_the_server_gets_no_flag_that_an_older_one_does_not_know(spec: dict):
+    (deployment,) = [
+        d for d in render(parse(model_server(**spec)), IMAGES).children if d.kind == "Deployment"
+    ]
+    (container,) = deployment.manifest["spec"]["template"]["spec"]["containers"]
+
+    assert {argument.partition("=")[0].removeprefix("--") for argument in container["args"]} <= FLAGS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelserver_operator.api import ModelServer, Status, parse
-from modelserver_operator.api.status import Failure, Reason
+from modelserver_operator.api.status import Failure
 from modelserver_operator.conditions import is_settled, judge, reject
 from modelserver_operator.errors import Invalid
 from modelserver_operator.observed.child import Rollout
@@ -15,7 +15,6 @@ from modelserver_operator.observed.facts import Facts, Outcome, Rejection
 from modelserver_operator.observed.pod import Crash, Pod
 from modelserver_operator.observed.report import ModelStatus, Reply, ServerStatus, VersionStatus
 from tests.support.modelservers import model_server
-from tests.support.operator_process import ROOT
 
 NOW = "2026-01-01T00:00:00Z"
 LATER = "2026-01-01T00:01:00Z"
@@ -300,9 +299,3 @@ def test_the_newest_failure_is_kept_when_its_pod_is_gone():
 def test_a_settled_object_is_left_alone():
     assert is_settled(judge(server(), facts(), REVISION, Status(), NOW))
     assert not is_settled(judge(server(), facts(is_ready=False, ready=0), REVISION, Status(), NOW))
-
-
-def test_every_reason_is_documented():
-    text = (ROOT / "docs" / "operator.md").read_text()
-
-    assert [reason for reason in Reason if f"`{reason}`" not in text] == []

@@ -1,5 +1,6 @@
 """When a server is asked, and which of its answers count."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -73,13 +74,31 @@ HOSTILE = {
     "half a surrogate": document().replace(b'"r1"', b'"\\ud800"'),
     "NaN": document().replace(b'"streams": 1', b'"streams": NaN'),
     "nothing": b"",
+    "very many empty versions": document().replace(b'"versions": [', b'"versions": [' + b"{}," * 300_000),
+    "very many numbers": document().replace(b'"versions": [', b'"versions": [' + b"0," * 500_000),
+    "very many fields": b"{%s}" % b",".join(b'"%d":0' % number for number in range(100_000)),
+    "very many CPUs": document().replace(b'"affinity": [', b'"affinity": [' + b"0," * 500_000),
+    "a version of the contract without end": document().replace(
+        b'"schemaVersion": 1', b'"schemaVersion": ' + b"9" * 4000
+    ),
 }
+
+
+def test_a_text_without_end_is_kept_in_part():
+    inquiry = asked(answer(error="x" * 1_000_000))
+
+    known = inquiry.known()
+    assert known is not None
+    assert known.status is not None
+    assert len(known.status.models[0].error or "") == 4096
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_document_is_a_problem_in_words(name: str):
+    begun = time.perf_counter()
     inquiry = asked(*[Answer(ProbeOutcome.ANSWERED, HOSTILE[name])] * MISSES)
 
+    assert time.perf_counter() - begun < 2, "all other objects wait meanwhile"
     known = inquiry.known()
     assert known is not None
     assert known.problem.startswith("its /status cannot be read")

@@ -143,8 +143,9 @@ def test_a_second_installation_of_another_name_never_writes_and_says_whose_lease
     versions = _versions(kubernetes)
 
     other = run(
-        "pod-x", OTHER, "--installation=system/second", config=kubeconfig(kubernetes, tmp_path, account)
-    )
+        "pod-x", OTHER, "--installation=system/second", "--lease-seconds=30",
+        config=kubeconfig(kubernetes, tmp_path, account),
+    )  # fmt: skip
     until("it met the Lease", lambda: "held by local/operator/pod-a" in other.ready()[1], timeout=SOON)
     assert not other.ready()[0]
     event = until("it says so", lambda: notes(kubernetes, "LeaseHeldByOther"), timeout=SOON)

@@ -27,6 +27,16 @@ def test_the_documented_metrics_are_those_that_are_there():
     assert {name for name in names if not name.startswith("process_")} == documented
 
 
+def test_however_many_names_field_managers_take_the_series_of_drift_stay_few():
+    for number in range(200):
+        metrics.count_drift(f"manager-{number}")
+
+    (family,) = [f for f in metrics.REGISTRY.collect() if f.name == f"{PREFIX}drift"]
+    counts = {sample.labels["manager"]: sample.value for sample in family.samples}
+    assert len(counts) <= 51
+    assert counts["other"] >= 150
+
+
 @pytest.mark.api
 def test_an_object_a_refusal_and_a_drift_are_counted(
     kubernetes: Kubernetes, operator: OperatorProcess, start: Start

@@ -62,6 +62,10 @@ def test_the_columns_of_kubectl_get_show_what_is_served(kubernetes: Kubernetes, 
 
     assert header.split() == ["NAME", "READY", "DEVICE", "HINT", "STREAMS", "REPLICAS", "AGE"]
     assert row.split()[:6] == ["server", "True", "CPU", "THROUGHPUT", "1", "1"]
+    header, row = kubernetes.kubectl("get", "msrv", "server", "-o", "wide").splitlines()
+    assert header.split()[-3:] == ["MODELS", "NIREQ", "IMAGE"]
+    image = kubernetes.items("pods")[0]["spec"]["containers"][0]["image"]
+    assert row.split()[-1] == image, "the object itself names none"
 
 
 def test_a_server_that_may_run_everywhere_has_no_cpus_of_its_own(kubernetes: Kubernetes, start: Start):

@@ -158,7 +158,20 @@ def test_what_a_later_operator_put_there_stays_as_it_is():
     assert (wanted.name, wanted.hash) == (child.name, child.desired_hash)
 
 
-@pytest.mark.parametrize("data", [None, [], {}, {"template": {}, "config": "{}", "inputs": {}}])
+def with_template(template: Any) -> dict[str, Any]:
+    return {"template": template, "config": '{"revision": "1"}', "inputs": {"template": {}, "config": {}}}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"template": {}, "config": "{}", "inputs": {}},
+        *map(with_template, ([], "x", {"spec": []}, {"spec": {"containers": ["x"]}})),
+    ],
+)
 def test_what_is_no_template_is_not_one(data: Any):
     child = as_stored(stored())
     child = replace(child, revision=replace(child.revision, data=json.dumps(data)))

@@ -476,7 +476,7 @@ SANDBOX = 'failed to setup network for sandbox "{}": plugin type="bridge" failed
         ),
         pytest.param(
             [
-                event("Old", "solved", "2026-03-01T11:50:00Z"),
+                event("Before", "solved", "2026-03-01T11:50:00Z"),
                 event("FailedMount", MOUNT, "2026-03-01T12:00:00Z"),
             ],
             f"FailedMount: {MOUNT}",

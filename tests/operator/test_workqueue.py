@@ -80,6 +80,24 @@ async def test_many_wakes_are_one_pass():
     assert passes == ["a"]
 
 
+async def test_a_key_that_is_woken_for_ever_leaves_no_trace_of_its_later_passes():
+    passes = 0
+
+    async def process(_key: str) -> float:
+        nonlocal passes
+        passes += 1
+        return 600.0
+
+    queue: WorkQueue[str] = WorkQueue(process)
+    async with working(queue):
+        for number in range(1, 301):
+            queue.wake("a")
+            await within(lambda number=number: passes == number)
+
+    assert queue.depth() == 1
+    assert queue.entries() < 200
+
+
 async def test_the_earliest_request_wins():
     done = asyncio.Event()
 

@@ -200,7 +200,7 @@ def _needed(change: Change) -> frozenset[str]:
 
 def _correction(change: Change) -> str:
     editor = change.editor or "an unknown client"
-    metrics.DRIFT.labels(editor).inc()
+    metrics.count_drift(editor)
     message = f"{_name(change)} was changed by {editor}; the operator has restored it"
     _logger.warning("%s", message)
     return message

@@ -20,14 +20,25 @@ from modelserver_operator.conditions.document import (
     says_the_same,
     whole,
 )
-from modelserver_operator.errors import ApiError, Conflict, NotFound, Unfit
+from modelserver_operator.errors import ApiError, NotFound, Unfit
 from modelserver_operator.observed.store import Key, Store
 
 Raw = Mapping[str, Any]
 _REFUSED = {400, 413, 422, 500}
 """Answers that another status may not get."""
+_INTERNAL, _INTERNAL_TRIES = 500, 3
+"""An internal error is mostly one of the moment: only after some in a row it counts as a refusal."""
 _CALM_SECONDS = 60.0
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Written:
+    """The status that the object has now."""
+
+    status: Status
+    is_new: bool
+    """Whether it was written; otherwise it was there already, or a status may wait."""
 
 
 @dataclass
@@ -45,6 +56,8 @@ class StatusWriter:
     """When a status that is held back may be written."""
     _kept: dict[Key, tuple[Raw, Raw]] = field(default_factory=dict)
     """What was written, and what the API server made of it."""
+    _errors: dict[Key, int] = field(default_factory=dict)
+    """Internal errors of the API server in a row."""
 
     def previous(self, body: Raw) -> Status:
         """What the object says now."""
@@ -55,35 +68,43 @@ class StatusWriter:
         self._written.pop(key, None)
         self._kept.pop(key, None)
         self._due.pop(key, None)
+        self._errors.pop(key, None)
 
     def held_back(self, key: Key) -> float | None:
         """The seconds until a status that was held back may be written; None if none was."""
         due = self._due.get(key)
         return None if due is None else max(0.0, due - self.clock())
 
-    async def write(self, body: Raw, previous: Status, status: Status) -> bool:
-        """Whether it was new. ApiError: the API server takes no status at all."""
+    async def write(self, body: Raw, previous: Status, status: Status) -> Written:
+        """The full status, or a minimal one where that is refused. ApiError: none was written."""
         try:
-            return await self._write(body, previous, status)
+            return Written(status, await self._write(body, previous, status))
         except ApiError as error:
-            if error.status not in _REFUSED:
+            if error.status not in _REFUSED or self._may_pass(_key(body), error):
                 raise
             problem = error.cause
         except Unfit as error:
             problem = str(error)
-        await self.installed.refresh()
+        await self.installed.refresh_after_refusal()
         if self.installed.lacks:
             with contextlib.suppress(ApiError, Unfit):
-                return await self._write(body, previous, status)
+                return Written(status, await self._write(body, previous, status))
         _logger.error("the status of %s/%s was refused, so only that is written: %s", *_key(body), problem)
         message = f"the full status was refused, so it is not shown: {problem}"
         return await self.write_problem(body, status, Reason.STATUS_REFUSED, message)
 
-    async def write_problem(self, body: Raw, status: Status, reason: Reason, message: str) -> bool:
+    async def write_problem(self, body: Raw, status: Status, reason: Reason, message: str) -> Written:
         """Write a minimal status that says what keeps the full one from being written."""
         generation, previous = body["metadata"].get("generation", 0), self.previous(body)
         problem = not_ready(reason, message, generation, previous, self.now())
-        return await self._write(body, previous, minimal(status, problem))
+        short = minimal(status, problem)
+        return Written(short, await self._write(body, previous, short))
+
+    def _may_pass(self, key: Key, error: ApiError) -> bool:
+        if error.status != _INTERNAL:
+            return False
+        self._errors[key] = self._errors.get(key, 0) + 1
+        return self._errors[key] <= _INTERNAL_TRIES
 
     async def _write(self, body: Raw, previous: Status, status: Status) -> bool:
         key, present = _key(body), body.get("status") or {}
@@ -99,9 +120,10 @@ class StatusWriter:
             raise Unfit(problem)
         try:
             answer = await self.cluster.apply_status(body["metadata"], wanted)
-        except (NotFound, Conflict):
+        except NotFound:
             # The object has been deleted meanwhile; the event will follow.
             return False
+        self._errors.pop(key, None)
         self.store.put(KIND, answer)
         self._written[key] = self.clock()
         self._kept.pop(key, None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.errors import ApiError
 
 _AGAIN_SECONDS = 15.0
+_AFTER_REFUSAL = 10.0
 _logger = logging.getLogger(__name__)
 
 
@@ -25,14 +27,17 @@ def own_schema() -> Schema:
 class InstalledCrd:
     """What it lacks: read at the start, when a status is refused, and often while it lacks anything."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, clock: Callable[[], float] = time.monotonic) -> None:
         self._cluster = cluster
+        self._clock = clock
+        self._read = float("-inf")
         self._schema: Schema | None = None
         self.lacks: tuple[str, ...] = ()
         """Fields that this operator has and the CRD has not; empty also while the CRD cannot be read."""
 
     async def refresh(self) -> None:
         """Read it now."""
+        self._read = self._clock()
         try:
             schema = published(await self._cluster.schemas())
         except ApiError as error:
@@ -49,6 +54,11 @@ class InstalledCrd:
                 UPGRADE,
             )
         self._schema, self.lacks = schema, lacks
+
+    async def refresh_after_refusal(self) -> None:
+        """Look whether the CRD is why a status was refused; once for all that are refused together."""
+        if self._clock() - self._read > _AFTER_REFUSAL:
+            await self.refresh()
 
     async def watch(self, wake: Callable[[], None]) -> None:
         """Notice an upgrade of the CRD: all objects are woken, because no event comes for any of them."""

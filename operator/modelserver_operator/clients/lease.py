@@ -3,6 +3,8 @@
 Its asyncio twin does not work, and a thread renews on time when the event loop is busy. What the package
 lacks is added in the lock: a time limit for each request, a release, and who released it, so that the next
 pod of the same installation takes over immediately and a foreign one waits as if the Lease were still held.
+The lock decides whether the Lease is free: the package goes by the wall clock, which can jump, and by its own
+duration instead of the holder's.
 """
 
 import contextlib
@@ -83,7 +85,7 @@ class Lease:
         self.writes_from = 0.0
         self.metadata: dict[str, str] | None = None
         """Namespace, name and uid, for Events about it."""
-        self._lock: _Lock | None = None
+        self._lock: Lock | None = None
 
     def is_known(self) -> bool:
         """Whether an attempt to read it has ended."""
@@ -104,7 +106,7 @@ class Lease:
 
     def start(self, api: client.ApiClient) -> None:
         """Try to get it, and keep it, until `stop`."""
-        self._lock = _Lock(self, client.CoordinationV1Api(api))
+        self._lock = Lock(self, client.CoordinationV1Api(api))
         thread = threading.Thread(
             target=self._run, args=(self._lock,), name=f"lease-{self.namespace}", daemon=True
         )
@@ -116,7 +118,7 @@ class Lease:
             self._lock.release()
         self.renewed = None
 
-    def _run(self, lock: "_Lock") -> None:
+    def _run(self, lock: "Lock") -> None:
         terms = self.terms
         nothing: Callable[[], None] = lambda: None  # noqa: E731 - two callbacks that the package insists on
         terms_of_package = _Config(lock, terms.duration, terms.deadline, terms.retry, nothing, nothing)
@@ -130,7 +132,7 @@ class Lease:
             time.sleep(terms.retry)
 
 
-class _Lock(_LeaseLock):  # type: ignore[misc]
+class Lock(_LeaseLock):  # type: ignore[misc]
     """The package's lock, which tells a Lease what it sees and does. All methods run in the thread."""
 
     def __init__(self, lease: Lease, api: client.CoordinationV1Api) -> None:
@@ -139,28 +141,42 @@ class _Lock(_LeaseLock):  # type: ignore[misc]
         self._lease = lease
         self._mutex = threading.Lock()
         self._is_stopped = False
-        self._seen: tuple[str, Any] | None = None
+        self._seen: tuple[str, Any, bool] | None = None
         self._moved = float("-inf")
         """When the Lease was last seen to change hands or be renewed by others."""
         self._is_recent = False
+        self._since = float("-inf")
+        """When the Lease was first seen as it is."""
+        self._is_free = True
 
     def get(self, name: str, namespace: str) -> tuple[bool, Any]:
-        """The record; a Lease that a foreign installation released stays theirs for one duration."""
+        """The record, without a holder if it may be taken over."""
         if self._is_stopped:
             raise Stopped
         found, record = super().get(name, namespace)
         if not found:
+            self._is_free = True
             return False, record
-        lease, terms = self.lease_reference, self._lease.terms
+        lease, identity = self.lease_reference, self._lease.terms.identity
+        spec = lease.spec or client.V1LeaseSpec()
         released = (lease.metadata.annotations or {}).get(naming.RELEASED_ANNOTATION, "")
-        who = lease.spec.holder_identity or released
         self._lease.metadata = {"namespace": namespace, "name": name, "uid": lease.metadata.uid}
-        self._note(who, lease.spec.renew_time)
-        if lease.spec.holder_identity != terms.identity:
+        self._note(spec.holder_identity or released, spec.renew_time, is_held=bool(spec.holder_identity))
+        if spec.holder_identity != identity:
             self._lease.renewed = None
-        if not lease.spec.holder_identity and installation_of(released) != installation_of(terms.identity):
-            record.holder_identity = released or None
+        self._is_free = self._may_be_taken(spec, released)
+        if spec.holder_identity != identity:
+            record.holder_identity = None if self._is_free else spec.holder_identity or released
         return True, record
+
+    def _may_be_taken(self, spec: client.V1LeaseSpec, released: str) -> bool:
+        """What a foreign installation released stays theirs for one duration: a successor comes first."""
+        terms, holder = self._lease.terms, spec.holder_identity
+        if holder == terms.identity or not (holder or released):
+            return True
+        if not holder and installation_of(released) == installation_of(terms.identity):
+            return True
+        return clock() - self._since >= max(terms.duration, spec.lease_duration_seconds or 0)
 
     def create(self, name: str, namespace: str, election_record: Any) -> bool:
         """The first Lease of this name."""
@@ -169,6 +185,8 @@ class _Lock(_LeaseLock):  # type: ignore[misc]
 
     def update(self, name: str, namespace: str, updated_record: Any) -> bool:
         """Renew it, or take it over."""
+        if not self._is_free:
+            return False
         update = super().update
         if self.lease_reference is not None:
             (self.lease_reference.metadata.annotations or {}).pop(naming.RELEASED_ANNOTATION, None)
@@ -220,10 +238,11 @@ class _Lock(_LeaseLock):  # type: ignore[misc]
         is_ours = installation_of(before) == installation_of(self._lease.terms.identity)
         return is_ours and clock() - self._moved <= self._lease.terms.duration + 2 * self._lease.terms.retry
 
-    def _note(self, who: str, renewed: dt.datetime | None) -> None:
-        if self._seen is not None and self._seen != (who, renewed):
-            self._moved = clock()
-        self._seen = (who, renewed)
+    def _note(self, who: str, renewed: dt.datetime | None, *, is_held: bool) -> None:
+        if self._seen != (who, renewed, is_held):
+            self._since = clock()
+            self._moved = self._moved if self._seen is None else self._since
+        self._seen = (who, renewed, is_held)
         # Of this very pod's own making, so it is this machine's clock that is compared with itself.
         age = (dt.datetime.now(dt.UTC) - renewed).total_seconds() if renewed else float("inf")
         self._is_recent = 0 <= age < self._lease.terms.duration

@@ -76,7 +76,8 @@ class Transport:
                     metrics.REFUSALS.labels(answer.status).inc()
                     raise await _error(answer, method, path)
                 yield answer.response
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            # ValueError: something between here and the API server has answered with what is no JSON.
             metrics.REFUSALS.labels(0).inc()
             raise ApiError(
                 0, f"{method} {path}: no answer from the API server ({error or 'timed out'})"

@@ -62,7 +62,7 @@ class Application:
             self.spawn(watches.follow(stream))
         for _ in range(settings.workers):
             self.spawn(self.queue.work())
-        self.spawn(self.leadership.run(self.wake_all, self._tell))
+        self.spawn(self.leadership.run(self.wake_all, self._tell, self.cluster.leases))
         api = lease.connect(in_cluster=is_in_pod())
         for each in self.leadership.leases:
             each.start(api)
@@ -109,7 +109,7 @@ class Application:
 
     def seen(self, kind: str, change: str, body: Mapping[str, Any]) -> None:
         """Take over an event: an object was ADDED, MODIFIED or DELETED."""
-        key = self.store.drop(kind, body) if change == "DELETED" else self.store.put(kind, body)
+        key = self.store.drop(kind, body) if change == "DELETED" else self.relist.take(kind, body)
         if key is not None:
             self.queue.wake(key)
 
@@ -144,7 +144,7 @@ async def prepare(settings: Settings, ended: asyncio.Event) -> Application:
         connections.push_async_callback(asking.close)
         store = Store()
         reconciler = _reconciler(settings, store, cluster, asking)
-        queue = WorkQueue(_where_leading(leadership, metrics.measured(reconciler.reconcile)))
+        queue = WorkQueue(where_leading(leadership, reconciler))
         asking.wake = queue.wake
         relist = Relist(cluster, store, queue.wake, settings)
         await _list_all(relist)
@@ -178,17 +178,20 @@ def _leases(settings: Settings) -> list[lease.Lease]:
     return [lease.Lease(name, terms) for name in settings.namespaces or (settings.lease_namespace,)]
 
 
-def _where_leading(
-    leadership: Leadership, reconcile: Callable[[Key], Awaitable[float | None]]
-) -> Callable[[Key], Awaitable[float | None]]:
+def where_leading(leadership: Leadership, reconciler: Reconciler) -> Callable[[Key], Awaitable[float | None]]:
+    """Passes over objects where this process may write; elsewhere another operator works on them."""
+    reconcile = metrics.measured(reconciler.reconcile)
+
     async def process(key: Key) -> float | None:
-        """Objects elsewhere are dropped here: all are woken when this process begins to lead."""
-        if not leadership.leads(key[0]):
-            return None
-        try:
-            return await reconcile(key)
-        except NotLeading:
-            return None
+        namespace = key[0]
+        if leadership.leads(namespace):
+            try:
+                return await reconcile(key)
+            except NotLeading:
+                pass
+        reconciler.rest(key)
+        leadership.turn_away(namespace)
+        return None
 
     return process
 

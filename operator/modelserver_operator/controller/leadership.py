@@ -8,16 +8,18 @@ as long again: a successor of its own comes first. It knows these Leases from a 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.clients.kubernetes import Event
 from modelserver_operator.clients.lease import Lease, clock
-from modelserver_operator.errors import NotLeading
+from modelserver_operator.errors import ApiError, NotLeading
 
 Raw = Mapping[str, Any]
 _LOOK_SECONDS = 0.25
+_READ_SECONDS, _READ_TIMEOUT = 1.0, 5.0
+"""Between two lists of Leases, and for one."""
 _logger = logging.getLogger(__name__)
 
 
@@ -32,6 +34,8 @@ class Claim:
     moved: float
     """When it was last seen to change."""
     duration: float
+    is_over: bool = False
+    """Whether a list has confirmed that it was not renewed."""
 
     def is_in_force(self, now: float) -> bool:
         """Whether its holder, or a successor of the same installation, may still write."""
@@ -55,6 +59,9 @@ class Leadership:
         self._everywhere = leases[0] if is_cluster_wide else None
         self._by_namespace = {lease.namespace: lease for lease in leases}
         self._claims: dict[str, Claim] = {}
+        self._read_at = float("-inf")
+        self._turned_away: set[str] = set()
+        """Namespaces in which an object had no pass because this process must not write there."""
 
     def leads(self, namespace: str) -> bool:
         """Whether this process may write there now."""
@@ -67,6 +74,10 @@ class Leadership:
         """Raise NotLeading unless this process may write there now."""
         if not self.leads(namespace):
             raise NotLeading(f"another operator may be writing in {namespace}")
+
+    def turn_away(self, namespace: str) -> None:
+        """An object there gets no pass now; all are woken when this process may write there."""
+        self._turned_away.add(namespace)
 
     def seen(self, change: str | None, body: Raw) -> None:
         """An event of a Lease of any installation."""
@@ -94,22 +105,64 @@ class Leadership:
             return "; ".join(f"no Lease in {lease.namespace}: {lease.problem}" for lease in self.leases)
         return ""
 
-    async def run(self, wake: Callable[[], None], tell: Callable[[Event, Raw], Awaitable[None]]) -> None:
-        """Log and tell what changes, and wake all objects whenever there may be more to write."""
+    async def run(
+        self,
+        wake: Callable[[], None],
+        tell: Callable[[Event, Raw], Awaitable[None]],
+        read: Callable[[], Awaitable[list[Raw]]],
+    ) -> None:
+        """Log and tell what changes, and wake all objects whenever this process may write elsewhere.
+
+        `read` lists the Leases of all installations.
+        """
         before: dict[str, Situation] = {}
+        wrote: object = None
         while True:
-            now = self._situations()
+            await self._confirm(read)
+            now, writes = self._situations(), self._writes()
+            back = {namespace for namespace in self._turned_away if self.leads(namespace)}
+            self._turned_away -= back
+            if back or writes != wrote:
+                wake()
             for namespace, situation in now.items():
                 if situation != before.get(namespace):
                     await _say(namespace, situation, tell)
-            if now != before:
-                wake()
-            before = now
+            before, wrote = now, writes
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _confirm(self, read: Callable[[], Awaitable[list[Raw]]]) -> None:
+        """List the Leases once a claim has expired: the watch may have missed a renewal."""
+        now = clock()
+        expired = [
+            name for name, claim in self._claims.items() if not (claim.is_over or claim.is_in_force(now))
+        ]
+        if not expired or now < self._read_at + _READ_SECONDS:
+            return
+        self._read_at = now
+        try:
+            async with asyncio.timeout(_READ_TIMEOUT):
+                found = await read()
+        except (ApiError, TimeoutError) as error:
+            problem = str(error) or "no answer in time"
+            _logger.warning("the Leases of other installations cannot be listed: %s", problem)
+            return
+        for body in found:
+            self.seen(None, body)
+        for name in expired:
+            claim = self._claims.get(name)
+            if claim is not None and not claim.is_in_force(now):
+                self._claims[name] = replace(claim, is_over=True)
+
+    def _writes(self) -> object:
+        """Where this process may write."""
+        return (
+            [lease.may_write() for lease in self.leases],
+            {namespace for namespace in self._claims if self._claim(namespace)},
+        )
 
     def _claim(self, namespace: str) -> Claim | None:
         claim = self._claims.get(namespace)
-        return claim if claim is not None and claim.is_in_force(clock()) else None
+        return claim if claim is not None and not claim.is_over else None
 
     def _situations(self) -> dict[str, Situation]:
         found = {lease.namespace: _situation(lease) for lease in self.leases if lease.is_known()}
@@ -121,10 +174,10 @@ class Leadership:
 
 
 def _situation(lease: Lease) -> Situation:
-    if lease.problem:
-        return Situation(f"the Lease cannot be held: {lease.problem}")
     if lease.is_held():
         return Situation("this operator writes" if lease.may_write() else "this operator will write soon")
+    if lease.problem:
+        return Situation(f"the Lease cannot be held: {lease.problem}")
     if not lease.is_foreign():
         return Situation("another pod of this installation writes" if lease.holder else "nobody writes")
     text = (

@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.clients.kubernetes import Cluster
@@ -60,6 +61,16 @@ class Relist:
         if version >= self._owed.get(stream, (0, 0.0))[0]:
             self._owed.pop(stream, None)
 
+    def take(self, kind: str, body: Mapping[str, Any]) -> Key | None:
+        """Store an object; one that cannot be read costs itself, and not the start or the list of a kind."""
+        try:
+            return self._store.put(kind, body)
+        except Exception:
+            metadata = body.get("metadata") or {}
+            place = f"{metadata.get('namespace')}/{metadata.get('name')}"
+            _logger.exception("%s %s cannot be read and is left out", kind, place)
+            return None
+
     def silent(self, seconds: float) -> list[str]:
         """The watches that for this time have not reported what a list found."""
         limit = asyncio.get_running_loop().time() - seconds
@@ -91,7 +102,7 @@ class Relist:
                 )
             for item in page.items:
                 listed.uids.add(item["metadata"]["uid"])
-                if (key := self._store.put(kind, item)) is not None:
+                if (key := self.take(kind, item)) is not None:
                     found = max(found, int(item["metadata"]["resourceVersion"]))
                     self._wake(key)
         for entry in self._store.missing(kind, namespace, listed):

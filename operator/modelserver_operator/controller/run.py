@@ -9,7 +9,7 @@ import kopf
 
 from modelserver_operator.controller.application import Application
 from modelserver_operator.controller.watching import register
-from modelserver_operator.errors import VersionsWentBack
+from modelserver_operator.errors import OperatorError, VersionsWentBack
 from modelserver_operator.settings import Settings
 
 _logger = logging.getLogger(__name__)
@@ -23,11 +23,11 @@ def run(settings: Settings) -> int:
     try:
         while not asyncio.run(_operate(settings)):
             pass
-    except kopf.PermanentError as error:
-        _logger.critical("%s", error)
-        return 1
-    except Exception as error:  # noqa: BLE001 - the last resort: log it and exit, so that the kubelet restarts the pod
-        _logger.critical("operator stopped: %s", error)
+    except Exception as error:  # the last resort: log it and exit, so that the kubelet restarts the pod
+        # kopf wraps what keeps it from starting.
+        cause = error.__cause__ if isinstance(error.__cause__, kopf.PermanentError) else error
+        is_bug = not isinstance(cause, kopf.PermanentError | OperatorError)
+        _logger.critical("operator stopped: %s", cause, exc_info=cause if is_bug else None)
         return 1
     return 0
 

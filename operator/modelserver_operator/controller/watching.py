@@ -12,7 +12,7 @@ import kopf
 
 from modelserver_operator import naming
 from modelserver_operator.controller.application import Application, prepare
-from modelserver_operator.errors import ApiError, NotInstalled
+from modelserver_operator.errors import OperatorError
 from modelserver_operator.settings import Settings
 
 
@@ -26,7 +26,7 @@ def register(registry: kopf.OperatorRegistry, settings: Settings, ended: asyncio
         try:
             memo.application = await prepare(operator_settings, ended)
             await memo.application.start(operator_settings)
-        except (ApiError, NotInstalled, OSError) as error:
+        except (OperatorError, OSError) as error:
             raise kopf.PermanentError(str(error)) from None
 
     @kopf.on.cleanup(registry=registry)

@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 BACK_OFF_SECONDS = 1.0
 _BACK_OFF_LIMIT = 60.0
+_SPARE = 100
+"""Outdated entries that are kept however few keys wait."""
 _logger = logging.getLogger(__name__)
 
 
@@ -38,10 +40,21 @@ class WorkQueue(Generic[Key]):
             self._dirty[key] = due
             heapq.heappush(self._heap, (due, next(self._count), key))
             self._changed.set()
+            if len(self._heap) > 2 * len(self._dirty) + _SPARE:
+                self._drop_outdated()
+
+    def _drop_outdated(self) -> None:
+        """A key that is woken often leaves an entry for the time of each of its later passes."""
+        self._heap = [entry for entry in self._heap if self._dirty.get(entry[2]) == entry[0]]
+        heapq.heapify(self._heap)
 
     def depth(self) -> int:
         """How many keys are waiting."""
         return len(self._dirty)
+
+    def entries(self) -> int:
+        """How many entries are remembered for them, outdated ones included."""
+        return len(self._heap)
 
     def oldest_seconds(self) -> float:
         """How long the first of the keys that are due has waited."""

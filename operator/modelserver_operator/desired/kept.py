@@ -60,9 +60,10 @@ def read_kept(text: str) -> Kept | None:
             upgrade=data.get("upgrade", ""),
             strict_image=data.get("strictImage", ""),
         )
+        is_whole = bool(kept.image)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    return kept if kept.image else None
+    return kept if is_whole else None
 
 
 def rendered(server: ModelServer, images: Images, *, is_strict: bool = False) -> Kept:

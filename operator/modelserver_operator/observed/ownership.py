@@ -31,6 +31,12 @@ class Owners:
 
     text: str = _NONE
 
+    @cached_property
+    def _entries(self) -> list[Raw]:
+        """Parsed once, however many fields are looked up: both can be many."""
+        found: list[Raw] = json.loads(self.text)
+        return found
+
     def is_known(self) -> bool:
         """Whether the operator's own apply is recorded: somebody may have emptied the managedFields."""
         return self._own() is not None
@@ -51,12 +57,6 @@ class Owners:
             if below:
                 pointer = "".join(f"/{escaped(name)}" for name in start)
                 yield from ((each, manager) for each in _undesired(below, live, desired, pointer))
-
-    @cached_property
-    def _entries(self) -> list[Raw]:
-        """Parsed once for all questions about one object; nobody keeps an Owners for longer."""
-        entries: list[Raw] = json.loads(self.text)
-        return entries
 
     def _own(self) -> Raw | None:
         return next(

@@ -1,14 +1,24 @@
 """What a server reports: the document of GET /status.
 
 The contract is tests/contract/status.schema.json. Only what the operator uses is read; any other field may
-be missing, and unknown ones are ignored.
+be missing, and unknown ones are ignored. What a pod's image answers is not trusted: reading it must cost
+neither the other objects their time nor the operator its memory.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
 from pydantic.alias_generators import to_camel
+
+T = TypeVar("T")
+_MOST, _LONGEST = 8192, 4096
+_MOST_FIELDS = 60_000
+"""In a document, counted by their colons; 64 models with 64 versions each have 17,000."""
+Several = Annotated[tuple[T, ...], FailFast(), Field(max_length=_MOST)]
+"""The first wrong item ends the reading: an error for each of a million would take gigabytes."""
+Text = Annotated[str, AfterValidator(lambda text: text[:_LONGEST])]
 
 
 class _Reported(BaseModel):
@@ -19,39 +29,39 @@ class VersionStatus(_Reported):
     """One version of a model."""
 
     version: int
-    state: str
+    state: Text
     wanted: bool
-    error: str | None
+    error: Text | None
 
 
 class ModelStatus(_Reported):
     """One model."""
 
-    name: str
-    device: str
-    execution_devices: tuple[str, ...]
+    name: Text
+    device: Text
+    execution_devices: Several[Text]
     streams: int | None
     nireq: int | None
-    hint: str | None
+    hint: Text | None
     threads: int | None = None
-    versions: tuple[VersionStatus, ...]
-    revision: str | None
-    error: str | None
+    versions: Several[VersionStatus]
+    revision: Text | None
+    error: Text | None
 
 
 class ServerStatus(_Reported):
     """One server."""
 
-    schema_version: int
-    revision: str | None
-    affinity: tuple[int, ...]
+    schema_version: Annotated[int, Field(ge=0, le=1_000_000)]
+    revision: Text | None
+    affinity: Several[int]
     cpus_online: int
     threads: int
     pinning: bool
-    pinning_reason: str
+    pinning_reason: Text
     workers: int
-    warnings: tuple[str, ...] = ()
-    models: tuple[ModelStatus, ...]
+    warnings: Several[Text] = ()
+    models: Several[ModelStatus]
 
 
 class ProbeOutcome(StrEnum):
@@ -87,10 +97,15 @@ class Reply:
 
 def read_reply(document: bytes) -> Reply:
     """Parse the document of GET /status."""
+    if document.count(b":") > _MOST_FIELDS:
+        return Reply(
+            None,
+            f"its /status cannot be read (more than {_MOST_FIELDS} fields): is the image a model server?",
+        )
     try:
         status = ServerStatus.model_validate_json(document)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         return Reply(
             None, f"its /status cannot be read ({field}: {first['msg']}): is the image a model server?"

@@ -101,18 +101,20 @@ class Visit:
         return Response(version.model, version.number, tensors)
 
     async def _again(self, arrays: list[NDArray[Any]], error: InferenceFailed) -> Lease:
-        """Once more, when the version has been found to answer: another's request may have been at fault.
+        """Once more, if another caller's request may have been at fault and the version answers again.
 
-        Raises InvalidRequest or InferenceFailed when this one is wrong, NotReady when the version is broken.
-        A failure on the loop leaves nothing behind, so there the request itself was wrong.
+        It may if that one is being judged, or if these shapes were right before. A failure on the loop leaves
+        nothing behind. Raises InvalidRequest or InferenceFailed when this request is wrong, NotReady when the
+        version is broken.
         """
         loaded, version, recovery = self._loaded, self._version, self.plane.recovery
+        may_be_right = loaded.has_answered(arrays) or recovery.is_suspect(version, loaded)
         sizes = self.signature.differing_batches(arrays)
         if sizes is not None and not loaded.has_answered(arrays):
             await recovery.suspect(version, loaded)  # the next caller meets a checked version
             raise InvalidRequest(f"The inputs have different batch sizes ({sizes}). {error}") from error
         await recovery.judge(version, loaded)
-        if loaded.inline:
+        if loaded.inline or not may_be_right:
             raise error
         try:
             return await loaded.infer(arrays, self.call.deadline, self.call.gone)

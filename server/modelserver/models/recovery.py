@@ -76,6 +76,11 @@ class Recovery:
         for task in self._tasks:
             task.cancel()
 
+    def is_suspect(self, version: Version, loaded: LoadedModel) -> bool:
+        """Whether an inference has failed whose verdict is not known yet, or was that it is broken."""
+        case = self._cases.get(version)
+        return case is not None and case.loaded is loaded
+
     async def judge(self, version: Version, loaded: LoadedModel) -> None:
         """After a failed inference: return if the request was wrong, raise NotReady if the version is."""
         if version.loaded is not loaded:
