@@ -4,13 +4,23 @@ Level-triggered: a pass looks at everything and does not depend on what triggere
 verdict; none keeps the status, which is written last, from being written.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelserver_operator.api import ModelServer, Status
 from modelserver_operator.api.status import Reason
-from modelserver_operator.changes.apply import Applier
+from modelserver_operator.changes.apply import Applier, refusal
+from modelserver_operator.changes.breaker import (
+    Clock,
+    Scene,
+    applied,
+    decide,
+    due,
+    measures,
+    scene,
+    superfluous,
+)
 from modelserver_operator.changes.contest import Contest
 from modelserver_operator.changes.in_place import replaces_in_place
 from modelserver_operator.changes.keeping import Keeper, read_history
@@ -31,6 +41,8 @@ from modelserver_operator.desired.config import configuration
 from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading
 from modelserver_operator.observed.accepted import Accepted
 from modelserver_operator.observed.facts import Facts, Outcome, Rejection, Snapshot
+from modelserver_operator.observed.pod import Pod
+from modelserver_operator.observed.rejections import CLOSED, Breaker, read_breaker
 from modelserver_operator.observed.store import Key, Store
 
 _QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
@@ -47,6 +59,8 @@ class _Made:
     kept: Kept | None = None
     """None while what runs could not be read."""
     upgrade_available: bool | None = None
+    breaker: Breaker = CLOSED
+    is_configuration_back: bool = False
 
 
 @dataclass
@@ -61,6 +75,8 @@ class Reconciler:
     now: Callable[[], str]
     resync_seconds: Callable[[], float]
     """When a settled object is looked at again; random, so that objects first seen together spread out."""
+    try_seconds: float = 600.0
+    """While nodes reject the pods of an object, one is tried in this interval."""
     _tries: dict[Key, int] = field(default_factory=dict)
     _accepted: Accepted = field(default_factory=lambda: Accepted(lambda server: configuration(server.spec)))
     _contest: Contest = field(default_factory=Contest)
@@ -124,22 +140,48 @@ class Reconciler:
             pods=await self._waiting.explain(key, facts.pods),
             rejection=rejection,
             crd_lacks=self.installed.lacks,
+            breaker=made.breaker if made.breaker.limits(server.spec.replicas) else CLOSED,
+            is_configuration_back=made.is_configuration_back,
         )
         return await self._judge(key, server, facts, made, previous)
 
     async def _make(self, server: ModelServer, before: Snapshot, previous: Status) -> _Made:
         """Write the children, with the template and config.json that are kept or new ones."""
-        in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
         past = await read_history(self.cluster, server, before.children, previous)
         choice = choose(server, self.images, past)
-        desired = render_kept(server, choice.kept, in_place=in_place)
+        clock = Clock(self.now(), self.try_seconds)
+        breaker = self._breaker(server, scene(server, choice, past, before, clock), before)
+        kept = applied(choice.kept, past, breaker)
+        in_place = replaces_in_place(server, before.rollout(server), before.pods, clock.now)
+        desired = render_kept(server, kept, measures(breaker, server.spec.replicas, in_place=in_place))
         if past.unread:
             revision = running_revision(server, before.children) or desired.revision
             return _Made(Outcome(refused=(past.unread,)), revision, None, previous.upgrade_available)
         children = (*revisions(server, choice.kept, past), *desired.children)
         wanted = plan(children, before.children, server.uid, self.store.settled())
         outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
-        return _Made(outcome, desired.revision, choice.kept, choice.is_upgrade_available())
+        if not server.spec.paused:
+            refused = outcome.refused + await self._clean(superfluous(breaker, before.pods))
+            outcome = replace(outcome, refused=refused, due=due(breaker, server.spec.replicas, clock))
+        made = _Made(outcome, desired.revision, choice.kept, choice.is_upgrade_available())
+        return replace(made, breaker=breaker, is_configuration_back=kept.config != choice.kept.config)
+
+    def _breaker(self, server: ModelServer, at: Scene, before: Snapshot) -> Breaker:
+        """While the object is paused, nothing is decided."""
+        rollout = before.rollout(server)
+        known = read_breaker(rollout.breaker) if rollout else CLOSED
+        return known if server.spec.paused else decide(known, at)
+
+    async def _clean(self, pods: Iterable[Pod]) -> tuple[str, ...]:
+        """Delete rejected pods; returns a sentence for the first that could not be deleted."""
+        for pod in pods:
+            try:
+                await self.cluster.delete_pod(pod)
+            except NamespaceEnding:
+                raise
+            except ApiError as error:
+                return (refusal("delete", f"Pod {pod.name}", error),)
+        return ()
 
     async def _judge(
         self, key: Key, server: ModelServer, facts: Facts, made: _Made, previous: Status
@@ -184,7 +226,7 @@ class Reconciler:
         """Soon while something is in progress that only the clock ends; events report the rest."""
         after = self._after(key, status, outcome)
         held_back = self._status.held_back(key)
-        return after if held_back is None else min(after, held_back)
+        return min(time for time in (after, held_back, outcome.due) if time is not None)
 
     def _after(self, key: Key, status: Status, outcome: Outcome) -> float:
         is_failed = not (outcome.is_complete() or outcome.held_back)

@@ -59,6 +59,11 @@ class Pod:
     """The port of its own container that is named `status`; 0 when there is none."""
     process: str = ""
     """Identifies the container's process: it changes with each restart."""
+    node: str = ""
+    created: str = ""
+    """By the API server's clock."""
+    is_admitted: bool = False
+    """Whether its kubelet has taken it: it runs, or its containers are being created."""
 
 
 def read_pod(body: Raw) -> Pod:
@@ -88,6 +93,9 @@ def read_pod(body: Raw) -> Pod:
         is_preparing=_is_preparing(spec, status, states),
         status_port=_status_port(spec),
         process=_process(status),
+        node=spec.get("nodeName") or "",
+        created=metadata.get("creationTimestamp") or "",
+        is_admitted=bool(status.get("containerStatuses")) and status.get("phase") in {"Pending", "Running"},
     )
 
 
