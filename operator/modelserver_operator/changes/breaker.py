@@ -31,10 +31,10 @@ from modelserver_operator.observed.rejections import CLOSED, Breaker, rejected
 
 _LIMIT, _WINDOW = 3, timedelta(seconds=60)
 _EVIDENCE = 3
-"""Rejected pods that are kept while the breaker is open, for whoever looks for the cause."""
+"""Rejected pods that are kept while the breaker is open, for people who look for the cause."""
 _DELETED_PER_PASS = 20
 _MANY = 20
-"""So many new ones are counted even if nothing else can be done about them, so that they are deleted."""
+"""This number of new ones is counted even if nothing else can be done about them: they are deleted then."""
 _MESSAGE = 320
 
 

@@ -177,7 +177,7 @@ def _rollout(body: Raw) -> Rollout:
 def _newest(progressing: Raw, name: str) -> str:
     """Only this sentence names the ReplicaSet of the newest template, without a right to read ReplicaSets.
 
-    Pinned on a real controller manager: test_breaker.py::test_a_deployment_names_its_newest_replica_set.
+    Pinned on a real one: test_rejected_pods.py::test_a_deployment_names_its_newest_replica_set.
     """
     found = re.search(rf'"{re.escape(name)}-([a-z0-9]+)"', progressing.get("message") or "")
     return found[1] if found else ""

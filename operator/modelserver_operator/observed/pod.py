@@ -69,8 +69,7 @@ class Pod:
 def read_pod(body: Raw) -> Pod:
     """Read a raw Pod."""
     metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
-    conditions = {item["type"]: item for item in status.get("conditions") or []}
-    states = _container_states(status)
+    conditions, states = _conditions(status), _container_states(status)
     return Pod(
         name=metadata["name"],
         namespace=metadata["namespace"],
@@ -97,6 +96,10 @@ def read_pod(body: Raw) -> Pod:
         created=metadata.get("creationTimestamp") or "",
         is_admitted=bool(status.get("containerStatuses")) and status.get("phase") in {"Pending", "Running"},
     )
+
+
+def _conditions(status: Raw) -> dict[str, Raw]:
+    return {item["type"]: item for item in status.get("conditions") or []}
 
 
 def _containers(spec: Raw) -> list[Raw]:

@@ -28,7 +28,7 @@ class Breaker:
     is_back: bool = False
     """Whether the last good template is applied instead."""
     replicas: int | None = None
-    """The Deployment gets at most so many; None: as many as the object wants."""
+    """The most that the Deployment gets; None: what the object wants."""
     is_trying: bool = False
     """Whether one more pod is tried now."""
     next_try: str = ""
@@ -44,7 +44,7 @@ class Breaker:
         return bool(self.template)
 
     def limits(self, wanted: int) -> bool:
-        """Whether an object that wants so many pods does not get what it wants."""
+        """Whether an object that wants this number of pods does not get what it wants."""
         if not self.is_open or wanted == 0:
             return False
         return self.is_back or (self.replicas is not None and self.replicas < wanted)

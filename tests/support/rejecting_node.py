@@ -1,0 +1,66 @@
+"""A node whose kubelet takes or rejects pods as a test says; there is no kubelet and no scheduler."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from devcluster.kubectl import Kubernetes
+from tests.support.children import patch
+
+MESSAGE = "Allocate failed due to rpc error: code = Unavailable desc = no driver, which is unexpected"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One for all pods of the namespace."""
+
+    kubernetes: Kubernetes
+    name: str
+
+    def reject(self, reason: str = "UnexpectedAdmissionError") -> int:
+        """Reject all pods that no node has; how many that were."""
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return self._answer({"phase": "Failed", "reason": reason, "message": MESSAGE, "startTime": at})
+
+    def take(self) -> int:
+        """Take all pods that no node has, and begin to create their containers; how many that were."""
+        container = {
+            "name": "modelserver", "image": "i", "imageID": "", "ready": False, "restartCount": 0,
+            "state": {"waiting": {"reason": "ContainerCreating"}},
+        }  # fmt: skip
+        return self._answer({"containerStatuses": [container]})
+
+    def _answer(self, status: dict) -> int:
+        pods = [pod for pod in self.kubernetes.items("pods") if _is_free(pod)]
+        for pod in pods:
+            self._bind(pod["metadata"]["name"])
+            patch(
+                self.kubernetes, f"pod/{pod['metadata']['name']}", {"status": status}, "--subresource=status"
+            )
+        return len(pods)
+
+    def _bind(self, pod: str) -> None:
+        target = {"kind": "Node", "name": self.name}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+        path = f"/api/v1/namespaces/{self.kubernetes.namespace}/pods/{pod}/binding"
+        self.kubernetes.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(binding))
+
+
+def _is_free(pod: dict) -> bool:
+    return "nodeName" not in pod["spec"] and "deletionTimestamp" not in pod["metadata"]
+
+
+@contextmanager
+def node(kubernetes: Kubernetes) -> Iterator[Node]:
+    """Removed together with its pods, whose end no kubelet would confirm."""
+    name = f"of-{kubernetes.namespace}"
+    kubernetes.apply(json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}))
+    try:
+        yield Node(kubernetes, name)
+    finally:
+        kubernetes.kubectl("delete", "modelservers", "--all", "--wait=true")
+        kubernetes.kubectl("delete", "deployments", "--all", "--cascade=foreground", "--wait=false")
+        kubernetes.kubectl("delete", "pods", "--all", "--force", "--grace-period=0")
+        kubernetes.kubectl("delete", "node", name)
