@@ -102,7 +102,7 @@ def test_the_replicas_stay_at_what_serves_or_starts(
 
     reject_until_it_opens(kubernetes, faulty)
 
-    message = ready(kubernetes, f"node of-{kubernetes.namespace} rejected pods: UnexpectedAdmissionError")
+    message = ready(kubernetes, f"node {faulty.name} rejected pods: UnexpectedAdmissionError")
     assert MESSAGE in message
     assert "Repair the device plugin" in message
     assert "one more pod is tried at 2" in message

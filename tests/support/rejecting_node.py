@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from devcluster.kubectl import Kubernetes
+from devcluster.kubectl import Kubernetes, selector
 from tests.support.children import patch
+from tests.support.waiting import until
 
 MESSAGE = "Allocate failed due to rpc error: code = Unavailable desc = no driver, which is unexpected"
 
 
 @dataclass(frozen=True)
 class Node:
-    """One for all pods of the namespace."""
+    """One for the pods of one object."""
 
     kubernetes: Kubernetes
     name: str
+    server: str
 
     def reject(self, reason: str = "UnexpectedAdmissionError") -> int:
         """Reject all pods that no node has; how many that were."""
@@ -32,8 +34,14 @@ class Node:
         }  # fmt: skip
         return self._answer({"containerStatuses": [container]})
 
+    def is_empty(self) -> bool:
+        """Delete its pods; whether none is left."""
+        label = selector(self.server)
+        self.kubernetes.kubectl("delete", "pods", "-l", label, "--force", "--grace-period=0")
+        return not self.kubernetes.items("pods", label)
+
     def _answer(self, status: dict) -> int:
-        pods = [pod for pod in self.kubernetes.items("pods") if _is_free(pod)]
+        pods = [pod for pod in self.kubernetes.items("pods", selector(self.server)) if _is_free(pod)]
         for pod in pods:
             self._bind(pod["metadata"]["name"])
             patch(
@@ -49,18 +57,20 @@ class Node:
 
 
 def _is_free(pod: dict) -> bool:
-    return "nodeName" not in pod["spec"] and "deletionTimestamp" not in pod["metadata"]
+    is_waiting = pod["status"].get("phase") == "Pending" and "nodeName" not in pod["spec"]
+    return is_waiting and "deletionTimestamp" not in pod["metadata"]
 
 
 @contextmanager
-def node(kubernetes: Kubernetes) -> Iterator[Node]:
-    """Removed together with its pods, whose end no kubelet would confirm."""
-    name = f"of-{kubernetes.namespace}"
+def node(kubernetes: Kubernetes, server: str = "server") -> Iterator[Node]:
+    """Removed together with the object and its pods, whose end no kubelet would confirm."""
+    name = f"{server}-of-{kubernetes.namespace}"
     kubernetes.apply(json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}))
+    found = Node(kubernetes, name, server)
     try:
-        yield Node(kubernetes, name)
+        yield found
     finally:
-        kubernetes.kubectl("delete", "modelservers", "--all", "--wait=true")
-        kubernetes.kubectl("delete", "deployments", "--all", "--cascade=foreground", "--wait=false")
-        kubernetes.kubectl("delete", "pods", "--all", "--force", "--grace-period=0")
+        kubernetes.kubectl("delete", "modelserver", server, "--wait=true", "--ignore-not-found")
+        kubernetes.kubectl("delete", "deployment", server, "--wait=true", "--ignore-not-found")
+        until("its pods are gone", found.is_empty, timeout=30)
         kubernetes.kubectl("delete", "node", name)
