@@ -25,7 +25,7 @@ spec:
   replicas: REPLICAS
   cpuManagerPolicy: none
   resources:
-    limits: {cpu: 100m, memory: 512Mi}
+    limits: {cpu: 100m, memory: 512Mi, MORE}
   rollout: {drainSeconds: 1}
 """
 ASKS_FOR_IT = {"spec": {"resources": {"limits": {RESOURCE: 1}}}}
@@ -92,8 +92,7 @@ def ready(kubernetes: Kubernetes, *words: str) -> str:
 def test_pods_that_the_kubelet_rejects_stay_few_and_one_is_tried_until_the_device_works(faulty: Devices):
     kubernetes = faulty.kubernetes
     node = kubernetes.get("pod", faulty.pod)["spec"]["nodeName"]
-    kubernetes.apply(OBJECT.replace("REPLICAS", "2"))
-    kubernetes.kubectl("patch", "modelserver", NAME, "--type=merge", "-p", json.dumps(ASKS_FOR_IT))
+    kubernetes.apply(OBJECT.replace("REPLICAS", "2").replace("MORE", f'"{RESOURCE}": 1'))
 
     message = ready(kubernetes, f"node {node} rejected pods: UnexpectedAdmissionError", WHY)
 
@@ -124,7 +123,7 @@ def test_a_serving_object_keeps_its_pods_while_those_of_its_new_template_are_rej
     faulty: Devices,
 ):
     kubernetes = faulty.kubernetes
-    kubernetes.apply(OBJECT.replace("REPLICAS", "1"))
+    kubernetes.apply(OBJECT.replace("REPLICAS", "1").replace(", MORE", ""))
     kubernetes.wait_for(NAME, timeout=120)
     (serving,) = (pod["metadata"]["uid"] for pod in pods(kubernetes))
     good = deployment(kubernetes)["spec"]["template"]
