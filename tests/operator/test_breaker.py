@@ -85,8 +85,8 @@ def burst(first: float = 0, template: str = "new", **more: Any) -> list[Pod]:
 
 def look(*pods: Pod, seconds: float = 10, **changes: Any) -> Scene:
     given = Scene(
-        wanted=2, template="T", can_go_back=False, may_surge=True, newest="new", pods=pods,
-        clock=Clock(at(seconds), 600.0),
+        wanted=2, template="T", can_go_back=False, may_surge=True, newest="new", is_complete=False,
+        pods=pods,        clock=Clock(at(seconds), 600.0),
     )  # fmt: skip
     return replace(given, **changes)
 
@@ -277,12 +277,14 @@ def test_the_new_template_is_tried_beside_what_serves():
     assert trying.is_trying
     assert measures(trying, 2, in_place=False).only_surges
 
-    unseen = replace(back, newest="")
-    assert decide(trying, unseen) == trying
-    again = replace(back, newest="new")
-    assert decide(trying, again) == trying
-    assert decide(trying, replace(again, pods=(*again.pods, rejected(611)))).is_trying is False
-    assert not decide(trying, replace(again, pods=(*again.pods, starting("s")))).is_open
+    # The Deployment names the ReplicaSet of the last good template for a moment longer.
+    assert decide(trying, back) == trying
+    for template in ("new", "restarted"):
+        failed = decide(trying, replace(back, pods=(*back.pods, rejected(611, template))))
+        assert (failed.is_open, failed.is_back, failed.is_trying) == (True, True, False)
+    assert not decide(trying, replace(back, pods=(*back.pods, starting("s")))).is_open
+    assert decide(trying, replace(back, pods=(*back.pods, starting("s", "restarted")))) == trying
+    assert not decide(trying, replace(back, is_complete=True)).is_open
 
 
 def test_without_surge_or_without_replicas_a_template_is_not_tried():
@@ -295,6 +297,14 @@ def test_without_surge_or_without_replicas_a_template_is_not_tried():
 
     surging = opened(old, can_go_back=True)
     assert decide(surging, look(*burst(), can_go_back=True, wanted=0, seconds=9999)) == surging
+
+
+def test_pods_of_the_new_template_on_their_way_do_not_count_against_the_last_good_one():
+    found = opened(ready(template="old"), can_go_back=True)
+
+    late = look(*burst(), *burst(5), ready(template="old"), can_go_back=True, newest="new", seconds=12)
+
+    assert decide(found, late) == found
 
 
 def test_if_the_last_good_template_is_rejected_too_fewer_of_it_are_kept_and_it_is_tried_first():

@@ -61,7 +61,10 @@ def ready(kubernetes: Kubernetes, *words: str, reason: str = "PodsRejected") -> 
         text = found.get("message", "")
         return text if found.get("reason") == reason and all(word in text for word in words) else ""
 
-    return until(f"Ready says {words}", message, timeout=SOON)
+    try:
+        return until(f"Ready says {words}", message, timeout=SOON)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; it is {status(kubernetes)}") from None
 
 
 def reject_until_it_opens(kubernetes: Kubernetes, faulty: Node) -> None:
@@ -111,7 +114,7 @@ def test_the_replicas_stay_at_what_serves_or_starts(
     assert kubernetes.get("modelserver", "server")["spec"]["replicas"] == 3
     assert status(kubernetes)["lastFailure"]["reason"] == "UnexpectedAdmissionError"
     until("an Event", lambda: events(kubernetes, "PodsRejected"), timeout=SOON)
-    assert faulty.reject() == 0, "no pod is made any more"
+    until("no pod is made any more", lambda: not faulty.waiting(), timeout=SOON)
 
     before = generation(kubernetes)
     assert operator.stop() == 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from devcluster.errors import CommandFailed
 from devcluster.kubectl import Kubernetes, selector
 from tests.support.children import patch
 from tests.support.waiting import until
@@ -34,6 +35,10 @@ class Node:
         }  # fmt: skip
         return self._answer({"containerStatuses": [container]})
 
+    def waiting(self) -> list[dict]:
+        """Its pods that no node has."""
+        return [pod for pod in self.kubernetes.items("pods", selector(self.server)) if _is_free(pod)]
+
     def is_empty(self) -> bool:
         """Delete its pods; whether none is left."""
         label = selector(self.server)
@@ -41,13 +46,17 @@ class Node:
         return not self.kubernetes.items("pods", label)
 
     def _answer(self, status: dict) -> int:
-        pods = [pod for pod in self.kubernetes.items("pods", selector(self.server)) if _is_free(pod)]
-        for pod in pods:
-            self._bind(pod["metadata"]["name"])
-            patch(
-                self.kubernetes, f"pod/{pod['metadata']['name']}", {"status": status}, "--subresource=status"
-            )
-        return len(pods)
+        return sum(self._is_answered(pod["metadata"]["name"], status) for pod in self.waiting())
+
+    def _is_answered(self, pod: str, status: dict) -> bool:
+        try:
+            self._bind(pod)
+            patch(self.kubernetes, f"pod/{pod}", {"status": status}, "--subresource=status")
+        except CommandFailed as error:
+            if "NotFound" not in str(error):
+                raise
+            return False  # its ReplicaSet has just deleted it
+        return True
 
     def _bind(self, pod: str) -> None:
         target = {"kind": "Node", "name": self.name}

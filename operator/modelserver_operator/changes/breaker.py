@@ -16,6 +16,7 @@ serve or start; if nodes reject the last good template, too, it gets both.
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -53,13 +54,10 @@ class Scene:
     pod that serves is not stopped for it."""
     newest: str
     """The hash of the ReplicaSet of the Deployment's template; empty while it is not known."""
+    is_complete: bool
+    """Whether all replicas have the Deployment's template and are ready."""
     pods: tuple[Pod, ...]
     clock: "Clock"
-
-    def new(self, counted: str) -> list[Pod]:
-        """Rejected pods of the newest ReplicaSet that have not been counted."""
-        found = rejected(self.pods)
-        return [pod for pod in found if self.newest and pod.template == self.newest and pod.created > counted]
 
 
 @dataclass(frozen=True)
@@ -89,6 +87,7 @@ def scene(server: ModelServer, choice: Choice, past: History, seen: Snapshot, cl
         can_go_back=good is not None and good.template != choice.kept.template,
         may_surge=server.spec.rollout.max_surge not in {0, "0%"},
         newest=rollout.newest if rollout else "",
+        is_complete=rollout is not None and rollout.is_complete(server.spec.replicas),
         pods=seen.pods,
         clock=clock,
     )
@@ -107,12 +106,25 @@ def decide(before: Breaker, at: Scene) -> Breaker:
         return _closed(at)
     if not before.is_open and not any(pod.created <= before.counted for pod in rejected(at.pods)):
         before = CLOSED
-    new = at.new(before.counted)
+    new = _new(before, at)
     if before.is_trying:
         return _tried(before, at, new)
     if _is_burst(new):
         return _opened(before, at, new)
     return _waited(before, at) if before.is_open else before
+
+
+def _new(before: Breaker, at: Scene) -> list[Pod]:
+    """Rejected pods that have not been counted.
+
+    At first only those of the newest template: others may come from the one before. A try ends with any.
+    """
+    found = [pod for pod in rejected(at.pods) if pod.created > before.counted]
+    if not before.is_open:
+        return [pod for pod in found if at.newest and pod.template == at.newest]
+    if before.is_back and not before.is_trying:
+        return [pod for pod in found if pod.template != before.replica_set]
+    return found
 
 
 def _closed(at: Scene) -> Breaker:
@@ -124,7 +136,14 @@ def _newest(pods: Sequence[Pod]) -> str:
 
 
 def _is_burst(new: Sequence[Pod]) -> bool:
-    times = sorted(datetime.fromisoformat(pod.crash.time) for pod in new if pod.crash)
+    times = defaultdict(list)
+    for pod in new:
+        if pod.crash:
+            times[pod.template].append(datetime.fromisoformat(pod.crash.time))
+    return any(_are_close(sorted(found)) for found in times.values())
+
+
+def _are_close(times: Sequence[datetime]) -> bool:
     return any(last - first <= _WINDOW for first, last in zip(times, times[_LIMIT - 1 :], strict=False))
 
 
@@ -136,7 +155,12 @@ def _opened(before: Breaker, at: Scene, new: Sequence[Pod]) -> Breaker:
         # Pods that were on their way when it opened: nothing is new.
         return replace(before, counted=_newest(rejected(at.pods))) if len(new) >= _MANY else before
     opened = replace(
-        before, template=at.template, is_back=goes_back or before.is_back, replicas=replicas, is_trying=False
+        before,
+        template=at.template,
+        replica_set=before.replica_set or new[-1].template,
+        is_back=goes_back or before.is_back,
+        replicas=replicas,
+        is_trying=False,
     )
     tries = replicas is not None or at.may_surge
     return _named(replace(opened, next_try=at.clock.later() if tries else ""), at, new)
@@ -203,7 +227,8 @@ def _is_taken(before: Breaker, at: Scene) -> bool:
     taken = [pod for pod in at.pods if (pod.is_admitted or pod.is_ready) and not pod.is_leaving]
     if before.replicas is not None:
         return len(taken) > before.replicas
-    return any(pod.template == at.newest for pod in taken)
+    # After `kubectl rollout restart` the template has another ReplicaSet.
+    return at.is_complete or any(pod.template == before.replica_set for pod in taken)
 
 
 def due(breaker: Breaker, wanted: int, clock: Clock) -> float | None:

@@ -25,6 +25,8 @@ class Breaker:
     """Pods created until then have been dealt with and count no more. By the API server's clock."""
     template: str = ""
     """Identifies the template that nodes reject."""
+    replica_set: str = ""
+    """The `pod-template-hash` of its pods when it opened."""
     is_back: bool = False
     """Whether the last good template is applied instead."""
     replicas: int | None = None
