@@ -150,7 +150,8 @@ class Reconciler:
         past = await read_history(self.cluster, server, before.children, previous)
         choice = choose(server, self.images, past)
         clock = Clock(self.now(), self.try_seconds)
-        breaker = self._breaker(server, scene(server, choice, past, before, clock), before)
+        at = scene(server, choice, past, before, clock)
+        breaker = self._breaker(server, at, before)
         kept = applied(choice.kept, past, breaker)
         in_place = replaces_in_place(server, before.rollout(server), before.pods, clock.now)
         desired = render_kept(server, kept, measures(breaker, server.spec.replicas, in_place=in_place))
@@ -161,7 +162,7 @@ class Reconciler:
         wanted = plan(children, before.children, server.uid, self.store.settled())
         outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
         if not server.spec.paused:
-            refused = outcome.refused + await self._clean(superfluous(breaker, before.pods))
+            refused = outcome.refused + await self._clean(superfluous(breaker, at))
             outcome = replace(outcome, refused=refused, due=due(breaker, server.spec.replicas, clock))
         made = _Made(outcome, desired.revision, choice.kept, choice.is_upgrade_available())
         return replace(made, breaker=breaker, is_configuration_back=kept.config != choice.kept.config)

@@ -335,12 +335,20 @@ def test_rejected_pods_are_deleted_except_the_newest_three():
     found = opened(ready())
     pods = [*burst(-60), *burst(-30), *burst(), rejected(5)]
 
-    assert [pod.created for pod in superfluous(found, pods)] == [
-        at(s) for s in (-60, -59, -58, -30, -29, -28)
-    ]
-    assert len(superfluous(Breaker(counted=at(2)), pods)) == 9, "closed, none is needed"
-    assert superfluous(CLOSED, pods) == []
-    assert len(superfluous(found, [rejected(-second) for second in range(100)])) == 20
+    assert superfluous(found, look(*pods)) == pods[:6]
+    assert superfluous(Breaker(counted=at(2)), look(*pods)) == pods[:9], "closed, none is needed"
+    assert superfluous(CLOSED, look(*pods)) == []
+    assert len(superfluous(found, look(*(rejected(-second) for second in range(100))))) == 20
+
+
+def test_rejected_pods_are_deleted_when_all_replicas_are_ready_without_them():
+    assert superfluous(CLOSED, look(ready(), rejected(5), is_complete=True)) == [rejected(5)]
+
+
+def test_a_rejected_pod_is_deleted_once():
+    deleted = replace(rejected(0), is_ending=True)
+
+    assert superfluous(Breaker(counted=at(0)), look(deleted)) == []
 
 
 def test_where_nothing_holds_them_back_many_are_counted_so_that_they_are_deleted():
@@ -351,7 +359,7 @@ def test_where_nothing_holds_them_back_many_are_counted_so_that_they_are_deleted
     many = decide(found, look(*burst(), *few, rejected(200), ready("a", "old"), wanted=1))
 
     assert many == replace(found, counted=at(200))
-    assert len(superfluous(many, [*burst(), *few, rejected(200)])) == 20
+    assert len(superfluous(many, look(*burst(), *few, rejected(200)))) == 20
 
 
 @given(

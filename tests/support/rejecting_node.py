@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from devcluster.errors import CommandFailed
 from devcluster.kubectl import Kubernetes, selector
-from tests.support.children import patch
 from tests.support.waiting import until
 
 MESSAGE = "Allocate failed due to rpc error: code = Unavailable desc = no driver, which is unexpected"
@@ -51,12 +50,19 @@ class Node:
     def _is_answered(self, pod: str, status: dict) -> bool:
         try:
             self._bind(pod)
-            patch(self.kubernetes, f"pod/{pod}", {"status": status}, "--subresource=status")
+            self._report(pod, status)
         except CommandFailed as error:
             if "NotFound" not in str(error):
                 raise
             return False  # its ReplicaSet has just deleted it
         return True
+
+    def _report(self, pod: str, status: dict) -> None:
+        """One that its ReplicaSet has deleted meanwhile is gone then."""
+        options = ("--subresource=status", "--type=merge", "-o", "json", "-p", json.dumps({"status": status}))
+        written = json.loads(self.kubernetes.kubectl("patch", "pod", pod, *options))
+        if "deletionTimestamp" in written["metadata"]:
+            self.kubernetes.kubectl("delete", "pod", pod, "--force", "--grace-period=0")
 
     def _bind(self, pod: str) -> None:
         target = {"kind": "Node", "name": self.name}

@@ -263,8 +263,12 @@ def _tries_template(breaker: Breaker) -> bool:
     return breaker.is_back and breaker.is_trying and breaker.replicas is None
 
 
-def superfluous(breaker: Breaker, pods: Iterable[Pod]) -> list[Pod]:
-    """Rejected pods to delete: they have been counted, and nothing else would before there are thousands."""
-    counted = [pod for pod in rejected(pods) if pod.created <= breaker.counted]
-    old = counted[:-_EVIDENCE] if breaker.is_open else counted
-    return old[:_DELETED_PER_PASS]
+def superfluous(breaker: Breaker, at: Scene) -> list[Pod]:
+    """Rejected pods to delete: they have been counted, or all replicas are ready without them.
+
+    Kubernetes itself deletes none before there are thousands.
+    """
+    is_over = at.is_complete and not breaker.is_open
+    found = [pod for pod in rejected(at.pods) if is_over or pod.created <= breaker.counted]
+    old = found[:-_EVIDENCE] if breaker.is_open else found
+    return [pod for pod in old if not pod.is_ending][:_DELETED_PER_PASS]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api.fields import quantity
@@ -53,6 +54,8 @@ class Pod:
     """The image of its server."""
     is_failed: bool = False
     """Whether it has ended for good, e.g. by an eviction; its object may stay for months."""
+    is_ending: bool = False
+    """Whether somebody has deleted it, but its node has not confirmed its end."""
     is_preparing: bool = False
     """Whether it has a node, but its container has not been created, and its status does not say why."""
     status_port: int = 0
@@ -71,10 +74,7 @@ def read_pod(body: Raw) -> Pod:
     metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     conditions, states = _conditions(status), _container_states(status)
     return Pod(
-        name=metadata["name"],
-        namespace=metadata["namespace"],
-        uid=metadata["uid"],
-        resource_version=metadata["resourceVersion"],
+        **_identity(metadata),
         address=status.get("podIP", ""),
         is_running=status.get("phase") == "Running",
         is_ready=conditions.get("Ready", {}).get("status") == "True",
@@ -85,7 +85,6 @@ def read_pod(body: Raw) -> Pod:
         revision_annotation=(metadata.get("annotations") or {}).get(naming.REVISION_ANNOTATION, ""),
         waiting=_waiting(conditions.get("PodScheduled", {}), states),
         crash=_crash(metadata, status, states),
-        template=(metadata.get("labels") or {}).get("pod-template-hash", ""),
         no_room_since=_no_room_since(conditions.get("PodScheduled", {})),
         image=str(_server(spec).get("image", "")),
         is_failed=status.get("phase") == "Failed",
@@ -93,9 +92,20 @@ def read_pod(body: Raw) -> Pod:
         status_port=_status_port(spec),
         process=_process(status),
         node=spec.get("nodeName") or "",
-        created=metadata.get("creationTimestamp") or "",
         is_admitted=bool(status.get("containerStatuses")) and status.get("phase") in {"Pending", "Running"},
     )
+
+
+def _identity(metadata: Raw) -> dict[str, Any]:
+    return {
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "uid": metadata["uid"],
+        "resource_version": metadata["resourceVersion"],
+        "created": metadata.get("creationTimestamp") or "",
+        "is_ending": bool(metadata.get("deletionTimestamp")),
+        "template": (metadata.get("labels") or {}).get("pod-template-hash", ""),
+    }
 
 
 def _conditions(status: Raw) -> dict[str, Raw]:
