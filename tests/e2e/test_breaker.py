@@ -33,31 +33,23 @@ NAME = "rejected"
 
 
 @pytest.fixture(scope="module")
-def impatient(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
-    """An operator that tries a pod every 15 seconds, and a model."""
+def offered(
+    kubernetes: Kubernetes, server_image: images.Image, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Devices]:
+    """Devices of the node, and a model."""
     model = tmp_path_factory.mktemp("model") / "plus-one"
     save(dummy(), model / "1")
     installation.copy_into_volume(kubernetes, model, "plus-one")
-    _set_interval(kubernetes, 15)
-    yield kubernetes
-    _set_interval(kubernetes, 600)
-
-
-def _set_interval(kubernetes: Kubernetes, seconds: int) -> None:
-    kubernetes.helm(
-        "upgrade", installation.RELEASE, str(installation.CHART), "--namespace",
-        installation.SYSTEM_NAMESPACE, "--reuse-values", "--set", f"trySeconds={seconds}",
-        "--wait", "--timeout", "120s",
-    )  # fmt: skip
+    with devices(kubernetes, server_image.name, RESOURCE, 4) as found:
+        yield found
 
 
 @pytest.fixture
-def faulty(impatient: Kubernetes, server_image: images.Image) -> Iterator[Devices]:
+def faulty(offered: Devices) -> Iterator[Devices]:
     """Devices that the node offers and cannot give."""
-    with devices(impatient, server_image.name, RESOURCE, 4) as offered:
-        offered.break_down(WHY)
-        yield offered
-        remove(impatient, NAME)
+    offered.break_down(WHY)
+    yield offered
+    remove(offered.kubernetes, NAME)
 
 
 def pods(kubernetes: Kubernetes) -> list[dict]:
@@ -104,7 +96,7 @@ def test_pods_that_the_kubelet_rejects_stay_few_and_one_is_tried_until_the_devic
         nonlocal most
         most = max(most, len(rejected(kubernetes)))
         seen.add(tries(kubernetes))
-        return len(seen) >= 4
+        return len(seen) >= 3
 
     seen = {first}
     until("it was tried, in vain", was_tried_twice, timeout=120)
