@@ -27,9 +27,9 @@ def faulty(kubernetes: Kubernetes) -> Iterator[Node]:
 
 @pytest.fixture(scope="module")
 def impatient(operator: OperatorProcess) -> Iterator[None]:
-    """The operator tries a pod every five seconds."""
+    """The operator tries a pod every three seconds."""
     assert operator.stop() == 0
-    operator.start(USUAL, "--try-seconds=5")
+    operator.start(USUAL, "--try-seconds=3")
     yield
     assert operator.stop() == 0
     operator.start(USUAL)
@@ -150,7 +150,7 @@ def test_one_pod_is_tried_until_a_kubelet_takes_it(kubernetes: Kubernetes, impat
     reject_until_it_opens(kubernetes, faulty)
     until("no replica", lambda: replicas(kubernetes) == 0, timeout=SOON)
 
-    for _ in range(3):
+    for _ in range(2):
         until("one is tried", lambda: breaker(kubernetes).is_trying, timeout=20)
         assert replicas(kubernetes) == 1
         ready(kubernetes, "one more pod is tried now")
