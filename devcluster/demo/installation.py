@@ -3,6 +3,7 @@
 import re
 import tarfile
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from devcluster.errors import CommandFailed
@@ -15,14 +16,16 @@ RELEASE = "modelserver-operator"
 SYSTEM_NAMESPACE = "modelserver-system"
 
 
-def install_operator(kubernetes: Kubernetes, operator: str, server: str, chart: Path = CHART) -> None:
+def install_operator(
+    kubernetes: Kubernetes, operator: str, server: str, chart: Path = CHART, values: Iterable[str] = ()
+) -> None:
     """Install or upgrade the operator by Helm, with these images (`repository:tag`), and wait for it."""
     repository, _, tag = operator.rpartition(":")
     command = (
         "upgrade", "--install", RELEASE, str(chart),
         "--namespace", SYSTEM_NAMESPACE, "--create-namespace",
         "--set", f"image.repository={repository}", "--set-string", f"image.tag={tag}",
-        "--set", f"serverImages.cpu={server}",
+        "--set", f"serverImages.cpu={server}", *(f"--set={value}" for value in values),
         "--wait", "--timeout", "120s",
     )  # fmt: skip
     try:

@@ -6,6 +6,7 @@ from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import KIND, UPGRADE_ANNOTATION, ModelServer, parse
+from modelserver_operator.changes.breaker import applied, digest, measures
 from modelserver_operator.changes.in_place import replaces_in_place
 from modelserver_operator.changes.keeping import read_history
 from modelserver_operator.changes.plan import Change, Observed, Plan, Why, covers, plan
@@ -18,6 +19,7 @@ from modelserver_operator.desired.child import Desired
 from modelserver_operator.errors import Forbidden, Invalid
 from modelserver_operator.observed.child import read_child
 from modelserver_operator.observed.facts import Snapshot
+from modelserver_operator.observed.rejections import CLOSED, Breaker, read_breaker
 from modelserver_operator.settings import images_of
 
 OPERATOR = {"app.kubernetes.io/name": "modelserver-operator"}
@@ -67,7 +69,7 @@ async def preview(cluster: Cluster, server: ModelServer, images: Images) -> Prev
     choice = choose(owned, images, past)
     before = _children(stored, choose(stored, images, past).kept) if stored else ()
     observed = await _observe(cluster, owned, [*before, *_children(owned, choice.kept)])
-    wanted = plan(_render(owned, choice.kept, observed), observed, owned.uid, {})
+    wanted = plan(_render(owned, choice.kept, past, observed), observed, owned.uid, {})
     title = f"{server.namespace}/{server.name}:{'' if body else ' new object'}"
     return Preview(title, tuple(_lines(wanted, before, paused=server.spec.paused)), tuple(_notes(choice)))
 
@@ -118,11 +120,15 @@ def _children(server: ModelServer, kept: Kept) -> tuple[Desired, ...]:
     return render_kept(server, kept).children
 
 
-def _render(server: ModelServer, kept: Kept, observed: Observed) -> tuple[Desired, ...]:
-    """As the operator would render it now, also in the middle of a rollout."""
+def _render(server: ModelServer, kept: Kept, past: History, observed: Observed) -> tuple[Desired, ...]:
+    """As the operator would render it now, also in the middle of a rollout or while a node rejects pods."""
     rollout = Snapshot(observed, ()).rollout(server)
     in_place = replaces_in_place(server, rollout, (), "")
-    return render_kept(server, kept, in_place=in_place).children
+    breaker = read_breaker(rollout.breaker) if rollout else CLOSED
+    if breaker.is_open and breaker.template != digest(kept):
+        breaker = Breaker(breaker.counted)
+    stored = measures(breaker, server.spec.replicas, in_place=in_place)
+    return render_kept(server, applied(kept, past, breaker), stored).children
 
 
 def _rolls(change: Change, before: tuple[Desired, ...]) -> bool:

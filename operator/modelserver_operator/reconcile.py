@@ -4,13 +4,24 @@ Level-triggered: a pass looks at everything and does not depend on what triggere
 verdict; none keeps the status, which is written last, from being written.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelserver_operator.api import ModelServer, Status
 from modelserver_operator.api.status import ConditionType, Reason
-from modelserver_operator.changes.apply import Applier
+from modelserver_operator.changes.apply import Applier, refusal
+from modelserver_operator.changes.breaker import (
+    Clock,
+    Scene,
+    applied,
+    decide,
+    due,
+    may_limit,
+    measures,
+    scene,
+    superfluous,
+)
 from modelserver_operator.changes.contest import Contest
 from modelserver_operator.changes.in_place import replaces_in_place
 from modelserver_operator.changes.keeping import Keeper, read_history
@@ -31,6 +42,8 @@ from modelserver_operator.desired.config import configuration
 from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading
 from modelserver_operator.observed.accepted import Accepted
 from modelserver_operator.observed.facts import Facts, Outcome, Rejection, Snapshot
+from modelserver_operator.observed.pod import Pod
+from modelserver_operator.observed.rejections import CLOSED, Breaker, read_breaker
 from modelserver_operator.observed.store import Key, Store
 from modelserver_operator.observed.unchanged import Unchanged, content
 
@@ -48,6 +61,8 @@ class _Made:
     upgrade_available: bool | None = None
     is_idle: bool = False
     """Whether nothing was to be written, so that the same again would give the same again."""
+    breaker: Breaker = CLOSED
+    is_configuration_back: bool = False
 
 
 @dataclass
@@ -62,6 +77,8 @@ class Reconciler:
     now: Callable[[], str]
     resync_seconds: Callable[[], float]
     """When a settled object is looked at again; random, so that objects first seen together spread out."""
+    try_seconds: float = 600.0
+    """While nodes reject the pods of an object, one is tried in this interval."""
     _tries: dict[Key, int] = field(default_factory=dict)
     _accepted: Accepted = field(default_factory=lambda: Accepted(lambda server: configuration(server.spec)))
     _contest: Contest = field(default_factory=Contest)
@@ -126,6 +143,8 @@ class Reconciler:
             pods=await self._waiting.explain(key, facts.pods),
             rejection=rejection,
             crd_lacks=self.installed.lacks,
+            breaker=made.breaker if made.breaker.limits(server.spec.replicas) else CLOSED,
+            is_configuration_back=made.is_configuration_back,
         )
         return await self._judge(key, server, facts, made, previous)
 
@@ -133,14 +152,15 @@ class Reconciler:
         """Nothing is rendered, hashed or compared again while it would be the same; it is as after a pass."""
         before = self.store.snapshot(key)
         in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
-        applied = [
+        verdicts = [
             (c.status, c.observed_generation) for c in previous.conditions if c.type == ConditionType.APPLIED
         ]
-        basis = (server, in_place, applied, content(before))
-        made = self._unchanged.get(key, basis)
+        basis = (server, in_place, verdicts, content(before))
+        is_quiet = not may_limit(before.rollout(server), before.pods)
+        made = self._unchanged.get(key, basis) if is_quiet else None
         if made is None:
             made = await self._make(server, before, previous, in_place=in_place)
-            if made.is_idle:
+            if made.is_idle and is_quiet:
                 self._unchanged.put(key, basis, made)
             else:
                 self._unchanged.forget(key)
@@ -156,15 +176,45 @@ class Reconciler:
         """Write the children, with the template and config.json that are kept or new ones."""
         past = await read_history(self.cluster, server, before.children, previous)
         choice = choose(server, self.images, past)
-        desired = render_kept(server, choice.kept, in_place=in_place)
+        clock = Clock(self.now(), self.try_seconds)
+        at = scene(server, choice, past, before, clock)
+        breaker = self._breaker(server, at, before)
+        kept = applied(choice.kept, past, breaker)
+        desired = render_kept(server, kept, measures(breaker, server.spec.replicas, in_place=in_place))
         if past.unread:
             revision = running_revision(server, before.children) or desired.revision
             return _Made(Outcome(refused=(past.unread,)), revision, previous.upgrade_available)
         children = (*revisions(server, choice.kept, past), *desired.children)
         wanted = plan(children, before.children, server.uid, self.store.settled())
         outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
-        is_idle = wanted.is_empty() or server.spec.paused
-        return _Made(outcome, desired.revision, choice.is_upgrade_available(), is_idle)
+        if not server.spec.paused:
+            refused = outcome.refused + await self._clean(superfluous(breaker, at))
+            outcome = replace(outcome, refused=refused, due=due(breaker, server.spec.replicas, clock))
+        return _Made(
+            outcome,
+            desired.revision,
+            choice.is_upgrade_available(),
+            is_idle=wanted.is_empty() or server.spec.paused,
+            breaker=breaker,
+            is_configuration_back=kept.config != choice.kept.config,
+        )
+
+    def _breaker(self, server: ModelServer, at: Scene, before: Snapshot) -> Breaker:
+        """While the object is paused, nothing is decided."""
+        rollout = before.rollout(server)
+        known = read_breaker(rollout.breaker) if rollout else CLOSED
+        return known if server.spec.paused else decide(known, at)
+
+    async def _clean(self, pods: Iterable[Pod]) -> tuple[str, ...]:
+        """Delete rejected pods; returns a sentence for the first that could not be deleted."""
+        for pod in pods:
+            try:
+                await self.cluster.delete_pod(pod)
+            except NamespaceEnding:
+                raise
+            except ApiError as error:
+                return (refusal("delete", f"Pod {pod.name}", error),)
+        return ()
 
     async def _judge(
         self, key: Key, server: ModelServer, facts: Facts, made: _Made, previous: Status
@@ -209,7 +259,7 @@ class Reconciler:
         """Soon while something is in progress that only the clock ends; events report the rest."""
         after = self._after(key, status, outcome)
         held_back = self._status.held_back(key)
-        return after if held_back is None else min(after, held_back)
+        return min(time for time in (after, held_back, outcome.due) if time is not None)
 
     def _after(self, key: Key, status: Status, outcome: Outcome) -> float:
         is_failed = not (outcome.is_complete() or outcome.held_back)

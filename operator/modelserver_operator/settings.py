@@ -46,6 +46,8 @@ class Settings:
     resync_seconds: float
     """The servers of a settled object are asked again after about this time: nothing else reports that a
     server has discovered a new version of a model."""
+    try_seconds: float
+    """While nodes reject the pods of an object, one is tried in this interval."""
     log_format: str
     log_level: str
 
@@ -131,6 +133,12 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         default=30.0,
         help="how often to ask the servers of settled objects for their status",
     )
+    parser.add_argument(
+        "--try-seconds",
+        type=_at_least(1, float),
+        default=600.0,
+        help="while nodes reject the pods of an object, how often one is tried",
+    )
 
 
 def from_arguments(arguments: argparse.Namespace) -> Settings:
@@ -145,6 +153,7 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
         lease_seconds=arguments.lease_seconds,
         relist_seconds=arguments.relist_seconds,
         resync_seconds=arguments.resync_seconds,
+        try_seconds=arguments.try_seconds,
         log_format=arguments.log_format,
         log_level=arguments.log_level,
     )

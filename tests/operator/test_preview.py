@@ -10,9 +10,11 @@ import pytest
 import yaml
 
 from devcluster.kubectl import Kubernetes
-from tests.support.children import KINDS, created
+from tests.support.children import KINDS, created, deployment
 from tests.support.modelservers import model_server
 from tests.support.operator_process import ROOT, SYSTEM, OperatorProcess, template
+from tests.support.rejecting_node import node
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
 Plan = Callable[..., subprocess.CompletedProcess[str]]
@@ -45,6 +47,20 @@ def test_it_ends_with_0_when_nothing_would_change(kubernetes: Kubernetes, plan: 
     found = plan(IMAGE)
 
     assert (found.returncode, found.stdout) == (0, f"{kubernetes.namespace}/server:\n  nothing changes\n")
+
+
+def test_what_is_held_back_because_a_node_rejects_pods_is_no_change(kubernetes: Kubernetes, plan: Plan):
+    with node(kubernetes) as faulty:
+        created(kubernetes)
+
+        def holds_back() -> bool:
+            faulty.reject()
+            return deployment(kubernetes)["spec"]["replicas"] == 0
+
+        until("no replica", holds_back, timeout=30)
+
+        assert plan(IMAGE, replicas=2).stdout.endswith("nothing changes\n")
+        assert plan(IMAGE, workers=1, image="other").stdout.endswith(TEMPLATE)
 
 
 @pytest.mark.parametrize(

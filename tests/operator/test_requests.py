@@ -12,6 +12,7 @@ from tests.support.kept import revisions
 from tests.support.kubelet_part import Start, placed
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, is_operators_role, template
+from tests.support.rejecting_node import node
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
@@ -37,6 +38,7 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
     patch(kubernetes, "modelserver/server", {"spec": {"hint": "THROUGHPUT"}})
     kubernetes.apply(json.dumps(model_server("waiting")))
     (waiting,) = until("a second pod", lambda: kubernetes.items("pods", selector_text("waiting")), timeout=20)
+    _reject_pods(kubernetes, "rejected")
     # Without the label it has left the watch: what runs is read, and then what has its name.
     kubernetes.kubectl("label", "controllerrevisions", "-l", selector_text("waiting"), f"{MANAGED_BY_LABEL}-")
 
@@ -58,6 +60,25 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
         until("every right is used", lambda: visible <= set(requests.totals()), timeout=40)
     assert set(requests.totals()) == visible
     assert "is forbidden: User" not in operator.log()
+
+
+def _reject_pods(kubernetes: Kubernetes, name: str) -> None:
+    """Three are remembered, and deleted when another template is asked for."""
+    with node(kubernetes, name) as faulty:
+        kubernetes.apply(json.dumps(model_server(name)))
+
+        def is_noticed() -> bool:
+            faulty.reject()
+            return kubernetes.condition(name, "Ready").get("reason") == "PodsRejected"
+
+        until("they are noticed", is_noticed, timeout=30)
+        patch(kubernetes, f"modelserver/{name}", {"spec": {"image": "other:1"}})
+        until("they are deleted", lambda: _failed(kubernetes, name) == 0, timeout=20)
+
+
+def _failed(kubernetes: Kubernetes, name: str) -> int:
+    phases = [pod["status"].get("phase") for pod in kubernetes.items("pods", selector_text(name))]
+    return phases.count("Failed")
 
 
 def _take_names(kubernetes: Kubernetes, name: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from devcluster.kubectl import Kubernetes
 from tests.support.admission import Admission
+from tests.support.children import patch
 from tests.support.operator_process import ACCOUNT
 from tests.support.waiting import until
 
@@ -64,6 +65,17 @@ def test_the_operator_may_not_touch_the_pods_of_others(kubernetes: Kubernetes, a
     until("the policy works", lambda: admission.patch(pod, change, ACCOUNT) != "", timeout=20)
 
     assert "only pods of ModelServers" in admission.patch(pod, change, ACCOUNT)
+
+
+def test_the_operator_may_delete_only_its_pods_that_have_failed(kubernetes: Kubernetes, admission: Admission):
+    own, theirs = create_pod(kubernetes, "own", OWN), create_pod(kubernetes, "theirs", {})
+    until("the policy works", lambda: admission.delete(own, ACCOUNT) != "", timeout=20)
+    assert "delete only pods that have failed" in admission.delete(own, ACCOUNT)
+    for pod in ("own", "theirs"):
+        patch(kubernetes, f"pod/{pod}", {"status": {"phase": "Failed"}}, "--subresource=status")
+
+    assert admission.delete(own, ACCOUNT) == ""
+    assert "only pods of ModelServers" in admission.delete(theirs, ACCOUNT)
 
 
 def test_others_are_not_limited(kubernetes: Kubernetes, admission: Admission):

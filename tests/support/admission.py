@@ -42,6 +42,11 @@ class Admission:
         status, document = self._ask("PATCH", f"{path}?dryRun=All", body, headers)
         return "" if status == 200 else str(document["message"])
 
+    def delete(self, path: str, user: str) -> str:
+        """A dry run of a deletion as this user: the refusal."""
+        status, document = self._ask("DELETE", f"{path}?dryRun=All", {}, {"Impersonate-User": user})
+        return "" if status == 200 else str(document["message"])
+
     def _ask(
         self, method: str, path: str, body: dict[str, Any], headers: dict[str, str]
     ) -> tuple[int, dict[str, Any]]:

@@ -25,7 +25,8 @@ def minimal(name: str) -> str:
 def install(cluster: Cluster, operator: images.Image, server: images.Image, model: Path) -> Kubernetes:
     load(cluster.name, operator.name, server.name)
     kubernetes = cluster.kubernetes()
-    installation.install_operator(kubernetes, operator.name, server.name)
+    # Only pods that a node rejects wait for it: ten minutes otherwise.
+    installation.install_operator(kubernetes, operator.name, server.name, values=["trySeconds=6"])
     installation.fill_models_volume(kubernetes, server.name, model)
     return kubernetes
 

@@ -41,9 +41,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   resources: [controllerrevisions]
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
-  # An annotation makes the kubelet update the mounted ConfigMap immediately.
+  # An annotation makes the kubelet update the mounted ConfigMap immediately. Pods that nodes reject are
+  # deleted: Kubernetes keeps 12500 of them.
   resources: [pods]
-  verbs: [list, watch, patch]
+  verbs: [list, watch, patch, delete]
 - apiGroups: [""]
   # Listed for a pod that waits without saying why; counted up when the same happens again.
   resources: [events]

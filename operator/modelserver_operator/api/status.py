@@ -109,6 +109,7 @@ class Reason(StrEnum):
     REPLACING_IN_PLACE = "ReplacingInPlace"
     ROLLOUT_STUCK = "RolloutStuck"
     PODS_FAILING = "PodsFailing"
+    PODS_REJECTED = "PodsRejected"
     STATUS_REFUSED = "StatusRefused"
     INTERNAL_ERROR = "InternalError"
 

@@ -148,6 +148,15 @@ class Cluster:
             return
         metrics.WRITES.labels(child.kind, "unwanted").inc()
 
+    async def delete_pod(self, pod: Pod) -> None:
+        """Delete a pod that has failed for good."""
+        body = {"preconditions": {"uid": pod.uid}}
+        try:
+            await self._request("DELETE", _path(naming.POD, pod.namespace, pod.name), body=body)
+        except (NotFound, Conflict):
+            return
+        metrics.WRITES.labels(naming.POD, "unwanted").inc()
+
     async def apply_status(self, metadata: Raw, status: Raw) -> Raw:
         """Write the status of this object, but of no other object of the same name."""
         identity = {name: metadata[name] for name in ("name", "namespace", "uid")}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from modelserver_operator.api import ModelServer
 from modelserver_operator.api.status import ConditionType, Reason
 from modelserver_operator.conditions.remedies import with_remedy
-from modelserver_operator.conditions.trouble import trouble
+from modelserver_operator.conditions.trouble import rejection, trouble
 from modelserver_operator.conditions.verdict import Verdict, fails, holds
 from modelserver_operator.observed.facts import Facts, Outcome
 
@@ -59,6 +59,13 @@ def _is_accepted(_server: ModelServer, _facts: Facts, judged: Judged) -> Verdict
 def _is_applied(_server: ModelServer, _facts: Facts, judged: Judged) -> Verdict | None:
     verdict = judged[ConditionType.APPLIED]
     return None if verdict.status == "True" else fails(verdict.reason, verdict.message)
+
+
+def _is_rejected(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
+    if not facts.breaker.is_open:
+        return None
+    message = f"{len(facts.ready_pods())} of {server.spec.replicas} pods are ready; {rejection(facts)}"
+    return fails(Reason.PODS_REJECTED, message)
 
 
 def _is_stuck(_server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
@@ -147,6 +154,7 @@ def _serves(_server: ModelServer, _facts: Facts, judged: Judged) -> Verdict | No
 CHECKS: tuple[Check, ...] = (
     _is_accepted,
     _is_applied,
+    _is_rejected,
     _is_stuck,
     _is_in_place,
     _is_rolling,

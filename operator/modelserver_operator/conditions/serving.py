@@ -37,6 +37,11 @@ def models_served(server: ModelServer, facts: Facts, revision: str) -> Verdict:
         return fails(absent.reason, absent.message)
     if verdict := unreachable(facts):
         return verdict
+    if facts.is_configuration_back:
+        return fails(
+            Reason.OLD_CONFIGURATION,
+            "the pods serve the configuration that belongs to the last good template: see Ready",
+        )
     for pod, status in facts.servers(ready):
         if problem := _not_served(server, pod, status, revision):
             return problem

@@ -34,8 +34,9 @@ def transitions(previous: Status, status: Status) -> list[Transition]:
 
 
 def _transition(condition: Condition) -> Transition:
-    # Ready repeats what another condition warns of already.
-    is_cause = condition.type != ConditionType.READY and condition.reason not in _EXPECTED
+    # Of most things that Ready says another condition warns already.
+    is_cause = condition.type != ConditionType.READY or condition.reason == Reason.PODS_REJECTED
+    is_cause = is_cause and condition.reason not in _EXPECTED
     return Transition(
         condition.reason,
         f"{condition.type} is {condition.status}: {condition.message or condition.reason}",

@@ -1,17 +1,50 @@
 """What keeps pods from serving, and which server cannot be reached: the same words in several conditions."""
 
 from modelserver_operator import naming
+from modelserver_operator.api import UPGRADE_ANNOTATION
 from modelserver_operator.api.status import Reason
 from modelserver_operator.conditions.remedies import with_remedy
 from modelserver_operator.conditions.verdict import Verdict, unknown
 from modelserver_operator.observed.facts import Facts
 from modelserver_operator.observed.pod import Crash
+from modelserver_operator.observed.rejections import Breaker
 from modelserver_operator.observed.report import ModelStatus
 
 
 def trouble(facts: Facts) -> str:
     """What keeps pods from starting, in the words of its source, with the remedy; empty if unknown."""
-    return with_remedy(_reported(facts))
+    return rejection(facts) if facts.breaker.is_open else with_remedy(_reported(facts))
+
+
+def rejection(facts: Facts) -> str:
+    """Which node rejects pods and why, what to do, and what the operator does meanwhile."""
+    breaker = facts.breaker
+    cause = with_remedy(f"{_node(breaker)} rejected pods: {breaker.reason}: {breaker.message}")
+    return f"{cause.rstrip('. ')}. {_meanwhile(breaker)}; {_next_try(facts)}"
+
+
+def _node(breaker: Breaker) -> str:
+    return f"node {breaker.node}" if breaker.node else "a node"
+
+
+def _meanwhile(breaker: Breaker) -> str:
+    kept = f"he Deployment is kept at replicas={breaker.replicas}"
+    if not breaker.is_back:
+        return f"T{kept}"
+    back = "The pods have the last good template again"
+    return back if breaker.replicas is None else f"{back}, and t{kept}"
+
+
+def _next_try(facts: Facts) -> str:
+    breaker = facts.breaker
+    what = "one pod of the new template" if breaker.is_back and breaker.replicas is None else "one more pod"
+    if breaker.is_trying:
+        waits = next((pod for pod in facts.pods if pod.waiting and not pod.is_leaving), None)
+        return f"{what} is tried now" + (f", and waits: {waits.waiting}" if waits else "")
+    now = f"a change of its fields or a new value of the annotation {UPGRADE_ANNOTATION}"
+    if not breaker.next_try:
+        return f"the new template is tried again after {now}"
+    return f"{what} is tried at {breaker.next_try}, or immediately after {now}"
 
 
 def _reported(facts: Facts) -> str:

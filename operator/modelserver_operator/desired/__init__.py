@@ -13,7 +13,7 @@ from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND, ModelServer
 from modelserver_operator.desired.child import Desired, DesiredState
 from modelserver_operator.desired.config import config_map
-from modelserver_operator.desired.deployment import deployment
+from modelserver_operator.desired.deployment import AS_USUAL, Measures, deployment
 from modelserver_operator.desired.images import Images
 from modelserver_operator.desired.kept import Kept, rendered
 from modelserver_operator.desired.service import headless_service, service
@@ -24,17 +24,17 @@ Manifest = dict[str, Any]
 
 def render(server: ModelServer, images: Images, *, in_place: bool = False) -> DesiredState:
     """All children of an object of which nothing is kept."""
-    return render_kept(server, rendered(server, images), in_place=in_place)
+    return render_kept(server, rendered(server, images), Measures(in_place=in_place))
 
 
-def render_kept(server: ModelServer, kept: Kept, *, in_place: bool = False) -> DesiredState:
+def render_kept(server: ModelServer, kept: Kept, measures: Measures = AS_USUAL) -> DesiredState:
     """All children; a builder returns None when the object does not need its child."""
     manifests = (
         service_account(server),
         config_map(server, kept.config),
         service(server),
         headless_service(server),
-        deployment(server, kept.template, in_place=in_place),
+        deployment(server, kept.template, measures),
     )
     children = tuple(as_child(server, manifest) for manifest in manifests if manifest is not None)
     return DesiredState(children, kept.config.revision)
@@ -66,4 +66,14 @@ def _owner(server: ModelServer) -> Manifest:
     }
 
 
-__all__ = ["Desired", "DesiredState", "Images", "Kept", "Manifest", "as_child", "render", "render_kept"]
+__all__ = [
+    "Desired",
+    "DesiredState",
+    "Images",
+    "Kept",
+    "Manifest",
+    "Measures",
+    "as_child",
+    "render",
+    "render_kept",
+]

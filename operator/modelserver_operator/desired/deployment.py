@@ -1,6 +1,7 @@
 """The Deployment: replicas, how pods are replaced, and the pod template."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from modelserver_operator import naming
@@ -9,22 +10,48 @@ from modelserver_operator.desired.images import Images
 from modelserver_operator.desired.pod import pod_spec
 
 
-def deployment(server: ModelServer, template: Mapping[str, Any], *, in_place: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Measures:
+    """How the Deployment differs for a time from what the object says."""
+
+    in_place: bool = False
+    """Old pods are stopped before new ones start."""
+    only_surges: bool = False
+    """One pod is tried beside those that serve, and none of them is stopped."""
+    replicas: int | None = None
+    """Another number of replicas."""
+    breaker: str = ""
+    """What is to be remembered of rejected pods."""
+
+    def annotations(self) -> dict[str, str]:
+        """They are stored on the Deployment."""
+        stored = {naming.IN_PLACE_ANNOTATION: "true" if self.in_place else ""}
+        stored[naming.BREAKER_ANNOTATION] = self.breaker
+        return {name: value for name, value in stored.items() if value}
+
+
+AS_USUAL = Measures()
+
+
+def deployment(
+    server: ModelServer, template: Mapping[str, Any], measures: Measures = AS_USUAL
+) -> dict[str, Any]:
     """What can change without new pods (models, tuning, polling) is in the ConfigMap, not here."""
+    annotations, replicas = measures.annotations(), measures.replicas
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {
             "name": server.name,
-            **({"annotations": {naming.IN_PLACE_ANNOTATION: "true"}} if in_place else {}),
+            **({"annotations": annotations} if annotations else {}),
         },
         "spec": {
-            "replicas": server.spec.replicas,
+            "replicas": server.spec.replicas if replicas is None else replicas,
             "paused": False,
             "revisionHistoryLimit": 3,
             # Loading may use the whole start-up timeout before a rollout counts as stuck.
             "progressDeadlineSeconds": server.spec.rollout.startup_timeout_seconds + 60,
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy(server.spec, in_place=in_place)},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy(server.spec, measures)},
             "selector": {"matchLabels": naming.selector(server.name)},
             "template": dict(template),
         },
@@ -43,9 +70,11 @@ def pod_template(server: ModelServer, images: Images) -> dict[str, Any]:
     }
 
 
-def strategy(spec: Spec, *, in_place: bool = False) -> dict[str, int | str]:
+def strategy(spec: Spec, measures: Measures = AS_USUAL) -> dict[str, int | str]:
     """Where no node can fit an extra pod, or with an accelerator, an old pod is stopped first."""
-    scarce = in_place or spec.accelerator is not None
+    if measures.only_surges:
+        return {"maxSurge": 1, "maxUnavailable": 0}
+    scarce = measures.in_place or spec.accelerator is not None
     surge, unavailable = spec.rollout.max_surge, spec.rollout.max_unavailable
     if surge is None:
         surge = 0 if scarce and unavailable not in {0, "0%"} else 1

@@ -5,6 +5,7 @@ Raw objects are read once, here; no other module looks into their dictionaries.
 
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -32,6 +33,10 @@ class Rollout:
     """Why pods cannot be created, e.g. a quota; empty when they can."""
     in_place: bool = False
     """Whether this rollout stops old pods first, because no node could fit an extra one."""
+    newest: str = ""
+    """The `pod-template-hash` of the ReplicaSet of the template as it is; empty while it is not known."""
+    breaker: str = ""
+    """What is remembered of rejected pods; observed/rejections.py reads it."""
 
     def is_complete(self, wanted: int) -> bool:
         """Whether that many pods run and are ready, all of the newest template."""
@@ -158,13 +163,26 @@ def _rollout(body: Raw) -> Rollout:
     status = body.get("status") or {}
     conditions = {item["type"]: item for item in status.get("conditions") or []}
     progressing, failure = conditions.get("Progressing", {}), conditions.get("ReplicaFailure", {})
+    generation, observed = body["metadata"].get("generation", 0), status.get("observedGeneration", 0)
+    annotations = body["metadata"].get("annotations") or {}
     return Rollout(
-        generation=body["metadata"].get("generation", 0),
-        observed_generation=status.get("observedGeneration", 0),
+        generation=generation,
+        observed_generation=observed,
         replicas=status.get("replicas", 0),
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
         stuck=progressing.get("message", "") if progressing.get("status") == "False" else "",
         refused=failure.get("message", "") if failure.get("status") == "True" else "",
-        in_place=naming.IN_PLACE_ANNOTATION in (body["metadata"].get("annotations") or {}),
+        in_place=naming.IN_PLACE_ANNOTATION in annotations,
+        newest=_newest(progressing, body["metadata"]["name"]) if observed >= generation else "",
+        breaker=annotations.get(naming.BREAKER_ANNOTATION, ""),
     )
+
+
+def _newest(progressing: Raw, name: str) -> str:
+    """Only this sentence names the ReplicaSet of the newest template, without a right to read ReplicaSets.
+
+    Pinned on a real one: test_rejected_pods.py::test_a_deployment_names_its_newest_replica_set.
+    """
+    found = re.search(rf'"{re.escape(name)}-([a-z0-9]+)"', progressing.get("message") or "")
+    return found[1] if found else ""

@@ -8,6 +8,7 @@ from modelserver_operator.api import ModelServer
 from modelserver_operator.errors import Invalid
 from modelserver_operator.observed.child import Child, Rollout
 from modelserver_operator.observed.pod import Crash, Pod, without_room
+from modelserver_operator.observed.rejections import CLOSED, Breaker
 from modelserver_operator.observed.report import Reply, ServerStatus
 
 _RECENT = timedelta(minutes=10)
@@ -49,6 +50,8 @@ class Outcome:
     """A sentence for each child that another client keeps changing back."""
     corrections: tuple[str, ...] = ()
     """A sentence for each child that another client had changed and that has been restored."""
+    due: float | None = None
+    """The seconds after which something has to be done that nothing else reports."""
 
     def is_complete(self) -> bool:
         """Whether every child is as desired."""
@@ -77,6 +80,10 @@ class Facts:
     rejection: Rejection | None = None
     crd_lacks: tuple[str, ...] = ()
     """Fields of the API that the CRD in the cluster does not have."""
+    breaker: Breaker = CLOSED
+    """Open only while it keeps pods from being as the object wants them."""
+    is_configuration_back: bool = False
+    """Whether the servers get the configuration of the last good template instead of the object's."""
 
     def ready_pods(self) -> list[Pod]:
         """Pods that take requests."""

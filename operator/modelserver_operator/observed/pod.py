@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api.fields import quantity
@@ -53,24 +54,27 @@ class Pod:
     """The image of its server."""
     is_failed: bool = False
     """Whether it has ended for good, e.g. by an eviction; its object may stay for months."""
+    is_ending: bool = False
+    """Whether somebody has deleted it, but its node has not confirmed its end."""
     is_preparing: bool = False
     """Whether it has a node, but its container has not been created, and its status does not say why."""
     status_port: int = 0
     """The port of its own container that is named `status`; 0 when there is none."""
     process: str = ""
     """Identifies the container's process: it changes with each restart."""
+    node: str = ""
+    created: str = ""
+    """By the API server's clock."""
+    is_admitted: bool = False
+    """Whether its kubelet has taken it: it runs, or its containers are being created."""
 
 
 def read_pod(body: Raw) -> Pod:
     """Read a raw Pod."""
     metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
-    conditions = {item["type"]: item for item in status.get("conditions") or []}
-    states = _container_states(status)
+    conditions, states = _conditions(status), _container_states(status)
     return Pod(
-        name=metadata["name"],
-        namespace=metadata["namespace"],
-        uid=metadata["uid"],
-        resource_version=metadata["resourceVersion"],
+        **_identity(metadata),
         address=status.get("podIP", ""),
         is_running=status.get("phase") == "Running",
         is_ready=conditions.get("Ready", {}).get("status") == "True",
@@ -81,14 +85,31 @@ def read_pod(body: Raw) -> Pod:
         revision_annotation=(metadata.get("annotations") or {}).get(naming.REVISION_ANNOTATION, ""),
         waiting=_waiting(conditions.get("PodScheduled", {}), states),
         crash=_crash(metadata, status, states),
-        template=(metadata.get("labels") or {}).get("pod-template-hash", ""),
         no_room_since=_no_room_since(conditions.get("PodScheduled", {})),
         image=str(_server(spec).get("image", "")),
         is_failed=status.get("phase") == "Failed",
         is_preparing=_is_preparing(spec, status, states),
         status_port=_status_port(spec),
         process=_process(status),
+        node=spec.get("nodeName") or "",
+        is_admitted=bool(status.get("containerStatuses")) and status.get("phase") in {"Pending", "Running"},
     )
+
+
+def _identity(metadata: Raw) -> dict[str, Any]:
+    return {
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "uid": metadata["uid"],
+        "resource_version": metadata["resourceVersion"],
+        "created": metadata.get("creationTimestamp") or "",
+        "is_ending": bool(metadata.get("deletionTimestamp")),
+        "template": (metadata.get("labels") or {}).get("pod-template-hash", ""),
+    }
+
+
+def _conditions(status: Raw) -> dict[str, Raw]:
+    return {item["type"]: item for item in status.get("conditions") or []}
 
 
 def _containers(spec: Raw) -> list[Raw]:
