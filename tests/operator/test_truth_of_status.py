@@ -467,6 +467,32 @@ SANDBOX = 'failed to setup network for sandbox "{}": plugin type="bridge" failed
 
 
 @pytest.mark.parametrize(
+    ("unscheduled", "remedy"),
+    [
+        (
+            '0/1 nodes are available: persistentvolumeclaim "m" not found.',
+            "Create the claim in this namespace",
+        ),
+        ("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.", "describe pvc"),
+        ("0/1 nodes are available: 1 Insufficient gpu.intel.com/xe.", "Install the device plugin"),
+        ("0/1 nodes are available: 1 Insufficient cpu.", "Lower resources"),
+    ],
+)
+def test_a_pod_that_no_node_takes_comes_with_the_remedy_for_its_cause(unscheduled: str, remedy: str):
+    waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unscheduled}
+
+    status = judged(
+        Facts(
+            rollout(ready=0), (pod(ready=False, phase="Pending", conditions=[waits], containerStatuses=[]),)
+        )
+    )
+
+    message = said(status, "Ready")[2]
+    assert unscheduled.rstrip(".") in message
+    assert remedy in message
+
+
+@pytest.mark.parametrize(
     ("events", "text"),
     [
         pytest.param([], UNKNOWN, id="no event"),

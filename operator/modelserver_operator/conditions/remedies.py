@@ -1,5 +1,7 @@
 """What to do about a trouble that the cluster reports in its own words. Pure."""
 
+import re
+
 _REMEDIES = (
     ("OOMKilled", "Raise resources.limits.memory."),
     ("InvalidImageName", "Correct image."),
@@ -8,6 +10,12 @@ _REMEDIES = (
     ("FailedMount", "Create what the volume refers to, or correct uri or pod.volumes."),
     ("FailedAttachVolume", "Free the volume on its other node, or use a claim that several nodes may mount."),
     ("FailedCreatePodSandBox", "Check the network plugin and the runtime of the pod's node."),
+    (r'persistentvolumeclaim "[^"]*" not found', "Create the claim in this namespace, or correct uri."),
+    ("unbound immediate PersistentVolumeClaims", "See kubectl describe pvc why the claim has no volume."),
+    (
+        r"Insufficient [a-z0-9.-]+/",
+        "Install the device plugin that offers this resource, free one on a node, or correct accelerator.",
+    ),
     ("Unschedulable", "Lower resources, add or free a node, or correct the pod's selectors and tolerations."),
     ("Evicted", "Raise the limit that was exceeded, or free the node."),
     ("exceeded quota", "Raise the quota, or request less."),
@@ -15,10 +23,10 @@ _REMEDIES = (
     ("denied request", "Change the policy, or this object."),
     ("admission webhook", "Change the rule of the webhook, or this object."),
 )
-"""By a word of the report, the most specific one first."""
+"""By a pattern of the report, the most specific one first."""
 
 
 def with_remedy(report: str) -> str:
     """The report, and what to do where that is known."""
-    remedy = next((text for word, text in _REMEDIES if word in report), "")
+    remedy = next((text for pattern, text in _REMEDIES if re.search(pattern, report)), "")
     return f"{report.rstrip('. ')}. {remedy}" if remedy else report
