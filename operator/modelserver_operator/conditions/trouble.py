@@ -31,7 +31,7 @@ def _reported(facts: Facts) -> str:
 
 
 def _ended(crash: Crash) -> str:
-    code = "" if crash.exit_code is None else f" (exit code {crash.exit_code})"
+    code = f" (exit code {crash.exit_code})" if crash.exit_code else ""
     return f"{crash.reason}{code}{': ' if crash.message else ''}{crash.message}"
 
 
