@@ -108,5 +108,7 @@ def described(kubernetes: Kubernetes, name: str) -> str:
     inside = takewhile(lambda line: line.startswith("    "), lines[failure + 1 :])
     kept = [*lines[max(ready - 5, 0) : ready + 1], *lines[failure : failure + 1], *inside]
     return "".join(
-        f"{line}\n" for line in kept if not re.match(r" +(Last Transition Time|Observed|Time):? ", line)
+        f"{line.rstrip()}\n"
+        for line in kept
+        if not re.match(r" +(Last Transition Time|Observed|Time):? ", line)
     )

@@ -13,6 +13,9 @@ _STARTING = {None, "ContainerCreating", "PodInitializing"}
 """Reasons of a waiting container that say nothing about what it waits for."""
 _IMAGE = {"ErrImagePull", "ImagePullBackOff"}
 _STOPPED = "it ended although nobody deleted it, and no Event says why: see the log of its node's kubelet"
+_CONTAINER = re.compile(r"(restarting failed container)=.*")
+_PREEMPTION = re.compile(r" +(no new claims to deallocate, )?preemption: .*", re.DOTALL)
+"""What the scheduler adds to each of its messages: whether removing other pods would help."""
 _BACK_OFF = re.compile(r"^(back-off) \S+|^Back-off pulling image \"[^\"]*\": ErrImagePull: ")
 
 
@@ -133,7 +136,8 @@ def _container_states(status: Raw) -> list[tuple[str, Raw]]:
 
 def _waiting(scheduled: Raw, states: list[tuple[str, Raw]]) -> str:
     if scheduled.get("status") == "False":
-        return f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}"
+        message = _PREEMPTION.sub("", scheduled.get("message") or "")
+        return f"{scheduled.get('reason', 'Unschedulable')}: {message}"
     for field, state in states:
         waiting = state.get("waiting") if field == "state" else None
         if waiting and waiting.get("reason") not in _STARTING:
@@ -144,6 +148,7 @@ def _waiting(scheduled: Raw, states: list[tuple[str, Raw]]) -> str:
 def _steady(reason: str, message: str) -> str:
     """The same text for every attempt: the kubelet alternates two reasons and counts the seconds."""
     reason = "ErrImagePull" if reason in _IMAGE else reason
+    message = _CONTAINER.sub(r"\1", message)
     return f"{reason}: {_BACK_OFF.sub(lambda found: found[1] or '', message)}"
 
 
