@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from devcluster import Cluster
 from devcluster.kubectl import Kubernetes
 from tests.support import models
 from tests.support.admission import Admission
+from tests.support.audit import Audit
 from tests.support.kubelet_part import RunningPod, Start, ports
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, install, kubeconfig
@@ -50,6 +52,12 @@ def operator(cluster: Kubernetes, requests: Requests, tmp_path_factory) -> Itera
     process.start("--cpu-image=modelserver:test")
     yield process
     assert process.stop() == 0, process.log()[-3000:]
+
+
+@pytest.fixture
+def audit(api_cluster: Cluster, cluster: Kubernetes) -> Audit:
+    """Every write from now on."""
+    return Audit(api_cluster)
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """Servers that never answer delay nothing but what is said about their own objects."""
 
 import json
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from devcluster.kubectl import Kubernetes
+from tests.support.audit import Audit
 from tests.support.children import children, submit
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess
@@ -25,27 +25,42 @@ def silence() -> Iterator[int]:
 
 
 def test_300_objects_whose_pods_never_answer_do_not_delay_another_object(
-    kubernetes: Kubernetes, operator: OperatorProcess, silence: int
+    kubernetes: Kubernetes,
+    operator: OperatorProcess,
+    audit: Audit,
+    silence: int,
+    record_property: Callable[[str, object], None],
 ):
+    undisturbed = [seconds_of(kubernetes, audit, f"before-{number}") for number in range(3)]
     names = [f"silent-{number}" for number in range(OBJECTS)]
     together(kubernetes, "apply", [silent_server(name, silence) for name in names])
     pods = silent_pods(kubernetes, names, silence)
     together(kubernetes, "create", pods)
     together(kubernetes, "replace", [with_status(pod) for pod in pods], "--subresource=status")
-    until("the silence of all is reported", lambda: unreachable(kubernetes) == OBJECTS, timeout=90)
+    until("the silence of all is reported", lambda: unreachable(kubernetes) == OBJECTS, timeout=180)
 
-    for number in range(3):
-        submit(kubernetes, model_server(f"elsewhere-{number}", replicas=0))
-        began = time.monotonic()
-        until("it is carried out", lambda: is_applied(kubernetes, f"elsewhere-{number}"), timeout=90)  # noqa: B023
-        assert time.monotonic() - began <= SECONDS
+    disturbed = [seconds_of(kubernetes, audit, f"elsewhere-{number}") for number in range(3)]
 
-    assert len(children(kubernetes)) == 3 * 5
+    record_property("seconds undisturbed", [round(seconds, 2) for seconds in undisturbed])
+    record_property(f"seconds beside {OBJECTS} silent objects", [round(seconds, 2) for seconds in disturbed])
+    # Where the machine is so busy that 2 s are little, an object beside no silent ones takes long, too.
+    assert max(disturbed) <= max(SECONDS, 5 * max(undisturbed))
+    assert len(children(kubernetes)) == 6 * 5
     kubernetes.kubectl("delete", "modelservers,replicasets", "--all")  # the next test finds an idle operator
 
 
-def is_applied(kubernetes: Kubernetes, name: str) -> bool:
-    return kubernetes.condition(name, "Applied").get("status") == "True"
+def seconds_of(kubernetes: Kubernetes, audit: Audit, name: str) -> float:
+    """From the request that creates an object until its Deployment and its status have been written."""
+    submit(kubernetes, model_server(name, replicas=0))
+    until(
+        "it is carried out",
+        lambda: kubernetes.condition(name, "Applied").get("status") == "True",
+        timeout=90,
+    )
+    mine = [write for write in audit.writes(kubernetes.namespace) if write.name == name]
+    first = {write.resource: write for write in reversed(mine)}
+    done = max(first["deployments"].ended, first["modelservers/status"].ended)
+    return (done - first["modelservers"].received).total_seconds()
 
 
 def unreachable(kubernetes: Kubernetes) -> int:

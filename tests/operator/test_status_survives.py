@@ -386,19 +386,52 @@ def test_deletions_that_a_pause_holds_back_are_listed(kubernetes: Kubernetes, op
 def test_why_a_pod_waits_is_read_from_its_events(kubernetes: Kubernetes, operator: OperatorProcess):
     created(kubernetes)
     (pod,) = until("a pod", lambda: kubernetes.items("pods"), timeout=20)
-    name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+    name = pod["metadata"]["name"]
     mount = 'MountVolume.SetUp failed for volume "tls" : secret "tls" not found'
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    event = {
-        "apiVersion": "v1", "kind": "Event", "metadata": {"name": "mount"}, "type": "Warning",
-        "reason": "FailedMount", "message": mount, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
-        "involvedObject": {"kind": "Pod", "name": name, "namespace": kubernetes.namespace, "uid": uid},
-    }  # fmt: skip
-    kubernetes.apply(json.dumps(event))
+    warn(kubernetes, pod, "FailedMount", mount)
 
     with placed(kubernetes, name):
         wait_for(kubernetes, "Available", "False", f"pod {name}: FailedMount: {mount}", timeout=40)
         assert f"FailedMount: {mount}" in kubernetes.condition("server", "Ready")["message"]
+
+
+def test_why_a_pod_ended_is_read_from_its_events_where_the_kubelet_calls_it_a_success(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    """What a kubelet reports when the server of an evicted pod exits with 0 in time."""
+    created(kubernetes)
+    (pod,) = until("a pod", lambda: kubernetes.items("pods"), timeout=20)
+    name, now = pod["metadata"]["name"], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    exceeded = "Pod ephemeral local storage usage exceeds the total limit of containers 4Mi."
+    warn(kubernetes, pod, "Evicted", exceeded)
+    ended = {"exitCode": 0, "reason": "Completed", "startedAt": now, "finishedAt": now}
+    container = {
+        "name": "modelserver", "image": "modelserver:test", "imageID": "", "ready": False, "restartCount": 0,
+        "state": {"terminated": ended},
+    }  # fmt: skip
+    not_ready = {"type": "Ready", "status": "False", "reason": "PodCompleted", "lastTransitionTime": now}
+
+    report(
+        kubernetes,
+        name,
+        {"phase": "Succeeded", "conditions": [not_ready], "containerStatuses": [container]},
+    )
+
+    wait_for(kubernetes, "Ready", "False", f"pod {name}: Evicted: {exceeded} Raise the limit")
+    failure = kubernetes.get("modelserver", "server")["status"]["lastFailure"]
+    assert (failure["pod"], failure["reason"], failure["message"]) == (name, "Evicted", exceeded)
+
+
+def warn(kubernetes: Kubernetes, pod: dict, reason: str, message: str) -> None:
+    """An Event about the pod, as a kubelet writes it."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    about = {name: pod["metadata"][name] for name in ("name", "namespace", "uid")}
+    event = {
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": reason.lower()}, "type": "Warning",
+        "reason": reason, "message": message, "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+        "involvedObject": {"kind": "Pod", **about},
+    }  # fmt: skip
+    kubernetes.apply(json.dumps(event))
 
 
 def test_the_same_transition_again_is_the_same_event_counted_up(kubernetes: Kubernetes, start: Start):

@@ -19,7 +19,7 @@ from modelserver_operator.observed.child import Rollout
 from modelserver_operator.observed.facts import Facts, Outcome
 from modelserver_operator.observed.pod import Pod, read_pod
 from modelserver_operator.observed.report import Reply, ServerStatus
-from modelserver_operator.observed.waiting import UNKNOWN, cause
+from modelserver_operator.observed.waiting import UNKNOWN, cause, end
 from tests.support.modelservers import model_server
 
 NOW = "2026-03-01T12:00:00Z"
@@ -37,6 +37,15 @@ EVICTED = {
         {"type": "Ready", "status": "False", "lastTransitionTime": "2026-03-01T11:59:30Z"},
     ],
 }  # fmt: skip
+STOPPED_CLEANLY = {
+    "phase": "Succeeded",
+    "conditions": [
+        {"type": "Ready", "status": "False", "reason": "PodCompleted", "lastTransitionTime": NOW},
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-03-01T10:00:00Z"},
+    ],
+}
+"""Of a pod whose server exits with 0 when the kubelet evicts it: the kubelet says nothing else."""
+COMPLETED = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": NOW}}
 LOST = {
     "terminated": {
         "exitCode": 137, "reason": "ContainerStatusUnknown", "finishedAt": None, "startedAt": None,
@@ -285,6 +294,78 @@ def test_an_eviction_of_last_month_is_not_the_trouble_of_today():
     assert "pod old: Evicted: Pod ephemeral local storage usage exceeds 1Mi. Raise the limit that" in message
 
 
+def test_a_pod_that_the_kubelet_stopped_without_a_word_has_failed():
+    stopped = pod("p", ready=False, state=COMPLETED, **STOPPED_CLEANLY)
+
+    status = judged(Facts(rollout(ready=0), (stopped,)))
+
+    assert status.last_failure is not None
+    assert (status.last_failure.pod, status.last_failure.time) == ("p", NOW)
+    _, reason, message = said(status, "Ready")
+    assert reason == "PodsFailing"
+    assert "pod p: Failed: it ended although nobody deleted it" in message
+    assert stopped.crash is not None
+    assert not stopped.crash.is_explained
+
+
+def test_a_pod_that_ends_because_it_is_deleted_has_not_failed():
+    body = {
+        "metadata": {
+            "name": "p", "namespace": "n", "uid": "p", "resourceVersion": "1", "deletionTimestamp": NOW,
+        },
+        "spec": {"containers": [SERVER]},
+        "status": {**STOPPED_CLEANLY, "containerStatuses": [{"name": "modelserver", "state": COMPLETED}]},
+    }  # fmt: skip
+
+    assert (read_pod(body).crash, read_pod(body).is_failed) == (None, False)
+
+
+def test_the_cause_of_an_end_that_is_found_later_takes_the_place_of_an_unknown_one():
+    stopped = pod("p", ready=False, state=COMPLETED, **STOPPED_CLEANLY)
+    assert stopped.crash is not None
+    evicted = replace(stopped.crash, reason="Evicted", message="too much", is_explained=True)
+
+    unknown = judged(Facts(rollout(ready=0), (stopped,)))
+    known = judged(Facts(rollout(ready=0), (replace(stopped, crash=evicted),)), unknown)
+    lost = judged(Facts(rollout(ready=0), (stopped,)), known)
+
+    assert known.last_failure is not None
+    assert (known.last_failure.reason, known.last_failure.message) == ("Evicted", "too much")
+    assert lost.last_failure == known.last_failure
+    assert "pod p: Evicted: too much. Raise the limit" in said(known, "Ready")[2]
+
+
+def test_a_version_that_cannot_be_loaded_is_named_with_what_serves_meanwhile():
+    cut = "model.xml: Incorrect weights in bin file!"
+    waits = model("m", version(1, wanted=False), version(2, "LOADING", cut))
+
+    status = judged(Facts(rollout(), (pod(),), {"p": reports(waits)}))
+
+    message = f'pod p: model "m": version 2: {cut}; version 1 keeps serving until then. Copy all files'
+    assert message in said(status, "ModelsServed")[2]
+    assert message in said(status, "Ready")[2]
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (
+            {
+                "reason": "CrashLoopBackOff",
+                "message": "back-off 40s restarting failed container=m pod=p_n(1-2)",
+            },
+            "pod p: CrashLoopBackOff: back-off restarting failed container",
+        ),
+        ({"reason": "ErrImagePull", "message": "no such host"}, "pod p: ErrImagePull: no such host. Check"),
+    ],
+)
+def test_identifiers_that_help_nobody_are_left_out(state: dict[str, str], text: str):
+    status = judged(Facts(rollout(ready=0), (pod(ready=False, state={"waiting": state}),)))
+
+    assert said(status, "Available")[2].startswith(text)
+    assert "1-2" not in said(status, "Available")[2]
+
+
 def test_a_restart_of_a_pod_that_serves_and_the_end_of_one_that_goes_are_no_trouble():
     killed = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-03-01T11:59:59Z"}}
     going = replace(pod("going", ready=False, last=killed), is_leaving=True)
@@ -333,7 +414,10 @@ def test_a_version_that_is_not_there_yet_is_named_with_what_serves_meanwhile():
 
     status = judged(Facts(rollout(), (pod(),), {"p": reports(waits)}))
 
-    message = f'pod p: model "m": {absent}; version 1 keeps serving until then'
+    message = (
+        f'pod p: model "m": {absent}; version 1 keeps serving until then. '
+        "Copy that version there, or correct versionPolicy."
+    )
     assert said(status, "ModelsServed") == ("False", "ModelNotServed", message)
     assert said(status, "Available")[0] == "True"
     assert status.models is not None
@@ -467,6 +551,37 @@ SANDBOX = 'failed to setup network for sandbox "{}": plugin type="bridge" failed
 
 
 @pytest.mark.parametrize(
+    ("unscheduled", "remedy"),
+    [
+        (
+            '0/1 nodes are available: persistentvolumeclaim "m" not found.',
+            "Create the claim in this namespace",
+        ),
+        ("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.", "describe pvc"),
+        ("0/1 nodes are available: 1 Insufficient gpu.intel.com/xe.", "Install the device plugin"),
+        ("0/1 nodes are available: 1 Insufficient cpu.", "Lower resources"),
+        (
+            "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 …",
+            "0/1 nodes are available: 1 Insufficient cpu. Lower resources",
+        ),
+    ],
+)
+def test_a_pod_that_no_node_takes_comes_with_the_remedy_for_its_cause(unscheduled: str, remedy: str):
+    waits = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unscheduled}
+
+    status = judged(
+        Facts(
+            rollout(ready=0), (pod(ready=False, phase="Pending", conditions=[waits], containerStatuses=[]),)
+        )
+    )
+
+    message = said(status, "Ready")[2]
+    assert unscheduled.partition(" no new")[0].rstrip(".") in message
+    assert remedy in message
+    assert "reemption" not in message
+
+
+@pytest.mark.parametrize(
     ("events", "text"),
     [
         pytest.param([], UNKNOWN, id="no event"),
@@ -500,6 +615,25 @@ SANDBOX = 'failed to setup network for sandbox "{}": plugin type="bridge" failed
 def test_the_cause_of_a_wait_is_read_from_events(events: list[dict[str, Any]], text: str):
     assert cause(events) == text
     assert cause(events[::-1]) == text
+
+
+@pytest.mark.parametrize(
+    ("events", "found"),
+    [
+        pytest.param([], None, id="no event"),
+        pytest.param([event("Unhealthy", "probe", "2026-03-01T12:00:00Z")], None, id="another"),
+        pytest.param(
+            [
+                event("Evicted", "too  much", "2026-03-01T12:00:00Z"),
+                event("Unhealthy", "probe", "2026-03-01T12:00:01Z"),
+            ],
+            ("Evicted", "too much"),
+            id="an eviction",
+        ),
+    ],
+)
+def test_the_cause_of_an_end_is_read_from_events(events: list[dict[str, Any]], found: tuple[str, str] | None):
+    assert end(events) == found
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ spec:
   models:
   - {name: text-orientation, uri: "pvc://models/text-orientation"}
 """
+# What a server writes to its log counts as ephemeral storage, and its file system is read-only.
+FILL_THE_LOG = "head -c 6000000 /dev/zero | tr '\\0' x | fold -w 1000 > /proc/1/fd/1"
 
 
 def minimal(name: str) -> str:

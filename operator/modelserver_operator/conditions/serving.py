@@ -4,6 +4,7 @@ import re
 
 from modelserver_operator.api import ModelServer
 from modelserver_operator.api.status import Reason
+from modelserver_operator.conditions.remedies import with_remedy
 from modelserver_operator.conditions.reported import awaiting, unheard
 from modelserver_operator.conditions.trouble import model_error, trouble, unreachable
 from modelserver_operator.conditions.verdict import Verdict, fails, holds, unknown
@@ -56,7 +57,8 @@ def _not_served(server: ModelServer, pod: Pod, status: ServerStatus, revision: s
     for wanted in server.spec.models:
         model = by_name.get(wanted.name)
         if model is not None and (error := model_error(model)):
-            return fails(Reason.MODEL_NOT_SERVED, f'pod {pod.name}: model "{wanted.name}": {error}')
+            text = with_remedy(f'pod {pod.name}: model "{wanted.name}": {error}')
+            return fails(Reason.MODEL_NOT_SERVED, text)
         if status.revision != revision or model is None or model.revision != revision:
             return fails(
                 Reason.OLD_CONFIGURATION,

@@ -15,7 +15,7 @@ from modelserver_operator.api.status import (
     shorten,
 )
 from modelserver_operator.observed.facts import Facts
-from modelserver_operator.observed.pod import Pod
+from modelserver_operator.observed.pod import Crash, Pod
 from modelserver_operator.observed.report import ModelStatus, VersionStatus
 
 Copies = list[tuple[ModelStatus, bool]]
@@ -112,7 +112,7 @@ def last_failure(facts: Facts, previous: Status) -> Failure | None:
     """The newest crash; it is kept when its pod is gone."""
     crash = facts.newest_crash()
     before = previous.last_failure
-    if crash is None or (before is not None and before.time >= crash.time):
+    if crash is None or (before is not None and not _is_newer(crash, before)):
         return before
     return Failure(
         time=crash.time,
@@ -121,3 +121,9 @@ def last_failure(facts: Facts, previous: Status) -> Failure | None:
         exit_code=crash.exit_code,
         message=shorten(crash.message, 2048),
     )
+
+
+def _is_newer(crash: Crash, before: Failure) -> bool:
+    """Or the same one, by now with its cause."""
+    is_same = (crash.time, crash.pod) == (before.time, before.pod)
+    return crash.time > before.time or (is_same and crash.is_explained)

@@ -64,13 +64,19 @@ def _reported(facts: Facts) -> str:
 
 
 def _ended(crash: Crash) -> str:
-    code = "" if crash.exit_code is None else f" (exit code {crash.exit_code})"
+    code = f" (exit code {crash.exit_code})" if crash.exit_code else ""
     return f"{crash.reason}{code}{': ' if crash.message else ''}{crash.message}"
 
 
 def model_error(model: ModelStatus) -> str:
     """Why the model, or a version of it that should be served, is not; empty when it is."""
-    return model.error or next((v.error for v in model.versions if v.wanted and v.error), "") or ""
+    late = next((version for version in model.versions if version.wanted and version.error), None)
+    if model.error or late is None:
+        return model.error or ""
+    is_named = f"version {late.version}" in (late.error or "")
+    text = str(late.error) if is_named else f"version {late.version}: {late.error}"
+    serving = [version.version for version in model.versions if version.state == "AVAILABLE"]
+    return f"{text}; version {max(serving)} keeps serving until then" if serving else text
 
 
 def unreachable(facts: Facts) -> Verdict | None:

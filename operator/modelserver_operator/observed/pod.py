@@ -13,6 +13,10 @@ from modelserver_operator.observed.child import Raw
 _STARTING = {None, "ContainerCreating", "PodInitializing"}
 """Reasons of a waiting container that say nothing about what it waits for."""
 _IMAGE = {"ErrImagePull", "ImagePullBackOff"}
+_STOPPED = "it ended although nobody deleted it, and no Event says why: see the log of its node's kubelet"
+_CONTAINER = re.compile(r"(restarting failed container)=.*")
+_PREEMPTION = re.compile(r" +(no new claims to deallocate, )?preemption: .*", re.DOTALL)
+"""What the scheduler adds to each of its messages: whether removing other pods would help."""
 _BACK_OFF = re.compile(r"^(back-off) \S+|^Back-off pulling image \"[^\"]*\": ErrImagePull: ")
 
 
@@ -25,6 +29,8 @@ class Crash:
     reason: str
     exit_code: int | None
     message: str
+    is_explained: bool = True
+    """Whether the pod's status says why it ended; if not, an Event about the pod may."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ def read_pod(body: Raw) -> Pod:
         crash=_crash(metadata, status, states),
         no_room_since=_no_room_since(conditions.get("PodScheduled", {})),
         image=str(_server(spec).get("image", "")),
-        is_failed=status.get("phase") == "Failed",
+        is_failed=_is_failed(metadata, status),
         is_preparing=_is_preparing(spec, status, states),
         status_port=_status_port(spec),
         process=_process(status),
@@ -151,7 +157,8 @@ def _container_states(status: Raw) -> list[tuple[str, Raw]]:
 
 def _waiting(scheduled: Raw, states: list[tuple[str, Raw]]) -> str:
     if scheduled.get("status") == "False":
-        return f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}"
+        message = _PREEMPTION.sub("", scheduled.get("message") or "")
+        return f"{scheduled.get('reason', 'Unschedulable')}: {message}"
     for field, state in states:
         waiting = state.get("waiting") if field == "state" else None
         if waiting and waiting.get("reason") not in _STARTING:
@@ -162,6 +169,7 @@ def _waiting(scheduled: Raw, states: list[tuple[str, Raw]]) -> str:
 def _steady(reason: str, message: str) -> str:
     """The same text for every attempt: the kubelet alternates two reasons and counts the seconds."""
     reason = "ErrImagePull" if reason in _IMAGE else reason
+    message = _CONTAINER.sub(r"\1", message)
     return f"{reason}: {_BACK_OFF.sub(lambda found: found[1] or '', message)}"
 
 
@@ -185,10 +193,16 @@ def _no_room_since(scheduled: Raw) -> str:
     return scheduled.get("lastTransitionTime") or ""
 
 
+def _is_failed(metadata: Raw, status: Raw) -> bool:
+    """A pod that is evicted while its server stops cleanly (exit code 0) is called Succeeded."""
+    is_success = status.get("phase") == "Succeeded" and not metadata.get("deletionTimestamp")
+    return is_success or status.get("phase") == "Failed"
+
+
 def _crash(metadata: Raw, status: Raw, states: list[tuple[str, Raw]]) -> Crash | None:
-    exits = (state.get("terminated") or {} for _, state in states)
+    exits = [state.get("terminated") or {} for _, state in states]
+    is_failed = _is_failed(metadata, status)
     ended: Raw = next((item for item in exits if item.get("exitCode")), {})
-    is_failed = status.get("phase") == "Failed"
     if not ended and not is_failed:
         return None
     # A pod's own reason, e.g. Evicted, is the cause; its container's may only be that it was lost.
@@ -198,7 +212,8 @@ def _crash(metadata: Raw, status: Raw, states: list[tuple[str, Raw]]) -> Crash |
         pod=metadata["name"],
         reason=cause.get("reason") or ("Failed" if is_failed else "Error"),
         exit_code=ended.get("exitCode"),
-        message=(cause.get("message") or "").strip(),
+        message=(cause.get("message") or ("" if ended or status.get("reason") else _STOPPED)).strip(),
+        is_explained=bool(status.get("reason")) or not is_failed,
     )
 
 
