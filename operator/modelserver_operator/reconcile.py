@@ -77,7 +77,7 @@ class Reconciler:
     now: Callable[[], str]
     resync_seconds: Callable[[], float]
     """When a settled object is looked at again; random, so that objects first seen together spread out."""
-    try_seconds: float = 600.0
+    rejection_retry_seconds: float = 600.0
     """While nodes reject the pods of an object, one is tried in this interval."""
     _tries: dict[Key, int] = field(default_factory=dict)
     _accepted: Accepted = field(default_factory=lambda: Accepted(lambda server: configuration(server.spec)))
@@ -176,7 +176,7 @@ class Reconciler:
         """Write the children, with the template and config.json that are kept or new ones."""
         past = await read_history(self.cluster, server, before.children, previous)
         choice = choose(server, self.images, past)
-        clock = Clock(self.now(), self.try_seconds)
+        clock = Clock(self.now(), self.rejection_retry_seconds)
         at = scene(server, choice, past, before, clock)
         breaker = self._breaker(server, at, before)
         kept = applied(choice.kept, past, breaker)

@@ -46,7 +46,7 @@ class Settings:
     resync_seconds: float
     """The servers of a settled object are asked again after about this time: nothing else reports that a
     server has discovered a new version of a model."""
-    try_seconds: float
+    rejection_retry_seconds: float
     """While nodes reject the pods of an object, one is tried in this interval."""
     log_format: str
     log_level: str
@@ -134,7 +134,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         help="how often to ask the servers of settled objects for their status",
     )
     parser.add_argument(
-        "--try-seconds",
+        "--rejection-rerejection-retry-seconds",
         type=_at_least(1, float),
         default=600.0,
         help="while nodes reject the pods of an object, how often one is tried",
@@ -153,7 +153,7 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
         lease_seconds=arguments.lease_seconds,
         relist_seconds=arguments.relist_seconds,
         resync_seconds=arguments.resync_seconds,
-        try_seconds=arguments.try_seconds,
+        rejection_retry_seconds=arguments.rejection_retry_seconds,
         log_format=arguments.log_format,
         log_level=arguments.log_level,
     )

@@ -28,7 +28,7 @@ def install(cluster: Cluster, operator: images.Image, server: images.Image, mode
     load(cluster.name, operator.name, server.name)
     kubernetes = cluster.kubernetes()
     # Only pods that a node rejects wait for it: ten minutes otherwise.
-    installation.install_operator(kubernetes, operator.name, server.name, values=["trySeconds=6"])
+    installation.install_operator(kubernetes, operator.name, server.name, values=["rejectionRetrySeconds=6"])
     installation.fill_models_volume(kubernetes, server.name, model)
     return kubernetes
 

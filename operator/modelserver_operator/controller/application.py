@@ -165,7 +165,7 @@ def _reconciler(settings: Settings, store: Store, cluster: Cluster, asking: Aski
         images=settings.images,
         now=_now,
         resync_seconds=_around(_RECHECK_SECONDS),
-        try_seconds=settings.try_seconds,
+        rejection_retry_seconds=settings.rejection_retry_seconds,
     )
 
 
