@@ -134,7 +134,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         help="how often to ask the servers of settled objects for their status",
     )
     parser.add_argument(
-        "--rejection-rerejection-retry-seconds",
+        "--rejection-retry-seconds",
         type=_at_least(1, float),
         default=600.0,
         help="while nodes reject the pods of an object, how often one is tried",

@@ -29,7 +29,7 @@ def faulty(kubernetes: Kubernetes) -> Iterator[Node]:
 def impatient(operator: OperatorProcess) -> Iterator[None]:
     """The operator tries a pod every three seconds."""
     assert operator.stop() == 0
-    operator.start(USUAL, "--rejection-rerejection-retry-seconds=3")
+    operator.start(USUAL, "--rejection-retry-seconds=3")
     yield
     assert operator.stop() == 0
     operator.start(USUAL)
