@@ -7,7 +7,7 @@ import pytest
 
 from devcluster.kubectl import Kubernetes
 from modelserver_operator import metrics
-from tests.support.children import SOON, patch, submit
+from tests.support.children import SOON, is_alone, patch, submit
 from tests.support.kubelet_part import Start
 from tests.support.modelservers import model_server
 from tests.support.operator_process import ROOT, OperatorProcess
@@ -41,6 +41,7 @@ def test_however_many_names_field_managers_take_the_series_of_drift_stay_few():
 def test_an_object_a_refusal_and_a_drift_are_counted(
     kubernetes: Kubernetes, operator: OperatorProcess, start: Start
 ):
+    until("objects of other tests are gone", lambda: is_alone(kubernetes), timeout=60)
     before = operator.metrics()
 
     def more(name: str, *labels: str) -> float:

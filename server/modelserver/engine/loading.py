@@ -31,7 +31,7 @@ CANDIDATE_SECONDS = 1e-3
 """Above this in a stream, on a busy machine too, it will not be below that on the loop."""
 SPREAD_CPUS = 1.3
 """CPU seconds per second of a model that more than one thread works on."""
-PATIENCE_SECONDS = 50e-3
+SEARCH_SECONDS = 50e-3
 """How long a quick inference is looked for: on a busy machine most of them are interrupted."""
 TWICE_BYTES = 1 << 20
 """Weights that may be in memory twice for a moment."""
@@ -171,13 +171,13 @@ def _property(compiled: ov.CompiledModel, name: str) -> Any:
 def _warm_up(loaded: LoadedModel, enough: float) -> float | None:
     """A few real inferences; how long the quickest took, in seconds. What fails is closed.
 
-    At least three, and more until one takes less than `enough` seconds or the patience ends.
+    At least three, and more until one takes less than `enough` seconds or the time for it ends.
     Zeros may be no valid input where sizes are free, so only a model of fixed shapes must succeed.
     """
     arrays = [zeros(spec, smallest(spec)) for spec in loaded.signature.inputs]
     try:
         loaded.run_once(arrays)
-        end = time.perf_counter() + PATIENCE_SECONDS
+        end = time.perf_counter() + SEARCH_SECONDS
         quickest = min(_timed(loaded, arrays) for _ in range(3))
         while quickest >= enough and time.perf_counter() < end:
             quickest = min(quickest, _timed(loaded, arrays))
