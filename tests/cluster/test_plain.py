@@ -15,6 +15,7 @@ import devcluster
 from devcluster import state
 from devcluster.errors import DevclusterError
 from tests.support import traces
+from tests.support.audit import Audit
 from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +56,18 @@ def test_a_service_account_may_do_exactly_what_rbac_grants(api_cluster):
 
     assert answer("configmaps") == 200
     assert answer("secrets") == 403
+
+
+def test_every_write_and_no_read_is_in_the_audit_log_with_its_user(api_cluster):
+    audit = Audit(api_cluster)
+    api_cluster.kubectl("create", "namespace", "audited")
+    api_cluster.kubectl("get", "namespace", "audited")
+    with pytest.raises(DevclusterError):
+        api_cluster.kubectl("create", "namespace", "audited")
+
+    mine = [write for write in audit.writes() if write.name == "audited" and "admin" in write.user]
+
+    assert [write.what for write in mine] == [("create", "namespaces")]
 
 
 def test_the_controller_manager_makes_pods_and_collects_garbage(api_cluster):

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.support.e2e import remove
 from tests.support.models import dummy, save
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.kind
+pytestmark = [pytest.mark.kind, pytest.mark.long]
 FLOOR = "fd1ee2362b6cfccd84087a54724f956f5f44d535"
 """The commit that brought kept templates and `unknownKeys` into main: from it on upgrades are safe."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,7 +141,9 @@ def status(kubernetes: Kubernetes, name: str) -> dict:
     return kubernetes.get("modelserver", name)["status"]
 
 
-def test_an_upgrade_replaces_no_pod_and_fails_no_request(served: Kubernetes, floor: Release, this: Release):
+def test_an_upgrade_replaces_no_pod_and_fails_no_request(
+    served: Kubernetes, floor: Release, this: Release, record_property: Callable[[str, object], None]
+):
     before = pods(served)
     with under_load(served, "rolling") as load, under_load(served, "pinned") as pinned:
         this.install(served)
@@ -159,6 +161,11 @@ def test_an_upgrade_replaces_no_pod_and_fails_no_request(served: Kubernetes, flo
         assert load.poll() is None, "all of it must happen under load"
         results = [json.loads(process.communicate(timeout=30)[0]) for process in (load, pinned)]
 
+    record_property(
+        f"from {FLOOR[:12]}",
+        f"answered {[result['answered'] for result in results]}, "
+        f"failed {[len(result['errors']) for result in results]}, pods replaced {len(before - pods(served))}",
+    )
     assert [result["errors"] for result in results] == [[], []]
     assert all(result["answered"] > 100 for result in results)
     assert pods(served) == before

@@ -335,9 +335,11 @@ def test_the_cause_of_an_end_that_is_found_later_takes_the_place_of_an_unknown_o
     assert "pod p: Evicted: too much. Raise the limit" in said(known, "Ready")[2]
 
 
-def test_a_version_that_cannot_be_loaded_is_named_with_what_serves_meanwhile():
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_a_version_that_cannot_be_loaded_is_named_with_what_serves_meanwhile(*, is_repeated: bool):
     cut = "model.xml: Incorrect weights in bin file!"
-    waits = model("m", version(1, wanted=False), version(2, "LOADING", cut))
+    served, broken = version(1, wanted=False), version(2, "LOADING", cut)
+    waits = model("m", served, broken, **({"error": cut} if is_repeated else {}))
 
     status = judged(Facts(rollout(), (pod(),), {"p": reports(waits)}))
 

@@ -107,8 +107,4 @@ def described(kubernetes: Kubernetes, name: str) -> str:
     failure = next((n for n, line in enumerate(lines) if line == "  Last Failure:"), len(lines))
     inside = takewhile(lambda line: line.startswith("    "), lines[failure + 1 :])
     kept = [*lines[max(ready - 5, 0) : ready + 1], *lines[failure : failure + 1], *inside]
-    return "".join(
-        f"{line.rstrip()}\n"
-        for line in kept
-        if not re.match(r" +(Last Transition Time|Observed|Time):? ", line)
-    )
+    return "".join(f"{line.rstrip()}\n" for line in kept if not OF_THE_MOMENT.match(line))

@@ -38,4 +38,7 @@ _REMEDIES = (
 def with_remedy(report: str) -> str:
     """The report, and what to do where that is known."""
     remedy = next((text for pattern, text in _REMEDIES if re.search(pattern, report)), "")
-    return f"{report.rstrip('. ')}. {remedy}" if remedy else report
+    if not remedy:
+        return report
+    report = report.rstrip(". ")
+    return f"{report}{'' if report.endswith('!') else '.'} {remedy}"

@@ -71,12 +71,14 @@ def _ended(crash: Crash) -> str:
 def model_error(model: ModelStatus) -> str:
     """Why the model, or a version of it that should be served, is not; empty when it is."""
     late = next((version for version in model.versions if version.wanted and version.error), None)
-    if model.error or late is None:
-        return model.error or ""
-    is_named = f"version {late.version}" in (late.error or "")
-    text = str(late.error) if is_named else f"version {late.version}: {late.error}"
+    text = model.error or (late.error if late else None) or ""
+    if late is None or (late.error or "") not in text:
+        return text
+    if f"version {late.version} " not in text:
+        text = f"version {late.version}: {text}"
     serving = [version.version for version in model.versions if version.state == "AVAILABLE"]
-    return f"{text}; version {max(serving)} keeps serving until then" if serving else text
+    is_said = not serving or "keeps serving" in text
+    return text if is_said else f"{text}; version {max(serving)} keeps serving until then"
 
 
 def unreachable(facts: Facts) -> Verdict | None:
