@@ -77,7 +77,7 @@ def _running(directory: Path) -> Iterator[Operator]:
     try:
         kubernetes = devcluster.up(name, no_node=True).kubernetes()
         kubernetes.kubectl("apply", "--server-side", "-f", str(CRD))
-        kubernetes.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
+        wait_for(lambda: kubernetes.succeeds("get", KIND), "the API of the CRD")
         # One worker: others would look at the queue in between.
         port = free(1)[0]
         options = ["run", "--liveness-port", str(port), "--workers", "1"]
