@@ -64,16 +64,25 @@ class ApiServer:
 
     def ask(self, method: str, path: str, body: Raw | None = None, **headers: str) -> Any:
         """The answer as JSON; `{}` in the path is the namespace. RuntimeError: it was refused."""
-        if not hasattr(self._threads, "connection"):
-            self._threads.connection = self._connect()
         text = None if body is None else json.dumps(body)
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._threads.connection.request(method, path.format(self.namespace), text, names)
-        answer = self._threads.connection.getresponse()
-        said = answer.read()
+        try:
+            answer, said = self._exchange(method, path.format(self.namespace), text, names)
+        except (http.client.RemoteDisconnected, ConnectionError):
+            self._threads.connection = self._connect()  # the old one had been idle for too long
+            answer, said = self._exchange(method, path.format(self.namespace), text, names)
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path}: {answer.status} {said[:500]!r}")
         return json.loads(said)
+
+    def _exchange(
+        self, method: str, path: str, text: str | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        if not hasattr(self._threads, "connection"):
+            self._threads.connection = self._connect()
+        self._threads.connection.request(method, path, text, headers)
+        answer = self._threads.connection.getresponse()
+        return answer, answer.read()
 
     def patch(self, path: str, change: Raw) -> Any:
         """Merge this into an object."""

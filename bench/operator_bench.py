@@ -1,8 +1,8 @@
 """`make bench-operator`: how fast the operator is, and what it costs, with one object and with a thousand.
 
 Beside it on the same cores are etcd, the API server, the controller manager, and the client that creates the
-objects. There is no node: pods stay Pending, until the benchmark reports 1000 of them as ready, behind whose address
-one real server answers. CPU and memory are those of the operator's process alone.
+objects. There is no node: pods stay Pending, until the benchmark reports 1000 of them as ready, behind whose
+address one real server answers. CPU and memory are those of the operator's process alone.
 
 Writes bench/results/<date>-operator.json and its table in docs/performance.md. `--long` adds 5000 objects.
 """

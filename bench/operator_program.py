@@ -122,7 +122,7 @@ def beside_an_api_server(directory: Path) -> Iterator[tuple[Program, ApiServer]]
     try:
         kubernetes = devcluster.up(name, no_node=True, extras=("controller-manager",)).kubernetes()
         kubernetes.kubectl("apply", "--server-side", "-f", str(CRD))
-        kubernetes.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
+        until("the API of the CRD", lambda: kubernetes.succeeds("get", "modelservers"), START_SECONDS)
         kubeconfig = Path(kubernetes.environment["KUBECONFIG"])
         program = Program(kubeconfig, directory / "operator.log", ("--cpu-image=modelserver:bench",))
         program.start()

@@ -24,7 +24,7 @@ from typing import Any
 import devcluster
 from bench import models, peers
 from bench.recording import Traced, traced, wait_for
-from bench.tracing import Step, Walk, commonest, one_pass, walk
+from bench.tracing import Step, Walk, commonest, one_pass, walk, without
 from devcluster.host.ports import free
 from devcluster.kubectl import Kubernetes
 
@@ -36,6 +36,7 @@ LONG_SECONDS = "3600"
 """Longer than all walks: what the operator does from time to time does not happen in between."""
 OBJECTS = tuple(f"server-{letter}" for letter in "abcde")
 CORE = 0
+LEASE = "modelserver-operator"
 Raw = dict[str, Any]
 
 
@@ -49,7 +50,8 @@ class Operator:
 
     def record(self, *kubectl: str, stdin: str | None = None) -> list[Step]:
         """What the operator does about a change that is made with kubectl."""
-        return self.program.record_until_quiet(lambda: self.kubernetes.kubectl(*kubectl, stdin=stdin))
+        steps = self.program.record_until_quiet(lambda: self.kubernetes.kubectl(*kubectl, stdin=stdin))
+        return without(steps, self.program.idle)
 
     def report(self, kind: str, name: str, status: Raw) -> None:
         """Write a status as a controller or a kubelet would."""
@@ -77,7 +79,7 @@ def _running(directory: Path) -> Iterator[Operator]:
     try:
         kubernetes = devcluster.up(name, no_node=True).kubernetes()
         kubernetes.kubectl("apply", "--server-side", "-f", str(CRD))
-        kubernetes.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRD))
+        wait_for(lambda: kubernetes.succeeds("get", KIND), "the API of the CRD")
         # One worker: others would look at the queue in between.
         port = free(1)[0]
         options = ["run", "--liveness-port", str(port), "--workers", "1"]
@@ -85,6 +87,8 @@ def _running(directory: Path) -> Iterator[Operator]:
         variables = {"KUBECONFIG": kubernetes.environment["KUBECONFIG"]}
         with traced("modelserver_operator", options, directory / "operator.log", **variables) as program:
             wait_for(lambda: _lives(port), "the operator")
+            wait_for(lambda: kubernetes.succeeds("get", "lease", LEASE, "-n", "kube-system"), "its Lease")
+            program.learn_idle()
             yield Operator(program, kubernetes, directory)
     finally:
         devcluster.down(name)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from bench.tracing import Episode, Step, background
+from bench.tracing import Episode, Step, background, without
 from devcluster.host.process import stop
 
 IDLE_SECONDS = 3.0
@@ -45,10 +45,13 @@ class Traced:
         return self._end()
 
     def _is_quiet(self) -> bool:
-        before: int = self._say("count")
+        before = self._news()
         time.sleep(QUIET_SECONDS)
-        now: int = self._say("count")
-        return now == before > 0
+        return self._news() == before != []
+
+    def _news(self) -> list[Step]:
+        """What has been recorded and does not run anyway."""
+        return without([Step(*step) for step in self._say("so_far")], self.idle)
 
     def learn_idle(self, work: Callable[[], object] = lambda: None) -> None:
         """Learn what runs while the program is idle, or does no more than this."""

@@ -1,8 +1,7 @@
 """Runs a program of ours and records every Python call into its package between two commands.
 
 argv: package, file descriptor for the recordings, module, arguments of the module. Lines on standard input:
-`begin`, `count` and `end`; each is answered by one line of JSON, `end` with the steps since `begin`, `count`
-with their number so far.
+`begin`, `so_far` and `end`; each is answered by one line of JSON, the last two with the steps since `begin`.
 """
 
 import importlib.util
@@ -36,8 +35,8 @@ class Recorder:
         self._steps = []
         self._is_on = True
 
-    def count(self) -> int:
-        return len(self._steps)
+    def so_far(self) -> list[tuple[int, bool, bool, str, str]]:
+        return list(self._steps)
 
     def end(self) -> list[tuple[int, bool, bool, str, str]]:
         self._is_on = False

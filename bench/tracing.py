@@ -73,25 +73,30 @@ def background(steps: Sequence[Step]) -> set[Episode]:
     return {_episode(steps, places) for places in episodes(steps)}
 
 
+def without(steps: Sequence[Step], idle: Container[Episode]) -> list[Step]:
+    """The steps but those of episodes that run anyway."""
+    passed_over = {place for places in episodes(steps) if _episode(steps, places) in idle for place in places}
+    return [step for place, step in enumerate(steps) if place not in passed_over]
+
+
 def walk(name: str, steps: Sequence[Step], idle: Container[Episode]) -> Walk:
     """The calls of what was recorded, without the episodes that run anyway."""
-    passed_over = {place for places in episodes(steps) if _episode(steps, places) in idle for place in places}
-    kept = [step for place, step in enumerate(steps) if step.is_call and place not in passed_over]
+    kept = [step for step in without(steps, idle) if step.is_call]
     return Walk(name, tuple((step.file, step.function) for step in kept))
 
 
 def one_pass(steps: Sequence[Step]) -> list[Step]:
     """From an event to the end of the work it causes, of a program whose loop takes work from a queue.
 
-    The episodes up to the first resumption handle the event; the resumed loop looks for work and does it.
-    Later episodes that begin like those handle other events and are left out. The end is where the loop looks
-    again.
+    The episodes up to the first resumption handle the event (their own first may be one: of what watches);
+    the resumed loop looks for work and does it. Later episodes that begin like those handle other events and
+    are left out. The end is where the loop looks again.
     """
     found = episodes(steps)
-    resumed = next(
-        (number for number, places in enumerate(found) if not steps[places[0]].is_call), len(found)
-    )
-    starts = {_name(steps[places[0]]) for places in found[:resumed]}
+    firsts = [steps[places[0]] for places in found]
+    is_loop = [not step.is_call and _name(step) != _name(firsts[0]) for step in firsts]
+    resumed = is_loop.index(True) if True in is_loop else len(found)
+    starts = {_name(step) for step in firsts[:resumed]}
     later = {place for places in found[resumed:] if _name(steps[places[0]]) in starts for place in places}
     kept = [place for place in range(len(steps)) if place not in later]
     loop = found[resumed] if resumed < len(found) else []

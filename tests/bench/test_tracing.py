@@ -87,3 +87,12 @@ def test_the_table_has_a_line_per_walk():
 
     assert lines[0].split() == ["walk", "calls", "stays", "files", "returns"]
     assert lines[1].split() == ["REST", "3", "3", "2", "1"]
+
+
+def test_an_event_may_be_handled_by_a_coroutine_that_goes_on():
+    event = ("~watch:follow", "watch:take", "store:put")
+    recorded = steps(*event, *PASS, *event, "~queue:loop", "queue:look", first="follow loop")
+
+    calls = walk("w", one_pass(recorded), ()).calls
+
+    assert [function for _, function in calls] == ["take", "put", "look", "child", "status"]
