@@ -17,6 +17,9 @@ from modelserver_operator.errors import ApiError
 _PAUSES = (0.1, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 20.0)
 """Seconds until a watch is opened again, by the failures in a row; the last for ever: a namespace that lost
 its Role must not stop others."""
+_SHORT_SECONDS = 1.0
+"""A watch that ends sooner is not opened again immediately: an API server that ends each would be asked
+without a pause."""
 _BOOKMARK = "BOOKMARK"
 _logger = logging.getLogger(__name__)
 
@@ -32,9 +35,10 @@ class Watches:
 
     async def follow(self, stream: Stream) -> None:
         """Report what happens to the objects of one stream, forever."""
-        failures = 0
+        failures, loop = 0, asyncio.get_running_loop()
         version = self.relist.version(stream)
         while True:
+            begun = loop.time()
             try:
                 if failures or not version:
                     version = await self.relist.again(stream)
@@ -43,7 +47,8 @@ class Watches:
             except ApiError as error:
                 failures += 1
                 _logger.warning("the watch of %s broke: %s", named(stream), error)
-            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+            is_short = loop.time() - begun < _SHORT_SECONDS
+            await asyncio.sleep(_PAUSES[min(max(failures, is_short), len(_PAUSES) - 1)])
 
     def _take(self, stream: Stream, event: Mapping[str, Any]) -> int:
         """Returns the version up to which everything is known now."""
