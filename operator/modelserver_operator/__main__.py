@@ -18,8 +18,8 @@ from modelserver_operator.errors import Invalid, OperatorError
 from modelserver_operator.settings import DEFAULT_IMAGE, add_images, add_options, from_arguments, images
 
 _DEEPEST = 30_000
-"""The API server takes objects of 10,000 levels, and one of them is in everybody's list: Python's own limit of 1000
-would stop the operator for all. The parser of JSON needs less than 400 bytes of stack for a level."""
+"""The API server takes objects of 10,000 levels, and one of them is in everybody's list: Python's own limit
+of 1000 would stop the operator for all. The parser of JSON needs less than 400 bytes of stack for a level."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
