@@ -52,9 +52,9 @@ class Node:
             self._bind(pod)
             self._report(pod, status)
         except CommandFailed as error:
-            if "NotFound" not in str(error):
+            if "NotFound" not in str(error) and "is being deleted" not in str(error):
                 raise
-            return False  # its ReplicaSet has just deleted it
+            return False  # by its ReplicaSet
         return True
 
     def _report(self, pod: str, status: dict) -> None:
