@@ -16,6 +16,8 @@ from aiohttp import web
 from tests.chaos.traffic import WRITES, Asked, Fault, Lines, Rule, Seen, read, refusal
 
 LATE_SECONDS = 3.0
+Queue = asyncio.Queue[tuple[float, bytes] | None]
+"""Lines of a watch, each with the moment when it is due; None ends it."""
 _HOP = {"host", "connection", "transfer-encoding", "content-length", "keep-alive"}
 _END = b'{"type":"DELETED"'
 _EVENTS = (b'{"type":"ADDED"', b'{"type":"MODIFIED"', _END)
@@ -34,7 +36,7 @@ class Proxy:
         self.lines: dict[str, Lines] = {}
         """By namespace, what becomes of the events of its watches."""
         self._seen: dict[str, list[Seen]] = defaultdict(list)
-        self._streams: dict[str, set[web.Request]] = defaultdict(set)
+        self._streams: dict[str, set[asyncio.Transport | None]] = defaultdict(set)
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -102,7 +104,7 @@ class Proxy:
             rule.kill()
         if rule.fault is Fault.NEVER:
             await asyncio.Event().wait()  # until the caller gives up
-        _abort(request)
+        _abort(request.transport)
         return web.Response()
 
     @contextlib.asynccontextmanager
@@ -131,22 +133,24 @@ class Proxy:
         """A watch, line by line."""
         response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        queue = Queue()
         writing = asyncio.create_task(_write(response, queue))
-        self._streams[namespace].add(request)
+        self._streams[namespace].add(request.transport)
         try:
             async for line in _lines(answer):
                 self._enqueue(namespace, line, queue)
-        except aiohttp.ClientError:
-            _abort(request)
+            queue.put_nowait(None)
+            await writing
+        except (aiohttp.ClientError, ConnectionError):
+            _abort(request.transport)
         finally:
-            self._streams[namespace].discard(request)
+            self._streams[namespace].discard(request.transport)
             writing.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                 await writing
         return response
 
-    def _enqueue(self, namespace: str, line: bytes, queue: asyncio.Queue[tuple[float, bytes]]) -> None:
+    def _enqueue(self, namespace: str, line: bytes, queue: Queue) -> None:
         fault = self.lines.get(namespace) if line.startswith(_EVENTS) else None
         now = self._loop.time()
         if fault is not Lines.DROPPED:
@@ -165,16 +169,19 @@ async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             yield line
 
 
-async def _write(response: web.StreamResponse, queue: asyncio.Queue[tuple[float, bytes]]) -> None:
+async def _write(response: web.StreamResponse, queue: Queue) -> None:
     """In the order of the queue, each line not before it is due."""
     loop = asyncio.get_running_loop()
     while True:
-        due, line = await queue.get()
+        item = await queue.get()
+        if item is None:
+            return
+        due, line = item
         if (pause := due - loop.time()) > 0:
             await asyncio.sleep(pause)
         await response.write(line + b"\n")
 
 
-def _abort(request: web.BaseRequest) -> None:
-    if request.transport is not None:
-        request.transport.abort()
+def _abort(transport: asyncio.Transport | None) -> None:
+    if transport is not None:
+        transport.abort()
