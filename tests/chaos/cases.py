@@ -52,6 +52,7 @@ KILLS: dict[str, tuple[tuple[str, str, int], ...]] = {
         ("patch", "deployments", 0),
         ("delete", "controllerrevisions", 0),
         ("patch", STATUS, 0),
+        ("create", "events", 0),
     ),
     "scale": (("patch", "deployments", 0), ("patch", STATUS, 0)),
     "prune": (

@@ -53,7 +53,12 @@ class Proxy:
     async def _start(self) -> None:
         connector = aiohttp.TCPConnector(limit=0, ssl=self._tls)
         no_limit = aiohttp.ClientTimeout(total=None, sock_connect=10)
-        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False, timeout=no_limit)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            auto_decompress=False,
+            timeout=no_limit,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        )
         server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -111,7 +116,7 @@ class Proxy:
     async def _upstream(self, request: web.BaseRequest, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         url = f"{self._url}{request.raw_path}"
-        async with self._session.request(request.method, url, headers=headers, data=body) as answer:
+        async with self._session.request(request.method, url, headers=headers, data=body or None) as answer:
             yield answer
 
     async def _pass(self, request: web.BaseRequest, asked: Asked, body: bytes) -> web.StreamResponse:
