@@ -18,7 +18,7 @@ from tests.support.waiting import until
 
 IDENTITY = "chaos/operator/pod-0"
 RELIST_SECONDS = 7.0
-LEASE_SECONDS = 15
+LEASE_SECONDS = 60
 _PAUSE = 0.5
 """Between an end and the next start, where a kubelet takes longer and longer."""
 

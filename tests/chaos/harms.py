@@ -48,12 +48,7 @@ def undisturbed(scene: Scene) -> float:
     result = scene.baselines[scene.step]
     try:
         scene.act()
-        moment, state = 0.0, {}
-        while True:
-            scene.await_quiet()
-            before, (moment, state) = state, (time.monotonic(), scene.world.state())
-            if before == state:
-                break
+        moment, state = scene.await_standstill()
         conditions = state.get("object", {}).get("status", {}).get("conditions", [])
         assert not conditions or "True" in [c["status"] for c in conditions if c["type"] == "Applied"], state
         result.set_result(Baseline(state, tuple(scene.writes())))

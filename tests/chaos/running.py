@@ -69,6 +69,7 @@ class Scene:
         STEPS[self.step].prepare(self.world)
         if not STEPS[self.step].is_first:
             until("Applied", lambda: self.world.condition("Applied").get("status") == "True", timeout=60)
+            until("the Deployment's figures", self.world.is_carried_out, timeout=60)
             self.await_quiet()
 
     def act(self) -> None:
@@ -85,6 +86,18 @@ class Scene:
             return time.monotonic() - max(last, self.begun) > QUIET_SECONDS
 
         until("no more writes", is_quiet, timeout=self.seconds)
+
+    def await_standstill(self) -> tuple[float, dict[str, Any]]:
+        """Until Kubernetes has followed and nothing changes any more; the moment, and what there is then."""
+        deadline, before = time.monotonic() + self.seconds, {"nothing": "seen yet"}
+        while True:
+            self.await_quiet()
+            moment, state, is_done = time.monotonic(), self.world.state(), self.world.is_carried_out()
+            if state == before and is_done:
+                return moment, state
+            assert time.monotonic() < deadline, f"no standstill: {json.dumps(state)}"
+            before = state
+            self._await_more(moment)
 
     def baseline(self) -> Baseline:
         return self.baselines[self.step].result(240)

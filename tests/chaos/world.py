@@ -124,6 +124,21 @@ class World:
         }
         self.api.create(self.path(LEASES), body)
 
+    def is_carried_out(self) -> bool:
+        """Whether Kubernetes has made what it makes of the children, and the status speaks of that."""
+        found, deployments = self.object(), self.api.items(self.path(KINDS["Deployment"]), OURS)
+        if found is None or not deployments:
+            return found is None and not deployments
+        (deployment,) = deployments
+        status, said = deployment.get("status") or {}, found.get("status") or {}
+        sets = self.api.items(self.path(KINDS["ReplicaSet"]), OURS)
+        made = sum(item["spec"]["replicas"] for item in sets)
+        return (
+            status.get("observedGeneration") == deployment["metadata"]["generation"]
+            and status.get("updatedReplicas") == said.get("updatedReplicas") == deployment["spec"]["replicas"]
+            and made == status.get("replicas") == said.get("replicas")
+        )
+
     def state(self) -> dict[str, Any]:
         """All that is said about the object, and all that was made of it, in words of no time and place."""
         found = self.object()
