@@ -15,6 +15,7 @@ from tests.chaos.harms import (
     reported,
     status_refused_for_ever,
     undisturbed,
+    upgraded_unseeing,
 )
 from tests.chaos.lanes import UNDISTURBED
 from tests.chaos.steps import STEPS
@@ -109,6 +110,9 @@ def _lists() -> Iterator[Case]:
         name = f"edit: list at the start {fault}"
         play = refused_at_the_start(fault)
         yield Case(name, "edit", play, f"list {fault}", fault is Fault.FORBIDDEN)
+        name = f"stay: another release while list {fault}"
+        play = upgraded_unseeing(fault)
+        yield Case(name, "stay", play, f"list upgraded {fault}", fault is Fault.FORBIDDEN)
         name = f"edit: list and watch {fault}"
         yield Case(name, "edit", refused(fault, {"list", "watch"}), f"list and watch {fault}")
     for fault in (*REFUSING, Fault.GONE):

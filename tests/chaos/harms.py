@@ -87,6 +87,28 @@ def refused_at_the_start(fault: Fault) -> Play:
     return play
 
 
+def upgraded_unseeing(fault: Fault) -> Play:
+    """The next release comes while it cannot list children: it replaces no pod, for templates are kept."""
+
+    def play(scene: Scene) -> float:
+        rule = Rule(fault, scene.namespace, frozenset({"list"}), frozenset(_KINDS))
+        scene.proxy.rules.append(rule)
+        scene.container.image = "modelserver:next"
+        scene.container.kill()
+        scene.act()
+        _meet(scene, rule)
+
+        def is_judged() -> bool:
+            return bool(((scene.world.object() or {}).get("status") or {}).get("upgradeAvailable"))
+
+        until("status.upgradeAvailable", is_judged, timeout=scene.seconds)
+        scene.await_quiet()
+        assert count_of_children(scene.writes()) == 0, [str(item.asked) for item in scene.writes()]
+        return time.monotonic()
+
+    return play
+
+
 def _meet(scene: Scene, rule: Rule) -> None:
     until(f"a request that is {rule.fault}", lambda: rule.hits, timeout=40)
     time.sleep(FAULT_SECONDS)  # how long the fault lasts

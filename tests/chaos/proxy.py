@@ -7,7 +7,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Self
 
 import aiohttp
@@ -36,6 +35,7 @@ class Proxy:
         self.lines: dict[str, Lines] = {}
         """By namespace, what becomes of the events of its watches."""
         self._seen: dict[str, list[Seen]] = defaultdict(list)
+        self._open: dict[str, set[Asked]] = defaultdict(set)
         self._streams: dict[str, set[asyncio.Transport | None]] = defaultdict(set)
         self.port = 0
 
@@ -79,6 +79,10 @@ class Proxy:
         """Writes about objects of a namespace that began later, refused ones included."""
         return [item for item in self.seen(namespace) if item.asked.is_write() and item.asked.at >= since]
 
+    def is_writing(self, namespace: str) -> bool:
+        """Whether a write has not been answered yet."""
+        return any(asked.is_write() for asked in list(self._open[namespace]))
+
     def cut_watches(self, namespace: str) -> None:
         """End the open watches of a namespace."""
         self._loop.call_soon_threadsafe(lambda: [_abort(item) for item in self._streams[namespace]])
@@ -88,7 +92,11 @@ class Proxy:
         body = await request.read()
         rule = next((rule for rule in list(self.rules) if rule.applies(asked)), None)
         if rule is None:
-            return await self._pass(request, asked, body)
+            self._open[asked.namespace].add(asked)
+            try:
+                return await self._pass(request, asked, body)
+            finally:
+                self._open[asked.namespace].discard(asked)
         rule.hits.append(asked)
         return await self._harm(request, asked, body, rule)
 
@@ -130,7 +138,7 @@ class Proxy:
         return web.Response(body=content, status=answer.status, headers=headers)
 
     def _note(self, asked: Asked, status: int, *, is_carried_out: bool = False) -> None:
-        self._seen[asked.namespace].append(Seen(replace(asked), status, is_carried_out))
+        self._seen[asked.namespace].append(Seen(asked, time.monotonic(), status, is_carried_out))
 
     async def _stream(
         self, request: web.BaseRequest, namespace: str, answer: aiohttp.ClientResponse, headers: dict

@@ -82,7 +82,9 @@ class Scene:
 
     def await_quiet(self) -> None:
         def is_quiet() -> bool:
-            last = max((item.asked.at for item in self.proxy.writes(self.namespace)), default=0.0)
+            if self.proxy.is_writing(self.namespace):
+                return False
+            last = max((item.end for item in self.proxy.writes(self.namespace)), default=0.0)
             return time.monotonic() - max(last, self.begun) > QUIET_SECONDS
 
         until("no more writes", is_quiet, timeout=self.seconds)

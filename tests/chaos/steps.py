@@ -50,6 +50,10 @@ def replace(world: World) -> None:
     create(world)
 
 
+def stay(_: World) -> None:
+    """Nothing."""
+
+
 def drift(world: World) -> None:
     world.api.patch(world.path(KINDS["Deployment"], NAME), {"spec": {"replicas": 3}})
 
@@ -87,6 +91,7 @@ STEPS = {
     "delete": Step(delete),
     "prune": Step(prune),
     "replace": Step(replace),
+    "stay": Step(stay),
     "drift": Step(drift),
     "remove": Step(remove),
     "lose": Step(lose),

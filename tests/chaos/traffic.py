@@ -37,6 +37,8 @@ class Seen:
     """A request that has been answered, or lost."""
 
     asked: Asked
+    end: float
+    """When."""
     status: int
     """What the operator was answered; 0 for nothing."""
     is_carried_out: bool

@@ -125,17 +125,23 @@ class World:
         self.api.create(self.path(LEASES), body)
 
     def is_carried_out(self) -> bool:
-        """Whether Kubernetes has made what it makes of the children, and the status speaks of that."""
-        found, deployments = self.object(), self.api.items(self.path(KINDS["Deployment"]), OURS)
-        if found is None or not deployments:
-            return found is None and not deployments
-        (deployment,) = deployments
+        """Whether the children are there, Kubernetes has followed them, and the status speaks of that."""
+        found = self.object()
+        children = {kind: self.api.items(self.path(path), OURS) for kind, path in KINDS.items()}
+        if found is None:
+            return not any(children.values())
+        counts = {kind: len(children[kind]) for kind in ("ConfigMap", "Service", "Deployment")}
+        if counts != {"ConfigMap": 1, "Service": 2, "Deployment": 1}:
+            return False
+        (deployment,) = children["Deployment"]
         status, said = deployment.get("status") or {}, found.get("status") or {}
-        sets = self.api.items(self.path(KINDS["ReplicaSet"]), OURS)
-        made = sum(item["spec"]["replicas"] for item in sets)
+        made = sum(item["spec"]["replicas"] for item in children["ReplicaSet"])
+        wanted = found["spec"].get("replicas", 1)
         return (
-            status.get("observedGeneration") == deployment["metadata"]["generation"]
-            and status.get("updatedReplicas") == said.get("updatedReplicas") == deployment["spec"]["replicas"]
+            self.condition("Applied").get("status") == "True"
+            and deployment["spec"]["replicas"] == wanted
+            and status.get("observedGeneration") == deployment["metadata"]["generation"]
+            and status.get("updatedReplicas") == said.get("updatedReplicas") == wanted
             and made == status.get("replicas") == said.get("replicas")
         )
 

@@ -175,8 +175,11 @@ def _where_leading(
     leadership: Leadership, reconciler: Reconciler
 ) -> Callable[[Key], Awaitable[float | None]]:
     async def process(key: Key) -> float | None:
-        """Objects elsewhere are dropped here: all are woken when this process begins to lead."""
-        if not leadership.leads(key[0]):
+        """Objects elsewhere are dropped here: all are woken when this process begins to lead.
+
+        So are those in a namespace of which not everything is known: a template not seen yet would be replaced.
+        """
+        if not (leadership.leads(key[0]) and reconciler.store.is_complete(key[0])):
             return None
         try:
             return await reconciler.reconcile(key)

@@ -1,7 +1,6 @@
 """Lists the watched kinds: once at the start, then each in turn, and right away when a watch broke."""
 
 import asyncio
-import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Mapping
@@ -42,20 +41,29 @@ class Relist:
         """List one kind after the other forever; queued kinds go first."""
         kinds = itertools.cycle(_KINDS)
         while True:
-            kind = ""
-            with contextlib.suppress(TimeoutError):
-                kind = await asyncio.wait_for(self._queue.get(), self._pause)
-                await asyncio.sleep(_GATHER_SECONDS)
-            self._queued.discard(kind)
-            try:
-                await self.list(kind or next(kinds))
-            except ApiError as error:
-                _logger.warning("a kind could not be listed: %s", error)
+            for kind in await self._gather() or [next(kinds)]:
+                self._queued.discard(kind)
+                try:
+                    await self.list(kind)
+                except ApiError as error:
+                    _logger.warning("a kind could not be listed: %s", error)
+
+    async def _gather(self) -> list[str]:
+        """The queued kinds, a moment after the first of them; none after a pause without any."""
+        try:
+            found = [await asyncio.wait_for(self._queue.get(), self._pause)]
+        except TimeoutError:
+            return []
+        await asyncio.sleep(_GATHER_SECONDS)
+        while not self._queue.empty():
+            found.append(self._queue.get_nowait())
+        return found
 
     def notice(self, kind: str, change: str | None, metadata: Mapping[str, Any]) -> None:
         """Queue all kinds when kopf lists one again: its watch broke, and no event reports what was deleted.
 
-        A kind without objects gets no event at all, so one broken watch puts all kinds in the queue.
+        A kind without objects gets no event at all, so one broken watch puts all kinds in the queue; so does
+        an event where a list was refused at the start, because the right to list may be back.
         """
         stream = (kind, metadata["namespace"] if self._namespaces != (None,) else None)
         if int(metadata["resourceVersion"]) >= self._owed.get(stream, (0, 0.0))[0]:
@@ -64,10 +72,11 @@ class Relist:
         if change == "DELETED":
             seen.discard(uid)
         elif change is None and uid in seen:
-            for each in (kind, *_KINDS):
-                self._enqueue(each)
+            self._enqueue_all(kind)
         else:
             seen.add(uid)
+        if not self._store.is_complete(metadata["namespace"]):
+            self._enqueue_all(kind)
 
     def heard(self) -> int:
         """The number of objects of which an event is remembered."""
@@ -114,6 +123,14 @@ class Relist:
         if found and stream in self._listed:
             self._owed.setdefault(stream, (found, asyncio.get_running_loop().time()))
         self._listed[stream] = listed.version
+        if self._store.note_listed(kind, namespace):
+            for key in self._store.servers:
+                if namespace in (None, key[0]):
+                    self._wake(key)
+
+    def _enqueue_all(self, first: str) -> None:
+        for kind in (first, *_KINDS):
+            self._enqueue(kind)
 
     def _enqueue(self, kind: str) -> None:
         if kind not in self._queued:
