@@ -18,7 +18,7 @@ from tests.support.waiting import until
 
 IDENTITY = "chaos/operator/pod-0"
 RELIST_SECONDS = 7.0
-LEASE_SECONDS = 60
+LEASE_SECONDS = 300
 _PAUSE = 0.5
 """Between an end and the next start, where a kubelet takes longer and longer."""
 
@@ -68,7 +68,7 @@ class Container:
         return set()
 
     def await_start(self) -> None:
-        until("the operator writes", lambda: self.leads() == set(self.namespaces), timeout=90)
+        until("the operator writes", lambda: self.leads() == set(self.namespaces), timeout=180)
 
     def _keep(self) -> None:
         while self._is_wanted:

@@ -11,7 +11,7 @@ from tests.chaos.harms import Case, set_clock
 from tests.chaos.running import Scene, Stage
 
 END_SECONDS = 120.0
-LANES = 6
+LANES = 4
 """At the same time: each has a process that takes two seconds of CPU to start."""
 UNDISTURBED = "undisturbed"
 Outcomes = dict[str, str]
