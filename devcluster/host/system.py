@@ -11,6 +11,7 @@ from devcluster.host.progress import note
 
 # Program: the Debian package that contains it.
 PACKAGES = {
+    "cc": "gcc",
     "dockerd": "docker.io",
     "debootstrap": "debootstrap",
     "iptables": "iptables",

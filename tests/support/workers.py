@@ -16,6 +16,7 @@ GROUPS = {
     "kind": r"tests/(e2e/|cluster/test_(kind|engine)\.py)",
     "api a-m": r"tests/operator/test_[a-m]",
     "api n-z": r"tests/(operator/test_[n-z]|cluster/test_plain\.py)",
+    "chaos": r"tests/chaos/",
     ALONE: r"tests/server/overload/test_(overload|endurance|refusing_early)\.py",
 }
 """Tests that share a cluster, or that measure time and memory; all others are grouped by their file."""
@@ -29,7 +30,7 @@ def group(nodeid: str) -> str:
 
 def rank(nodeid: str) -> int:
     """What takes longest begins first, and what is alone comes last."""
-    return {"kind": 0, "api a-m": 1, "api n-z": 1, ALONE: 3}.get(group(nodeid), 2)
+    return {"kind": 0, "api a-m": 1, "api n-z": 1, "chaos": 1, ALONE: 3}.get(group(nodeid), 2)
 
 
 class Scheduling(LoadScopeScheduling):

@@ -129,6 +129,9 @@ class Applier:
                 raise
             except ApiError as error:
                 writes.refuse("delete", f"{child.kind} {child.name}", error)
+            else:
+                # No pass before the event deletes it again. One that has a finalizer comes back with a newer version.
+                self.store.forget(child.kind, child.uid, int(child.resource_version))
 
     def _is_predecessors(self, child: Child) -> bool:
         """A name is unique: another object of this name is gone, and its children follow it."""

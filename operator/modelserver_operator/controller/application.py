@@ -184,15 +184,23 @@ def where_leading(leadership: Leadership, reconciler: Reconciler) -> Callable[[K
     reconcile = metrics.measured(reconciler.reconcile)
 
     async def process(key: Key) -> float | None:
+        """Not yet where not every kind could be listed: a template not seen yet would be replaced.
+
+        All objects there are woken when that is known, or when this process begins to lead.
+        """
         namespace = key[0]
-        if leadership.leads(namespace):
-            try:
-                return await reconcile(key)
-            except NotLeading:
-                pass
+        if not leadership.leads(namespace):
+            return turn_away(key)
+        if not reconciler.store.is_complete(namespace):
+            return None
+        try:
+            return await reconcile(key)
+        except NotLeading:
+            return turn_away(key)
+
+    def turn_away(key: Key) -> None:
         reconciler.rest(key)
-        leadership.turn_away(namespace)
-        return None
+        leadership.turn_away(key[0])
 
     return process
 

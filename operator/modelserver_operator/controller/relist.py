@@ -110,6 +110,9 @@ class Relist:
         if found and stream in self._listed:
             self._owed.setdefault(stream, (found, asyncio.get_running_loop().time()))
         self._listed[stream] = listed.version
+        if self._store.note_listed(kind, namespace):
+            for key in [key for key in self._store.servers if namespace in (None, key[0])]:
+                self._wake(key)
 
     def _wake_if(self, key: Key | None) -> None:
         if key is not None:

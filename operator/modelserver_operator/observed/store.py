@@ -57,6 +57,8 @@ class Store:
         """By kind and uid: every object of the three tables above."""
         self._gone: dict[str, int] = {}
         """The resourceVersion up to which an object is known to be gone, by uid; the oldest are dropped."""
+        self._listed: dict[str | None, set[str]] = {}
+        """The kinds of which a whole list was seen, by namespace; None is all of them."""
 
     def snapshot(self, key: Key) -> Snapshot:
         """The children and the pods (sorted by name) of a ModelServer as they are now."""
@@ -113,6 +115,18 @@ class Store:
             self._settled[child.uid] = child.fingerprint
             if current.fingerprint == child.fingerprint and current.packed is not None:
                 known[child.kind, child.name] = current.without_body()
+
+    def note_listed(self, kind: str, namespace: str | None) -> bool:
+        """A whole list has been stored; whether that of the last kind, so that all there is is known now."""
+        listed = self._listed.setdefault(namespace, set())
+        is_new = kind not in listed
+        listed.add(kind)
+        return is_new and len(listed) == len(naming.KINDS)
+
+    def is_complete(self, namespace: str) -> bool:
+        """Whether every kind has been listed there: before, what is missing may only be unknown."""
+        listed = self._listed.get(None) or self._listed.get(namespace) or ()
+        return len(listed) == len(naming.KINDS)
 
     def missing(self, kind: str, namespace: str | None, listed: Listed) -> list[Entry]:
         """What is known although a list, of one namespace or of all, no longer has it."""

@@ -1,0 +1,192 @@
+"""What is in a namespace: asked as the administrator, over a connection that costs little."""
+
+import base64
+import datetime as dt
+import http.client
+import json
+import ssl
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import yaml
+
+OURS = "app.kubernetes.io/managed-by=modelserver-operator"
+OBJECTS = "/apis/modelserver.dev/v1alpha1/namespaces/{}/modelservers"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
+KINDS = {
+    "ConfigMap": "/api/v1/namespaces/{}/configmaps",
+    "Service": "/api/v1/namespaces/{}/services",
+    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
+    "ControllerRevision": "/apis/apps/v1/namespaces/{}/controllerrevisions",
+    "ReplicaSet": "/apis/apps/v1/namespaces/{}/replicasets",
+}
+_PATCH = "application/merge-patch+json"
+_JSON_PATCH = "application/json-patch+json"
+HASH = "modelserver.dev/desired-hash"
+
+
+class Api:
+    """The API server as its administrator; each thread has a connection of its own."""
+
+    def __init__(self, kubeconfig: Path, directory: Path) -> None:
+        content = yaml.safe_load(kubeconfig.read_text())
+        cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
+        self.authority = _decoded(cluster["certificate-authority-data"])
+        self.url = cluster["server"]
+        self._context = ssl.create_default_context(cadata=self.authority)
+        pair = directory / "client.pem"
+        pair.write_text(_decoded(user["client-certificate-data"]) + _decoded(user["client-key-data"]))
+        self._context.load_cert_chain(pair)
+        self._local = threading.local()
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        if (connection := getattr(self._local, "connection", None)) is not None:
+            connection.close()
+            del self._local.connection
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        return self._ask("GET", f"{path}?{urlencode(query)}" if query else path)
+
+    def items(self, path: str, selector: str = "") -> list[dict[str, Any]]:
+        return self.get(path, labelSelector=selector)["items"]
+
+    def create(self, path: str, body: dict) -> dict[str, Any]:
+        return self._ask("POST", path, body)
+
+    def patch(self, path: str, body: dict | list) -> dict[str, Any]:
+        return self._ask("PATCH", path, body, _JSON_PATCH if isinstance(body, list) else _PATCH)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        return self._ask("DELETE", path, {"propagationPolicy": "Background"})
+
+    def _ask(
+        self, method: str, path: str, body: dict | list | None = None, content_type: str = "application/json"
+    ) -> dict[str, Any]:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            address = urlsplit(self.url).netloc
+            connection = http.client.HTTPSConnection(address, context=self._context, timeout=60)
+            self._local.connection = connection
+        text = None if body is None else json.dumps(body)
+        connection.request(method, path, text, {"Content-Type": content_type})
+        answer = connection.getresponse()
+        document = json.loads(answer.read())
+        assert answer.status < 300, f"{method} {path}: {document.get('message')}"
+        return document
+
+
+def _decoded(data: str) -> str:
+    return base64.b64decode(data).decode()
+
+
+@dataclass(frozen=True)
+class World:
+    """One namespace with the object `server` in it."""
+
+    api: Api
+    namespace: str
+
+    def path(self, template: str, name: str = "") -> str:
+        return template.format(self.namespace) + (f"/{name}" if name else "")
+
+    def object(self) -> dict[str, Any] | None:
+        found = self.api.items(self.path(OBJECTS))
+        return found[0] if found else None
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        """A condition that speaks of the object as it is now; else an empty one."""
+        found = self.object() or {}
+        conditions = (found.get("status") or {}).get("conditions") or []
+        generation = (found.get("metadata") or {}).get("generation")
+        return next(
+            (c for c in conditions if c["type"] == kind and c.get("observedGeneration") == generation), {}
+        )
+
+    def child(self, kind: str, name: str) -> dict[str, Any]:
+        return self.api.get(self.path(KINDS[kind], name))
+
+    def leave_lease(self, identity: str, seconds: int) -> None:
+        """The Lease as an earlier container of the same pod has just left it."""
+        now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {
+            "holderIdentity": identity, "leaseDurationSeconds": seconds, "acquireTime": now, "renewTime": now,
+        }  # fmt: skip
+        body = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "modelserver-operator"},
+            "spec": spec,
+        }
+        self.api.create(self.path(LEASES), body)
+
+    def is_carried_out(self) -> bool:
+        """Whether the children are there, Kubernetes has followed them, and the status speaks of that."""
+        found = self.object()
+        children = {kind: self.api.items(self.path(path), OURS) for kind, path in KINDS.items()}
+        if found is None:
+            return not any(children.values())
+        counts = {kind: len(children[kind]) for kind in ("ConfigMap", "Service", "Deployment")}
+        if counts != {"ConfigMap": 1, "Service": 2, "Deployment": 1}:
+            return False
+        (deployment,) = children["Deployment"]
+        status, said = deployment.get("status") or {}, found.get("status") or {}
+        made = sum(item["spec"]["replicas"] for item in children["ReplicaSet"])
+        wanted = found["spec"].get("replicas", 1)
+        return (
+            self.condition("Applied").get("status") == "True"
+            and deployment["spec"]["replicas"] == wanted
+            and status.get("observedGeneration") == deployment["metadata"]["generation"]
+            and status.get("updatedReplicas") == said.get("updatedReplicas") == wanted
+            and made == status.get("replicas") == said.get("replicas")
+        )
+
+    def state(self) -> dict[str, Any]:
+        """All that is said about the object, and all that was made of it, in words of no time and place."""
+        found = self.object()
+        uids = {found["metadata"]["uid"]: "the object"} if found else {}
+        state: dict[str, Any] = {}
+        if found is not None:
+            state["object"] = {
+                "generation": found["metadata"]["generation"],
+                "spec": found["spec"],
+                "status": _timeless(found.get("status") or {}),
+            }
+        for kind, path in KINDS.items():
+            for item in self.api.items(self.path(path), "" if kind == "ControllerRevision" else OURS):
+                number = f" {item['revision']}" if kind == "ControllerRevision" else ""
+                name = number or item["metadata"]["name"]
+                state[f"{kind} {name.strip()}"] = _child(kind, item, uids)
+        return json.loads(json.dumps(state).replace(self.namespace, "NAMESPACE"))
+
+
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _timeless(item) for key, item in value.items() if key != "lastTransitionTime"}
+    return [_timeless(item) for item in value] if isinstance(value, list) else value
+
+
+def _child(kind: str, item: dict[str, Any], uids: dict[str, str]) -> dict[str, Any]:
+    metadata = item["metadata"]
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != HASH}
+    spec = dict(item.get("spec") or {})
+    for given in ("clusterIP", "clusterIPs"):
+        if spec.get(given) not in (None, "None", ["None"]):
+            spec[given] = "given"
+    owners = [
+        (owner["kind"], owner["name"], uids.get(owner["uid"], "another"))
+        for owner in metadata.get("ownerReferences") or []
+    ]
+    if kind == "ReplicaSet":
+        return {"replicas": spec["replicas"]}
+    return {
+        "labels": metadata.get("labels") or {},
+        "annotations": annotations,
+        "owners": owners,
+        "spec": spec,
+        "data": item.get("data"),
+    }
