@@ -189,18 +189,14 @@ def where_leading(leadership: Leadership, reconciler: Reconciler) -> Callable[[K
         All objects there are woken when that is known, or when this process begins to lead.
         """
         namespace = key[0]
-        if not leadership.leads(namespace):
-            return turn_away(key)
-        if not reconciler.store.is_complete(namespace):
-            return None
-        try:
-            return await reconcile(key)
-        except NotLeading:
-            return turn_away(key)
-
-    def turn_away(key: Key) -> None:
+        if leadership.leads(namespace):
+            if not reconciler.store.is_complete(namespace):
+                return None
+            with contextlib.suppress(NotLeading):
+                return await reconcile(key)
         reconciler.rest(key)
-        leadership.turn_away(key[0])
+        leadership.turn_away(namespace)
+        return None
 
     return process
 

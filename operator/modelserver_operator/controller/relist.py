@@ -111,8 +111,11 @@ class Relist:
             self._owed.setdefault(stream, (found, asyncio.get_running_loop().time()))
         self._listed[stream] = listed.version
         if self._store.note_listed(kind, namespace):
-            for key in [key for key in self._store.servers if namespace in (None, key[0])]:
-                self._wake(key)
+            self._wake_all(namespace)
+
+    def _wake_all(self, namespace: str | None) -> None:
+        for key in [key for key in self._store.servers if namespace in (None, key[0])]:
+            self._wake(key)
 
     def _wake_if(self, key: Key | None) -> None:
         if key is not None:
