@@ -222,7 +222,10 @@ class Reconciler:
         """The status, after noting the template as the last good one if it is."""
         now = self.now()
         status = judge(server, facts, made.revision, previous, now)
-        if facts.outcome.is_complete() and is_good(server, facts, status):
+        is_current = (
+            facts.outcome.is_complete() and not made.breaker.is_open
+        )  # what runs is the newest template
+        if is_current and is_good(server, facts, status):
             keeper = Keeper(self.cluster, self.store, self._contest)
             if refused := await keeper.note_good(key, server):
                 facts = replace(facts, outcome=replace(facts.outcome, refused=refused))
