@@ -130,7 +130,7 @@ class Applier:
             except ApiError as error:
                 writes.refuse("delete", f"{child.kind} {child.name}", error)
             else:
-                # No pass before the event deletes it again; one with a finalizer returns with a newer version.
+                # No pass before the event deletes it again; with a finalizer it returns, in a newer version.
                 self.store.forget(child.kind, child.uid, int(child.resource_version))
 
     def _is_predecessors(self, child: Child) -> bool:
