@@ -130,7 +130,9 @@ def test_the_replicas_stay_at_what_serves_or_starts(
     assert operator.stop() == 0
     operator.start(USUAL)
     patch(kubernetes, "modelserver/server", {"spec": {"replicas": 2, "hint": "LATENCY"}})
-    until("it follows", lambda: config(kubernetes)["model_config_list"][0]["config"]["hint"], timeout=SOON)
+    until(
+        "it follows", lambda: config(kubernetes)["model_config_list"][0]["config"].get("hint"), timeout=SOON
+    )
     ready(kubernetes, "0 of 2 pods are ready")
     assert (generation(kubernetes), replicas(kubernetes)) == (before, 1)
 
