@@ -124,6 +124,18 @@ MUTATIONS = {
         "        for entry in self._store.missing(kind, namespace, Listed()):\n",
         ("remove: events dropped",),
     ),
+    "a namespace that could not be listed counts as empty": Mutation(
+        "controller/application.py",
+        "leadership.leads(key[0]) and reconciler.store.is_complete(key[0])",
+        "leadership.leads(key[0])",
+        ("stay: another release while list 403",),
+    ),
+    "what was deleted is deleted again": Mutation(
+        "changes/apply.py",
+        "                self.store.forget(child.kind, child.uid, int(child.resource_version))\n",
+        "                pass\n",
+        ("edit twice: events late",),
+    ),
     "it begins before it knows what is there": Mutation(
         "controller/application.py",
         "        await _list_all(relist)\n",

@@ -2,6 +2,7 @@
 
 import time
 
+from modelserver_operator import naming
 from modelserver_operator.observed.store import Listed, Store
 
 KEY = ("default", "server")
@@ -112,3 +113,17 @@ def _seconds_to_drop(store: Store, count: int) -> float:
     for number in range(count):
         assert store.drop("Deployment", child(f"Deployment-{number}", 10_000)) is not None
     return time.perf_counter() - started
+
+
+def test_a_namespace_is_known_once_every_kind_was_listed_there_or_everywhere():
+    store, *_, last = Store(), *naming.KINDS
+    for kind in naming.KINDS:
+        assert not store.is_complete("a")
+        assert store.note_listed(kind, "a") == (kind == last)
+    assert store.is_complete("a")
+    assert not store.is_complete("b")
+    assert not store.note_listed(last, "a"), "that is no news"
+
+    for kind in naming.KINDS:
+        store.note_listed(kind, None)
+    assert store.is_complete("b")
