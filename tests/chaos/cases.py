@@ -93,7 +93,8 @@ def _verbs() -> Iterator[Case]:
         for fault in REFUSING:
             play = refused(fault, verbs, resources)
             is_sampled = (what, fault) in SAMPLED_VERBS
-            lane = f"verbs {number % 2}{' never' * (fault is Fault.NEVER)}"
+            lane = "verbs sampled" if is_sampled else f"verbs {number % 2}"
+            lane += " never" * (fault is Fault.NEVER)
             yield Case(f"{step}: {what} {fault}", step, play, lane, is_sampled)
 
 

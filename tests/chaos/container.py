@@ -17,7 +17,7 @@ from tests.support.server_process import fetch, free_port
 from tests.support.waiting import until
 
 IDENTITY = "chaos/operator/pod-0"
-RELIST_SECONDS = 7.0
+RELIST_SECONDS = 5.0
 LEASE_SECONDS = 300
 _PAUSE = 0.5
 """Between an end and the next start, where a kubelet takes longer and longer."""
