@@ -61,9 +61,11 @@ class Bench:
 
 
 def one(bench: Bench) -> dict[str, Any]:
-    """Milliseconds, each `SINGLE` times, one after the other."""
+    """Milliseconds, each `SINGLE` times, one after the other; the first object waits for the Lease."""
     found: dict[str, list[float]] = {"children": [], "applied": [], "back": []}
     with bench.api.watched() as seen:
+        bench.create("first")
+        _applied(seen, "first", 1)
         for number in range(SINGLE):
             name = f"one-{number}"
             began = time.monotonic()

@@ -1,7 +1,6 @@
 """kubectl and helm for one cluster: the one way in which they are run here."""
 
 import contextlib
-import json
 import re
 import subprocess
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 from devcluster.errors import CommandFailed
 from devcluster.host.process import Runner, stop
 from devcluster.host.waiting import wait_until
+from devcluster.reading import reader
 
 FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) -> (\d+)")
 
@@ -48,14 +48,11 @@ class Kubernetes:
 
     def get(self, kind: str, name: str) -> dict[str, Any]:
         """Return one object."""
-        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-o", "json"))
-        return found
+        return reader(self.environment["KUBECONFIG"]).get(kind, self.namespace, name)
 
     def items(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
-        """Return the objects of a kind in the namespace."""
-        found = json.loads(self.kubectl("get", kind, "--selector", selector, "-o", "json"))
-        items: list[dict[str, Any]] = found["items"]
-        return items
+        """Return the objects of a kind, or of kinds with commas between them, in the namespace."""
+        return reader(self.environment["KUBECONFIG"]).items(kind, self.namespace, selector)
 
     def exec(self, target: str, *command: str) -> str:
         """Run a command in a pod's first container."""

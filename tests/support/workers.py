@@ -14,9 +14,9 @@ TESTS = Path(__file__).resolve().parents[1]
 ALONE = "alone"
 GROUPS = {
     "kind": r"tests/(e2e/|cluster/test_(kind|engine)\.py)",
+    "chaos": r"tests/(chaos/|operator/test_(convergence|leases))",
     "api a-m": r"tests/operator/test_[a-m]",
-    "api n-z": r"tests/(operator/test_[n-z]|cluster/test_plain\.py)",
-    "chaos": r"tests/chaos/",
+    "api n-z": r"tests/(operator/test_[n-z]|cluster/test_(plain|reading)\.py)",
     ALONE: r"tests/server/overload/test_(overload|endurance|refusing_early)\.py",
 }
 """Tests that share a cluster, or that measure time and memory; all others are grouped by their file."""
