@@ -87,7 +87,7 @@ class Reader:
                 "GET", path, header_params=headers, auth_settings=["BearerToken"]
             )
             answer = self._api.call_api(*request, _request_timeout=_SECONDS)
-            text = answer.read()
+            text = answer.read()  # type: ignore[no-untyped-call]
         except (ApiException, urllib3.exceptions.HTTPError, OSError) as error:
             raise CommandFailed(f"GET {path}: no answer from the API server ({error})") from error
         if answer.status != 200:
