@@ -1,6 +1,6 @@
 """Reads objects from the API as `kubectl get` does, without starting a program for each question.
 
-Whoever waits for something asks many times, and kubectl spends a tenth of a second of CPU on each answer.
+A test that waits asks many times, and kubectl spends a tenth of a second of CPU on each answer.
 """
 
 import functools

@@ -34,7 +34,9 @@ def shown(kubernetes: Kubernetes, *arguments: str) -> dict:
 
 @pytest.mark.parametrize("kind", ["configmap", "configmaps", "cm", "ConfigMap"])
 def test_an_object_is_found_by_every_name_of_its_kind(kubernetes, kind):
-    name = "extension-apiserver-authentication"
+    name = f"named-{kind.lower()}"
+    kubernetes.kubectl("create", "configmap", name, "--from-literal=a=1")
+
     assert kubernetes.get(kind, name) == shown(kubernetes, "configmap", name)
 
 
