@@ -47,7 +47,7 @@ class Reader:
 
     def get(self, kind: str, namespace: str, name: str) -> Raw:
         """One object; raises CommandFailed."""
-        return self._ask(f"{self._resource(kind).path(namespace)}/{quote(name)}")
+        return _shown(self._ask(f"{self._resource(kind).path(namespace)}/{quote(name)}"))
 
     def items(self, kinds: str, namespace: str, selector: str) -> list[Raw]:
         """The objects of these kinds (separated by commas) with these labels; raises CommandFailed."""
@@ -56,7 +56,7 @@ class Reader:
     def _items(self, kind: str, namespace: str, selector: str) -> list[Raw]:
         found = self._ask(f"{self._resource(kind).path(namespace)}?labelSelector={quote(selector)}")
         own = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List")}
-        return [{**own, **item} for item in found["items"]]
+        return [_shown({**own, **item}) for item in found["items"]]
 
     def _resource(self, kind: str) -> _Resource:
         """By plural, singular, kind or short name; read again when it is not known, as CRDs come and go."""
@@ -94,6 +94,12 @@ class Reader:
             raise CommandFailed(f"GET {path}: {_reason(text)}")
         found: Raw = json.loads(text)
         return found
+
+
+def _shown(body: Raw) -> Raw:
+    """Without what kubectl leaves out."""
+    body["metadata"].pop("managedFields", None)
+    return body
 
 
 def _aliases(item: Raw) -> list[str]:
