@@ -6,6 +6,7 @@ Paths are explicit: discovery would cost requests, and its cache is a file with 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from kubernetes.aio import client, config
@@ -13,7 +14,7 @@ from kubernetes.aio import client, config
 from modelserver_operator import metrics, naming
 from modelserver_operator.api import API_VERSION, GROUP, KIND, VERSION
 from modelserver_operator.clients.context import is_in_pod, no_cluster
-from modelserver_operator.clients.transport import Body, Transport
+from modelserver_operator.clients.transport import Body, Transport, checking
 from modelserver_operator.desired.child import Desired
 from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding, NotFound
 from modelserver_operator.observed.child import Child
@@ -53,6 +54,7 @@ async def connect(may_write: Callable[[str], None] | None = None) -> "Cluster":
         else:
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         configuration.connection_pool_maxsize = 0  # no limit: each watch holds a connection
+        configuration.trace_configs = [checking()]
     except config.ConfigException as error:
         raise no_cluster(error) from None
     return Cluster(client.ApiClient(configuration), may_write)
@@ -191,8 +193,9 @@ class Cluster:
 
     async def post(self, event: Event, metadata: Raw, now: str) -> str:
         """Post an Event about an object; returns the Event's name."""
-        self._may_write(metadata["namespace"])
-        return await self._post(event, {"apiVersion": API_VERSION, "kind": KIND}, metadata, now)
+        check = partial(self._may_write, metadata["namespace"])
+        check()
+        return await self._post(event, {"apiVersion": API_VERSION, "kind": KIND}, metadata, now, check)
 
     async def announce(self, event: Event, lease: Raw, now: str) -> None:
         """Post an Event about a Lease, which nobody has to hold; a failure is only logged."""
@@ -204,7 +207,9 @@ class Cluster:
             place = f"{lease['namespace']}/{lease['name']}"
             _logger.warning("event %s of %s could not be posted: %s", event.reason, place, error)
 
-    async def _post(self, event: Event, kind: Raw, metadata: Raw, now: str) -> str:
+    async def _post(
+        self, event: Event, kind: Raw, metadata: Raw, now: str, check: Callable[[], None] | None = None
+    ) -> str:
         namespace, name = metadata["namespace"], metadata["name"]
         body = {
             "metadata": {"generateName": f"{name}.", "namespace": namespace},
@@ -217,7 +222,7 @@ class Cluster:
             "lastTimestamp": now,
             "count": 1,
         }
-        posted = await self._transport.send("POST", _events(namespace), body=body)
+        posted = await self._transport.send("POST", _events(namespace), body=body, check=check)
         metrics.WRITES.labels("Event", "event").inc()
         return str(posted["metadata"]["name"])
 
@@ -236,9 +241,11 @@ class Cluster:
     async def _request(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Body = None
     ) -> Raw:
-        if method != "GET":
-            self._may_write(path.partition("/namespaces/")[2].partition("/")[0])
-        return await self._transport.send(method, path, query, body)
+        if method == "GET":
+            return await self._transport.send(method, path, query)
+        check = partial(self._may_write, path.partition("/namespaces/")[2].partition("/")[0])
+        check()
+        return await self._transport.send(method, path, query, body, check)
 
 
 _APPLY = {"fieldManager": naming.MANAGER}

@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,6 +26,22 @@ _ORDINARY = aiohttp.ClientTimeout(30)
 _WATCHING = aiohttp.ClientTimeout(None, sock_connect=30, sock_read=75)
 """A watch that has nothing to report gets a bookmark each minute."""
 _ERRORS = {403: Forbidden, 404: NotFound, 409: Conflict, 422: Unprocessable}
+_check: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
+
+
+def checking() -> aiohttp.TraceConfig:
+    """For the session: calls a request's `check` when its body goes out, after the wait for a connection.
+
+    A process may be stopped during that wait, and go on when another one writes.
+    """
+
+    async def check(*_about: object) -> None:
+        if (found := _check.get()) is not None:
+            found()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_chunk_sent.append(check)
+    return trace
 
 
 class Transport:
@@ -38,11 +55,20 @@ class Transport:
         await self._api.close()  # type: ignore[no-untyped-call]
 
     async def send(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Body = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Body = None,
+        check: Callable[[], None] | None = None,
     ) -> Raw:
-        """The whole answer."""
-        async with self.answer(method, path, query, body) as answer:
-            result: Raw = await answer.json()
+        """The whole answer. What `check` raises keeps the body back: then there is no answer."""
+        token = _check.set(check)
+        try:
+            async with self.answer(method, path, query, body) as answer:
+                result: Raw = await answer.json()
+        finally:
+            _check.reset(token)
         return result
 
     async def stream(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Raw]:
