@@ -6,7 +6,7 @@ verdict; none keeps the status, which is written last, from being written.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelserver_operator.api import ModelServer, Status
 from modelserver_operator.api.status import ConditionType, Reason
@@ -52,6 +52,13 @@ _QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
 _UNSCALED = 60.0
 """Nothing reports that KEDA was installed, or that somebody else's scaler is gone."""
 Raw = Mapping[str, Any]
+
+
+class _Given(NamedTuple):
+    """What is decided outside of the object."""
+
+    in_place: bool
+    around: Surroundings
 
 
 @dataclass(frozen=True)
@@ -163,15 +170,15 @@ class Reconciler:
     ) -> _Made:
         """Nothing is rendered, hashed or compared again while it would be the same; it is as after a pass."""
         before = self.store.snapshot(key)
-        in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
+        given = _Given(replaces_in_place(server, before.rollout(server), before.pods, self.now()), around)
         verdicts = [
             (c.status, c.observed_generation) for c in previous.conditions if c.type == ConditionType.APPLIED
         ]
-        basis = (server, in_place, around, verdicts, content(before))
+        basis = (server, given, verdicts, content(before))
         is_quiet = not may_limit(before.rollout(server), before.pods)
         made = self._unchanged.get(key, basis) if is_quiet else None
         if made is None:
-            made = await self._make(server, before, previous, around, in_place=in_place)
+            made = await self._make(server, before, previous, given)
             if made.is_idle and is_quiet:
                 self._unchanged.put(key, basis, made)
             else:
@@ -182,15 +189,7 @@ class Reconciler:
         contested = Applier(self.cluster, self.store, server, self._contest).contested(before.children)
         return replace(made, outcome=replace(made.outcome, contested=contested))
 
-    async def _make(
-        self,
-        server: ModelServer,
-        before: Snapshot,
-        previous: Status,
-        around: Surroundings,
-        *,
-        in_place: bool,
-    ) -> _Made:
+    async def _make(self, server: ModelServer, before: Snapshot, previous: Status, given: _Given) -> _Made:
         """Write the children, with the template and config.json that are kept or new ones."""
         past = await read_history(self.cluster, server, before.children, previous)
         choice = choose(server, self.images, past)
@@ -198,8 +197,8 @@ class Reconciler:
         at = scene(server, choice, past, before, clock)
         breaker = self._breaker(server, at, before)
         kept = applied(choice.kept, past, breaker)
-        stored = measures(breaker, server.spec.replicas, in_place=in_place)
-        desired = render_kept(server, kept, stored, around)
+        stored = measures(breaker, server.spec.replicas, in_place=given.in_place)
+        desired = render_kept(server, kept, stored, given.around)
         if past.unread:
             revision = running_revision(server, before.children) or desired.revision
             return _Made(Outcome(refused=(past.unread,)), revision, previous.upgrade_available)
