@@ -86,6 +86,13 @@ CASES = {
         "stay as they are",
     ),
     "KEDA refuses it": (scaled(), keda(problem="TriggerError: cron"), "False", "ScalerNotReady", "cron"),
+    "not readable": (
+        scaled(),
+        Scaling(unread=("ScaledObject server cannot be read: 403 x is forbidden: User y",)),
+        "Unknown",
+        "ScalerUnread",
+        "the chart of its version contains it",
+    ),
     "paused by hand": (scaled(), keda(is_paused=True), "False", "ScalerPaused", "annotation"),
     "at the largest number": (CPU, hpa(limit="TooManyReplicas"), "True", "AtMaxReplicas", "maxReplicas"),
     "at the least number": (CPU, hpa(limit="TooFewReplicas"), "True", "Autoscaled", "1 to 10"),
