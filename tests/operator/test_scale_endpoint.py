@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from modelserver_operator.clients.scaling.loads import Loads
 from modelserver_operator.clients.servers import ServerClient
@@ -58,7 +59,10 @@ class Operator:
     refreshed: list[Key] = field(default_factory=list)
 
     async def get(self, path: str) -> tuple[int, dict]:
-        async with aiohttp.ClientSession() as session, session.get(f"{self.url}{path}") as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(URL(f"{self.url}{path}", encoded=True)) as answer,
+        ):
             return answer.status, await answer.json()
 
 
@@ -117,6 +121,8 @@ WRONG = {
     "no key": "/scale/n/server",
     "an empty key": "/scale/n/server?key=",
     "a part of the key": "/scale/n/server?key=k3",
+    "bytes that are no text": "/scale/n/server?key=%ff%ed%a0%80",
+    "a very long key": f"/scale/n/server?key={'k' * 7000}",
     "an object that does not exist": "/scale/n/other?key=k3y",
     "a namespace that does not exist": "/scale/m/server?key=k3y",
 }

@@ -108,5 +108,7 @@ class ScaleEndpoint:
 
 def _is_same(given: str, expected: str) -> bool:
     """In constant time, whatever the lengths are."""
-    digests = (hashlib.sha256(text[:_LONGEST_KEY].encode()).digest() for text in (given, expected))
+    digests = (
+        hashlib.sha256(text[:_LONGEST_KEY].encode(errors="replace")).digest() for text in (given, expected)
+    )
     return hmac.compare_digest(*digests)
