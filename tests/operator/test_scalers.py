@@ -8,6 +8,7 @@ import pytest
 
 from devcluster.kubectl import Kubernetes
 from modelserver_operator.naming import selector_text
+from tests.support.callers import callers
 from tests.support.children import SOON, created, deployment, patch, submit
 from tests.support.kubelet_part import Start
 from tests.support.modelservers import OFFICE_HOURS, scaled
@@ -41,6 +42,12 @@ def trigger(kubernetes: Kubernetes) -> str:
     """The URL that KEDA asks."""
     (found,) = kubernetes.get("scaledobject", "server")["spec"]["triggers"]
     return str(found["metadata"]["url"])
+
+
+def load(url: str) -> dict[str, float]:
+    """The answer for KEDA; it is at most two seconds old."""
+    found: dict[str, float] = json.loads(fetch(url)[1])
+    return found
 
 
 def hpa(name: str, target: dict[str, str], **spec: Any) -> dict[str, Any]:
@@ -164,13 +171,15 @@ def test_keda_is_answered_with_the_load_of_the_pods_and_nobody_else_is(
     start(cpus="0", **scaled()).become_ready()
     kubernetes.wait_for("server", timeout=20)
     until("the scaler", lambda: scalers(kubernetes) == ["ScaledObject"], timeout=SOON)
-    url = trigger(kubernetes)
+    url, port = trigger(kubernetes), kubernetes.get("modelserver", "server")["spec"]["ports"]["rest"]
     address, _, key = url.partition("?key=")
 
     assert re.fullmatch(r"[\w-]{32}", key)
     assert address == f"http://127.0.0.1:{operator.scale_port}/scale/{kubernetes.namespace}/server"
     until("the load", lambda: fetch(url)[0] == 200, timeout=SOON)
-    assert set(json.loads(fetch(url)[1])) == {"requestsPerStream", "concurrency"}
+    with callers(port, 8, bytes(10 * 4), "dummy"):
+        until("a full one", lambda: load(url)["requestsPerStream"] > 0.6, timeout=60)
+    until("an idle one", lambda: load(url)["requestsPerStream"] < 0.3, timeout=60)
     assert fetch(address)[0] == fetch(f"{address}?key=other")[0] == 404
 
 

@@ -1,10 +1,7 @@
 """`load` of GET /status: means of the last seconds, without a cost for any request."""
 
 import asyncio
-import contextlib
-import http.client
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +15,7 @@ from modelserver.telemetry import families
 from modelserver.telemetry.labels import Interface, VersionLabels
 from modelserver.telemetry.metrics import Metrics
 from tests.support import models
+from tests.support.callers import callers
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import until, until_async
 
@@ -150,29 +148,6 @@ async def test_it_looks_on_its_own_loop_until_it_is_ended():
 # A real server under load.
 
 
-@contextlib.contextmanager
-def clients(server: ServerProcess, number: int, tensor: bytes) -> Iterator[None]:
-    """Each sends this tensor again as soon as it has the answer."""
-    ended = threading.Event()
-
-    def ask() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
-        while not ended.is_set():
-            connection.request("POST", "/v2/models/m/infer", tensor, {"Inference-Header-Content-Length": "0"})
-            assert connection.getresponse().read()
-        connection.close()
-
-    threads = [threading.Thread(target=ask) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
-
-
 def unanswered(server: ServerProcess) -> float:
     (load,) = server.status()["load"] or [{"inFlight": 0, "queued": 0}]
     return load["inFlight"] + load["queued"]
@@ -196,7 +171,7 @@ def test_all_requests_of_a_model_with_a_queue_are_counted(repository: Path):
     models.save(models.slow(512), repository / "1")
     with ServerProcess("--model_name=m", f"--model_path={repository}", "--nireq=2") as server:
         until("it serves", lambda: server.answers("/v2/models/m/ready"))
-        with clients(server, 6, bytes(64 * 512 * 4)):
+        with callers(server.rest_port, 6, bytes(64 * 512 * 4)):
             until("six requests", lambda: 5 < unanswered(server) < 7, timeout=60)
         until("none", lambda: unanswered(server) < 0.5, timeout=60)
 
@@ -207,6 +182,6 @@ def test_a_model_on_the_loop_is_full_when_its_callers_leave_no_pause(repository:
     with ServerProcess("--model_name=m", f"--model_path={repository}") as server:
         until("it serves", lambda: server.answers("/v2/models/m/ready"))
         until("it is on the loop", lambda: is_inline(server), timeout=60)
-        with clients(server, 8, bytes(10 * 4)):
+        with callers(server.rest_port, 8, bytes(10 * 4)):
             until("it is full", lambda: 0.7 < unanswered(server) <= 1, timeout=60)
         until("it is idle", lambda: unanswered(server) < 0.3, timeout=60)
