@@ -49,7 +49,7 @@ from modelserver_operator.observed.store import Key, Store
 from modelserver_operator.observed.unchanged import Unchanged, content
 
 _QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
-_UNSCALED = 60.0
+_CHANGING, _UNSCALED = 2.0, 60.0
 """Nothing reports that KEDA was installed, or that somebody else's scaler is gone."""
 Raw = Mapping[str, Any]
 
@@ -163,7 +163,11 @@ class Reconciler:
             is_configuration_back=made.is_configuration_back,
             scaling=scaling,
         )
-        return await self._judge(key, server, facts, made, previous)
+        status, outcome = await self._judge(key, server, facts, made, previous)
+        if scaling.is_changing and not server.spec.paused:
+            # What is gone without having been known any more wakes nobody.
+            outcome = replace(outcome, due=min(_CHANGING, outcome.due or _CHANGING))
+        return status, outcome
 
     async def _make_once(
         self, key: Key, server: ModelServer, previous: Status, around: Surroundings

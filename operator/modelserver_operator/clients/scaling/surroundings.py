@@ -41,13 +41,15 @@ class Gatherer:
         unread = [text for kind in sorted(wanted | known) if (text := await self._try(kind, server, served))]
         seen = self._store.snapshot((server.namespace, server.name))
         scaling = await self._scaling(server, seen)
+        is_changing = _is_changing(server, seen)
         around = Surroundings(
             scale_url=self._scale_url,
             key=_key(scaling) or (secrets.token_urlsafe(_KEY_BYTES) if _needs_key(server, served) else ""),
             api_versions=tuple(sorted(served.items())),
-            waits=_waits(server, seen, scaling),
+            waits=is_changing or any(item.changes_replicas for item in scaling.foreign),
         )
-        return around, replace(scaling, missing=missing, unread=(*unread, *scaling.unread))
+        unread += scaling.unread
+        return around, replace(scaling, missing=missing, is_changing=is_changing, unread=tuple(unread))
 
     async def _try(self, kind: str, server: ModelServer, served: dict[str, str]) -> str:
         """Why a child cannot be read; empty when it was. One that is not known is not written then."""
@@ -144,12 +146,11 @@ def _key(scaling: Scaling) -> str:
     return scaling.scaled_object.key if scaling.scaled_object else ""
 
 
-def _waits(server: ModelServer, seen: Snapshot, scaling: Scaling) -> bool:
-    """Whether another scaler is there: of others, or ours of the other kind, which goes first."""
-    if any(item.changes_replicas for item in scaling.foreign):
-        return True
+def _is_changing(server: ModelServer, seen: Snapshot) -> bool:
+    """Whether a scaler of ours of the other kind is there, or what KEDA made of it; the wanted one waits."""
+    kind = scaler_kind(server.spec)
     hpas = [child for child in seen.children.values() if child.kind == naming.HPA]
-    if scaler_kind(server.spec) == naming.SCALED_OBJECT:
+    if kind == naming.SCALED_OBJECT:
         return any(child.owner_uid == server.uid for child in hpas)
     is_kedas = any(child.owner_uid != server.uid for child in hpas)
-    return is_kedas or (naming.SCALED_OBJECT, server.name) in seen.children
+    return bool(kind) and (is_kedas or (naming.SCALED_OBJECT, server.name) in seen.children)

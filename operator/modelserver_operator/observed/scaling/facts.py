@@ -16,5 +16,7 @@ class Scaling:
     foreign: tuple[Foreign, ...] = ()
     missing: frozenset[str] = frozenset()
     """Optional kinds that the API server does not serve."""
+    is_changing: bool = False
+    """Whether a scaler of our own of another kind goes, before the wanted one can come."""
     unread: tuple[str, ...] = ()
     """What could not be read, and why."""
