@@ -1,10 +1,8 @@
 """What the operator's benchmark asks the API server: as an administrator, without a client library's cost."""
 
-import base64
 import http.client
 import json
 import queue
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,13 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import yaml
+from devcluster.admin import AdminApi
 
 Raw = dict[str, Any]
 CALLERS = 8
-TIMEOUT = 60
 JSON, MERGE = "application/json", "application/merge-patch+json"
 ONLY_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 OWN = "labelSelector=app.kubernetes.io/managed-by%3Dmodelserver-operator"
@@ -49,40 +45,19 @@ class Seen:
 
 
 class ApiServer:
-    """One namespace of it; a connection for each thread."""
+    """One namespace of it."""
 
-    def __init__(self, kubeconfig: Path, directory: Path, namespace: str) -> None:
-        content = yaml.safe_load(kubeconfig.read_text())
-        cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
-        self._context = ssl.create_default_context(cadata=_decoded(cluster["certificate-authority-data"]))
-        pair = directory / "client.pem"
-        pair.write_text(_decoded(user["client-certificate-data"]) + _decoded(user["client-key-data"]))
-        self._context.load_cert_chain(pair)
-        self._address = urlsplit(cluster["server"]).netloc
-        self._threads = threading.local()
+    def __init__(self, kubeconfig: Path, namespace: str) -> None:
+        self._api = AdminApi(kubeconfig)
         self.namespace = namespace
 
     def ask(self, method: str, path: str, body: Raw | None = None, **headers: str) -> Any:
         """The answer as JSON; `{}` in the path is the namespace. RuntimeError: it was refused."""
-        text = None if body is None else json.dumps(body)
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        try:
-            answer, said = self._exchange(method, path.format(self.namespace), text, names)
-        except (http.client.RemoteDisconnected, ConnectionError):
-            self._threads.connection = self._connect()  # the old one had been idle for too long
-            answer, said = self._exchange(method, path.format(self.namespace), text, names)
-        if answer.status >= 300:
-            raise RuntimeError(f"{method} {path}: {answer.status} {said[:500]!r}")
+        status, said = self._api.ask(method, path.format(self.namespace), body, names)
+        if status >= 300:
+            raise RuntimeError(f"{method} {path}: {status} {said[:500]!r}")
         return json.loads(said)
-
-    def _exchange(
-        self, method: str, path: str, text: str | None, headers: dict[str, str]
-    ) -> tuple[http.client.HTTPResponse, bytes]:
-        if not hasattr(self._threads, "connection"):
-            self._threads.connection = self._connect()
-        self._threads.connection.request(method, path, text, headers)
-        answer = self._threads.connection.getresponse()
-        return answer, answer.read()
 
     def patch(self, path: str, change: Raw) -> Any:
         """Merge this into an object."""
@@ -108,7 +83,7 @@ class ApiServer:
         """What happens to ModelServers and their children from now on, in the order in which it comes."""
         found: queue.Queue[Seen] = queue.Queue()
         streams = [(kind, f"{path}?{OWN}&watch=1") for kind, path in CHILDREN.items()]
-        connections = [self._connect() for _ in (*streams, "ModelServer")]
+        connections = [self._api.connect() for _ in (*streams, "ModelServer")]
         for connection, (kind, path) in zip(
             connections, [*streams, ("ModelServer", f"{OBJECTS}?watch=1")], strict=True
         ):
@@ -122,9 +97,6 @@ class ApiServer:
                 if connection.sock is not None:
                     connection.sock.close()
 
-    def _connect(self) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection(self._address, context=self._context, timeout=TIMEOUT)
-
 
 def _follow(answer: http.client.HTTPResponse, kind: str, found: "queue.Queue[Seen]") -> None:
     try:
@@ -133,7 +105,3 @@ def _follow(answer: http.client.HTTPResponse, kind: str, found: "queue.Queue[See
             found.put(Seen(kind, event["type"], event["object"], time.monotonic()))
     except (OSError, ValueError, http.client.HTTPException, AttributeError):
         return  # the connection was closed
-
-
-def _decoded(data: str) -> str:
-    return base64.b64decode(data).decode()

@@ -127,7 +127,7 @@ def beside_an_api_server(directory: Path) -> Iterator[tuple[Program, ApiServer]]
         program = Program(kubeconfig, directory / "operator.log", ("--cpu-image=modelserver:bench",))
         program.start()
         try:
-            yield program, ApiServer(kubeconfig, directory, "default")
+            yield program, ApiServer(kubeconfig, "default")
         finally:
             program.stop()
     finally:

@@ -218,7 +218,7 @@ def stage(kubernetes: Kubernetes, directory: Path) -> Iterator[Stage]:
     """The chart's CRD and account, and the chart's Role for each namespace."""
     options = ("--set", "watchNamespaces={default}")
     install(kubernetes, *options)
-    api = Api(Path(kubernetes.environment["KUBECONFIG"]), directory)
+    api = Api(kubernetes.environment["KUBECONFIG"])
     rights = [
         {key: value for key, value in item.items() if key != "metadata"}
         | {"metadata": {"name": item["metadata"]["name"]}}

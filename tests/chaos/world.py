@@ -1,17 +1,13 @@
 """What is in a namespace: asked as the administrator, over a connection that costs little."""
 
-import base64
 import datetime as dt
-import http.client
 import json
-import ssl
-import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-import yaml
+from devcluster.admin import AdminApi
+from devcluster.kubectl import current_condition
 
 OURS = "app.kubernetes.io/managed-by=modelserver-operator"
 OBJECTS = "/apis/modelserver.dev/v1alpha1/namespaces/{}/modelservers"
@@ -29,59 +25,31 @@ _JSON_PATCH = "application/json-patch+json"
 HASH = "modelserver.dev/desired-hash"
 
 
-class Api:
-    """The API server as its administrator; each thread has a connection of its own."""
-
-    def __init__(self, kubeconfig: Path, directory: Path) -> None:
-        content = yaml.safe_load(kubeconfig.read_text())
-        cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
-        self.authority = _decoded(cluster["certificate-authority-data"])
-        self.url = cluster["server"]
-        self._context = ssl.create_default_context(cadata=self.authority)
-        pair = directory / "client.pem"
-        pair.write_text(_decoded(user["client-certificate-data"]) + _decoded(user["client-key-data"]))
-        self._context.load_cert_chain(pair)
-        self._local = threading.local()
-
-    def close(self) -> None:
-        """Close this thread's connection."""
-        if (connection := getattr(self._local, "connection", None)) is not None:
-            connection.close()
-            del self._local.connection
+class Api(AdminApi):
+    """Objects as JSON; a refusal fails the test."""
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        return self._ask("GET", f"{path}?{urlencode(query)}" if query else path)
+        return self._done("GET", f"{path}?{urlencode(query)}" if query else path)
 
     def items(self, path: str, selector: str = "") -> list[dict[str, Any]]:
         return self.get(path, labelSelector=selector)["items"]
 
     def create(self, path: str, body: dict) -> dict[str, Any]:
-        return self._ask("POST", path, body)
+        return self._done("POST", path, body)
 
     def patch(self, path: str, body: dict | list) -> dict[str, Any]:
-        return self._ask("PATCH", path, body, _JSON_PATCH if isinstance(body, list) else _PATCH)
+        return self._done("PATCH", path, body, _JSON_PATCH if isinstance(body, list) else _PATCH)
 
     def delete(self, path: str) -> dict[str, Any]:
-        return self._ask("DELETE", path, {"propagationPolicy": "Background"})
+        return self._done("DELETE", path, {"propagationPolicy": "Background"})
 
-    def _ask(
+    def _done(
         self, method: str, path: str, body: dict | list | None = None, content_type: str = "application/json"
     ) -> dict[str, Any]:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            address = urlsplit(self.url).netloc
-            connection = http.client.HTTPSConnection(address, context=self._context, timeout=60)
-            self._local.connection = connection
-        text = None if body is None else json.dumps(body)
-        connection.request(method, path, text, {"Content-Type": content_type})
-        answer = connection.getresponse()
-        document = json.loads(answer.read())
-        assert answer.status < 300, f"{method} {path}: {document.get('message')}"
+        status, text = self.ask(method, path, body, {"Content-Type": content_type})
+        document = json.loads(text)
+        assert status < 300, f"{method} {path}: {document.get('message')}"
         return document
-
-
-def _decoded(data: str) -> str:
-    return base64.b64decode(data).decode()
 
 
 @dataclass(frozen=True)
@@ -100,12 +68,8 @@ class World:
 
     def condition(self, kind: str) -> dict[str, Any]:
         """A condition that speaks of the object as it is now; else an empty one."""
-        found = self.object() or {}
-        conditions = (found.get("status") or {}).get("conditions") or []
-        generation = (found.get("metadata") or {}).get("generation")
-        return next(
-            (c for c in conditions if c["type"] == kind and c.get("observedGeneration") == generation), {}
-        )
+        found = self.object()
+        return current_condition(found, kind) if found else {}
 
     def child(self, kind: str, name: str) -> dict[str, Any]:
         return self.api.get(self.path(KINDS[kind], name))

@@ -31,8 +31,8 @@ def cluster(api_cluster) -> Kubernetes:
 
 
 @pytest.fixture(scope="session")
-def admission(cluster: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admission]:
-    asked = Admission(cluster.environment["KUBECONFIG"], tmp_path_factory.mktemp("admission"))
+def admission(cluster: Kubernetes) -> Iterator[Admission]:
+    asked = Admission(cluster.environment["KUBECONFIG"])
     yield asked
     asked.close()
 
