@@ -151,12 +151,13 @@ class Reconciler:
     async def _make_once(self, key: Key, server: ModelServer, previous: Status) -> _Made:
         """Nothing is rendered, hashed or compared again while it would be the same; it is as after a pass."""
         before = self.store.snapshot(key)
-        in_place = replaces_in_place(server, before.rollout(server), before.pods, self.now())
+        rollout = before.rollout(server)
+        in_place = replaces_in_place(server, rollout, before.pods, self.now())
         verdicts = [
             (c.status, c.observed_generation) for c in previous.conditions if c.type == ConditionType.APPLIED
         ]
         basis = (server, in_place, verdicts, content(before))
-        is_quiet = not may_limit(before.rollout(server), before.pods)
+        is_quiet = not may_limit(rollout, before.pods)
         made = self._unchanged.get(key, basis) if is_quiet else None
         if made is None:
             made = await self._make(server, before, previous, in_place=in_place)
@@ -222,9 +223,8 @@ class Reconciler:
         """The status, after noting the template as the last good one if it is."""
         now = self.now()
         status = judge(server, facts, made.revision, previous, now)
-        is_current = (
-            facts.outcome.is_complete() and not made.breaker.is_open
-        )  # what runs is the newest template
+        # With an open breaker another template than the newest may run.
+        is_current = facts.outcome.is_complete() and not made.breaker.is_open
         if is_current and is_good(server, facts, status):
             keeper = Keeper(self.cluster, self.store, self._contest)
             if refused := await keeper.note_good(key, server):

@@ -5,11 +5,10 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from kubernetes.aio import client, config
 
 from devcluster.kubectl import Kubernetes
 from modelserver_operator.api import parse
-from modelserver_operator.clients.kubernetes import Cluster
+from modelserver_operator.clients.kubernetes import connect
 from modelserver_operator.desired import Images, render
 from modelserver_operator.errors import Conflict
 from tests.support.children import CHILDREN, SOON, children, created, deployment, events, patch, submit
@@ -118,9 +117,7 @@ async def test_nothing_is_merged_into_a_strangers_object_that_came_first(kuberne
     body["metadata"] |= {"namespace": kubernetes.namespace, "uid": "0"}
     (wanted,) = [c for c in render(parse(body), Images("c", "", "")).children if c.kind.lower() == kind]
 
-    configuration = client.Configuration()
-    await config.load_kube_config(kubernetes.environment["KUBECONFIG"], client_configuration=configuration)
-    cluster = Cluster(client.ApiClient(configuration))
+    cluster = await connect(kubeconfig=kubernetes.environment["KUBECONFIG"])
     try:
         with pytest.raises(Conflict):
             await cluster.create(wanted)

@@ -1,7 +1,6 @@
 """A template that cannot be kept or read: the status says so, and no pod is replaced for it."""
 
 import json
-import time
 from contextlib import AbstractContextManager
 
 import pytest
@@ -9,15 +8,12 @@ from kubernetes.aio import client, config
 
 from devcluster.kubectl import Kubernetes
 from modelserver_operator.api import KIND
-from modelserver_operator.changes.nudge import Nudger
-from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.kubernetes import Cluster
-from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.desired import Images
 from modelserver_operator.observed.store import Store
-from modelserver_operator.reconcile import Reconciler
 from tests.support import kept
 from tests.support.children import CHILDREN, SOON, children, created, patch, submit
+from tests.support.in_process import reconciling
 from tests.support.kept import CURRENT, LAST_GOOD, OLD, generation, image, revisions, roles
 from tests.support.kubelet_part import Start
 from tests.support.modelservers import model_server
@@ -121,28 +117,15 @@ async def test_while_what_runs_cannot_be_read_nothing_is_written(
         store.put(kind, kubernetes.get(kind, name))
     key = store.put(KIND, kubernetes.get("modelserver", "server"))
     assert key is not None
-    cluster, servers = await limited(kubernetes), ServerClient()
-    asking = Asking(servers, lambda: 30.0)
-    reconciler = Reconciler(
-        store,
-        cluster,
-        asking,
-        Nudger(cluster, time.monotonic),
-        Images("next:1", "g", "n"),
-        lambda: "2026-01-01T00:00:00Z",
-        lambda: 30.0,
-    )
     try:
-        again = await reconciler.reconcile(key)
+        async with reconciling(store, await limited(kubernetes), Images("next:1", "g", "n")) as operating:
+            again = await operating.reconcile(key)
 
         assert again == 2.0
         assert "refused to read Deployment server: 403" in applied(kubernetes, "False")
         assert (generation(kubernetes), kept.config(kubernetes)) == before
         assert revisions(kubernetes) == []
     finally:
-        await asking.close()
-        await cluster.close()
-        await servers.close()
         operator.start(f"--cpu-image={OLD}")
     applied(kubernetes, "True", timeout=20)
 

@@ -1,11 +1,9 @@
 """Whether this process may write is asked again when a request goes out: it may have been stopped before."""
 
 import pytest
-from kubernetes.aio import client, config
 
 from devcluster.kubectl import Kubernetes
-from modelserver_operator.clients.kubernetes import Cluster, Event
-from modelserver_operator.clients.transport import checking
+from modelserver_operator.clients.kubernetes import Event, connect
 from modelserver_operator.errors import ApiError, NotLeading
 from tests.support.children import events
 
@@ -25,19 +23,12 @@ class Rights:
             raise NotLeading(namespace)
 
 
-async def connected(rights: Rights, kubernetes: Kubernetes) -> Cluster:
-    configuration = client.Configuration()
-    await config.load_kube_config(kubernetes.environment["KUBECONFIG"], client_configuration=configuration)
-    configuration.trace_configs = [checking()]
-    return Cluster(client.ApiClient(configuration), rights)
-
-
 def about(kubernetes: Kubernetes) -> dict[str, str]:
     return {"namespace": kubernetes.namespace, "name": "server", "uid": "u"}
 
 
 async def test_a_write_whose_right_is_lost_before_it_goes_out_is_not_made(kubernetes: Kubernetes):
-    cluster = await connected(Rights(1), kubernetes)
+    cluster = await connect(Rights(1), kubernetes.environment["KUBECONFIG"])
     with pytest.raises((ApiError, NotLeading)):
         await cluster.post(Event("Stopped", "m"), about(kubernetes), NOW)
     await cluster.close()
@@ -46,7 +37,7 @@ async def test_a_write_whose_right_is_lost_before_it_goes_out_is_not_made(kubern
 
 
 async def test_a_write_with_the_right_to_its_end_is_made(kubernetes: Kubernetes):
-    cluster = await connected(Rights(2), kubernetes)
+    cluster = await connect(Rights(2), kubernetes.environment["KUBECONFIG"])
     await cluster.post(Event("Going", "m"), about(kubernetes), NOW)
     await cluster.close()
 

@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from modelserver_operator.api import KIND
-from modelserver_operator.changes.nudge import Nudger
 from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.lease import Lease, Terms, clock
 from modelserver_operator.clients.servers import ServerClient
@@ -20,7 +18,7 @@ from modelserver_operator.errors import ApiError
 from modelserver_operator.observed.pod import read_pod
 from modelserver_operator.observed.report import ProbeOutcome
 from modelserver_operator.observed.store import Store
-from modelserver_operator.reconcile import Reconciler
+from tests.support.in_process import reconciler
 from tests.support.modelservers import model_server
 from tests.support.scripted_api import ScriptedApi
 from tests.support.status_port import status_port, whole
@@ -145,9 +143,7 @@ async def test_where_another_operator_writes_no_server_is_asked(is_deleted: bool
     asking = Asking(servers, lambda: 0.05)
     leadership = Leadership([lease], is_cluster_wide=True)
     async with ScriptedApi(body).serve() as cluster, status_port(whole(b"{}")) as port:
-        images, nudger = Images("c", "", ""), Nudger(cluster, time.monotonic)
-        reconciler = Reconciler(store, cluster, asking, nudger, images, lambda: "", lambda: 30.0)
-        process = where_leading(leadership, reconciler)
+        process = where_leading(leadership, reconciler(store, cluster, asking, Images("c", "", "")))
         store.put(KIND, body)
         asking.replies(KEY, [read_pod(server_pod(port))], "r")
         await until_async("an answer", lambda: asking.outcomes[ProbeOutcome.UNREADABLE] > 0, timeout=5)

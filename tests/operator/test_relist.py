@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from kubernetes.aio import client, config
 
 from devcluster.kubectl import Kubernetes
-from modelserver_operator.clients.kubernetes import Cluster
+from modelserver_operator.clients.kubernetes import Cluster, connect
 from modelserver_operator.controller.relist import Relist, Stream
 from modelserver_operator.controller.watches import Watches
 from modelserver_operator.observed.store import Key, Store
@@ -25,9 +24,7 @@ KIND = "ModelServer"
 
 @pytest.fixture
 async def connected(kubernetes: Kubernetes):
-    configuration = client.Configuration()
-    await config.load_kube_config(kubernetes.environment["KUBECONFIG"], client_configuration=configuration)
-    found = Cluster(client.ApiClient(configuration))
+    found = await connect(kubeconfig=kubernetes.environment["KUBECONFIG"])
     yield found
     await found.close()
 

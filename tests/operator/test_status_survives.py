@@ -5,20 +5,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from kubernetes.aio import client, config
 
 from devcluster.kubectl import Kubernetes
 from modelserver_operator.api import KIND, Status
 from modelserver_operator.api.status import ModelReport
-from modelserver_operator.changes.nudge import Nudger
 from modelserver_operator.changes.status import StatusWriter
-from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.installed import InstalledCrd
-from modelserver_operator.clients.kubernetes import Cluster
-from modelserver_operator.clients.servers import ServerClient
+from modelserver_operator.clients.kubernetes import connect
 from modelserver_operator.desired import Images
 from modelserver_operator.observed.store import Store
-from modelserver_operator.reconcile import Reconciler
 from tests.support.children import (
     CHILDREN,
     SOON,
@@ -30,6 +25,7 @@ from tests.support.children import (
     patch,
     submit,
 )
+from tests.support.in_process import reconciling
 from tests.support.kubelet_part import Start, placed
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests, install
@@ -453,18 +449,12 @@ def test_the_same_transition_again_is_the_same_event_counted_up(kubernetes: Kube
     assert events(kubernetes, "Accepted") == []
 
 
-async def connected(kubernetes: Kubernetes) -> Cluster:
-    configuration = client.Configuration()
-    await config.load_kube_config(kubernetes.environment["KUBECONFIG"], client_configuration=configuration)
-    return Cluster(client.ApiClient(configuration))
-
-
 async def test_new_figures_in_an_error_are_written_once_a_minute(
     kubernetes: Kubernetes, operator: OperatorProcess
 ):
     assert operator.stop() == 0
     submit(kubernetes, model_server())
-    cluster, clock = await connected(kubernetes), [0.0]
+    cluster, clock = await connect(kubeconfig=kubernetes.environment["KUBECONFIG"]), [0.0]
     writer = StatusWriter(
         cluster, Store(), InstalledCrd(cluster), lambda: "2026-01-01T00:00:00Z", lambda: clock[0]
     )
@@ -495,30 +485,18 @@ class _Faulty(Images):
 async def test_a_bug_of_the_operator_is_in_the_status_too(kubernetes: Kubernetes, operator: OperatorProcess):
     assert operator.stop() == 0
     submit(kubernetes, model_server())
-    cluster, servers, store = await connected(kubernetes), ServerClient(), Store()
+    cluster, store = await connect(kubeconfig=kubernetes.environment["KUBECONFIG"]), Store()
     key = store.put(KIND, kubernetes.get("modelserver", "server"))
     assert key is not None
-    asking = Asking(servers, lambda: 30.0)
-    faulty = Reconciler(
-        store,
-        cluster,
-        asking,
-        Nudger(cluster, time.monotonic),
-        _Faulty("c", "g", "n"),
-        lambda: "2026-01-01T00:00:00Z",
-        lambda: 30.0,
-    )
     try:
-        with pytest.raises(KeyError):
-            await faulty.reconcile(key)
+        async with reconciling(store, cluster, _Faulty("c", "g", "n")) as faulty:
+            with pytest.raises(KeyError):
+                await faulty.reconcile(key)
 
         found = kubernetes.condition("server", "Ready")
         assert (found["status"], found["reason"]) == ("False", "InternalError")
         assert "KeyError: 'no image'" in found["message"]
     finally:
-        await asking.close()
-        await cluster.close()
-        await servers.close()
         operator.start("--cpu-image=modelserver:test")
     wait_for(kubernetes, "Applied", "True", timeout=20)
     assert kubernetes.condition("server", "Ready")["reason"] != "InternalError"

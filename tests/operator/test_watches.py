@@ -3,20 +3,18 @@
 import argparse
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 from aiohttp import web
-from kubernetes.aio import client
 
 from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.controller.relist import Relist
 from modelserver_operator.controller.watches import Watches
 from modelserver_operator.observed.store import Store
 from modelserver_operator.settings import add_options, from_arguments
+from tests.support.loopback import answering
 
 
-@contextlib.asynccontextmanager
-async def ending(opened: list[str]) -> AsyncIterator[Cluster]:
+def ending(opened: list[str]) -> contextlib.AbstractAsyncContextManager[Cluster]:
     """An API server that has no objects and ends every watch as soon as it is opened."""
 
     async def answer(request: web.Request) -> web.Response:
@@ -25,18 +23,7 @@ async def ending(opened: list[str]) -> AsyncIterator[Cluster]:
             return web.Response(text="", content_type="application/json")
         return web.json_response({"items": [], "metadata": {"resourceVersion": "5"}})
 
-    application = web.Application()
-    application.add_routes([web.get("/{path:.*}", answer)])
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    cluster = Cluster(client.ApiClient(client.Configuration(host=f"http://{host}:{port}")))
-    try:
-        yield cluster
-    finally:
-        await cluster.close()
-        await runner.cleanup()
+    return answering([web.get("/{path:.*}", answer)])
 
 
 async def test_an_api_server_that_ends_every_watch_is_not_asked_without_a_pause():

@@ -3,9 +3,11 @@
 There is no watch: after a pass that wrote something, everything is listed.
 """
 
+import contextlib
 import json
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from typing import Any
 
 from kubernetes.aio import client, config
@@ -25,6 +27,34 @@ NAME = "server"
 KINDS = [kind for kind in naming.KINDS if kind not in {KIND, naming.POD}]
 _PASSES = 6
 """An object at rest needs one; nothing that is drawn here needs more than three."""
+
+
+def reconciler(
+    store: Store, cluster: Cluster, asking: Asking, images: Images, resync_seconds: float = 30.0
+) -> Reconciler:
+    """An operator's passes, without its watches and its queue."""
+    return Reconciler(
+        store=store,
+        cluster=cluster,
+        asking=asking,
+        nudger=Nudger(cluster, time.monotonic),
+        images=images,
+        now=lambda: "2026-01-01T00:00:00Z",
+        resync_seconds=lambda: resync_seconds,
+    )
+
+
+@contextlib.asynccontextmanager
+async def reconciling(store: Store, cluster: Cluster, images: Images) -> AsyncIterator[Reconciler]:
+    """The same with what asks servers; ends with the connections."""
+    servers = ServerClient()
+    asking = Asking(servers, lambda: 30.0)
+    try:
+        yield reconciler(store, cluster, asking, images)
+    finally:
+        await asking.close()
+        await cluster.close()
+        await servers.close()
 
 
 class Passes:
@@ -54,15 +84,7 @@ class Passes:
         return Place(self, name)
 
     def reconciler(self, store: Store) -> Reconciler:
-        return Reconciler(
-            store=store,
-            cluster=self.cluster,
-            asking=self.asking,
-            nudger=Nudger(self.cluster, time.monotonic),
-            images=Images("cpu:1", "gpu:1", "npu:1"),
-            now=lambda: "2026-01-01T00:00:00Z",
-            resync_seconds=lambda: 600.0,
-        )
+        return reconciler(store, self.cluster, self.asking, Images("cpu:1", "gpu:1", "npu:1"), 600.0)
 
     async def submit(self, namespace: str, spec: dict[str, Any], version: str | None) -> dict[str, Any]:
         """Create the object, or replace its spec; returns it as the API server has it."""

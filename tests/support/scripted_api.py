@@ -1,15 +1,14 @@
 """An API server on loopback that answers each write of a status as a test wants it."""
 
-import contextlib
 import json
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
-from kubernetes.aio import client
 
 from modelserver_operator.clients.kubernetes import Cluster
+from tests.support.loopback import answering
 
 GARBLED = 0
 """Among the answers: 200 with what is no JSON, as something between may send it."""
@@ -50,21 +49,8 @@ class ScriptedApi:
         found = self.body.get("status", {}).get("conditions", [])
         return next((item for item in found if item["type"] == kind), {})
 
-    @contextlib.asynccontextmanager
-    async def serve(self) -> AsyncIterator[Cluster]:
+    def serve(self) -> AbstractAsyncContextManager[Cluster]:
         """A connection to it."""
-        application = web.Application()
-        application.add_routes(
+        return answering(
             [web.patch("/{path:.*}/status", self.write), web.get("/openapi/{path:.*}", self.schemas)]
         )
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        cluster = Cluster(client.ApiClient(client.Configuration(host=f"http://{host}:{port}")))
-        try:
-            yield cluster
-        finally:
-            await cluster.close()
-            await runner.cleanup()

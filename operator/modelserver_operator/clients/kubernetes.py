@@ -45,14 +45,17 @@ class Event:
     is_warning: bool = False
 
 
-async def connect(may_write: Callable[[str], None] | None = None) -> "Cluster":
-    """Connect with the pod's ServiceAccount, or with KUBECONFIG outside a cluster; raises NoCluster."""
+async def connect(may_write: Callable[[str], None] | None = None, kubeconfig: str | None = None) -> "Cluster":
+    """Connect with the pod's ServiceAccount, or with KUBECONFIG outside a cluster; raises NoCluster.
+
+    `kubeconfig`: the path of the one to use instead.
+    """
     configuration = client.Configuration()
     try:
-        if is_in_pod():
+        if kubeconfig is None and is_in_pod():
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            await config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call]
         configuration.connection_pool_maxsize = 0  # no limit: each watch holds a connection
         configuration.trace_configs = [checking()]
     except config.ConfigException as error:
