@@ -40,6 +40,7 @@ class Program:
     def start(self) -> None:
         """Returns when it lives."""
         command = [sys.executable, "-m", "modelserver_operator", "run", f"--liveness-port={self.port}"]
+        command += [f"--scale-port={free(1)[0]}"]
         variables = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "POD_NAME": "bench"}
         self.began = time.monotonic()
         with self.log.open("ab") as output:

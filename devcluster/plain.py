@@ -191,6 +191,8 @@ def _start_controller_manager(plane: ControlPlane) -> None:
         # The default of 20 requests per second costs seconds at the start, and minutes with many objects.
         "--kube-api-qps=500",
         "--kube-api-burst=1000",
+        # Tests of autoscalers would wait for 15 s again and again.
+        "--horizontal-pod-autoscaler-sync-period=2s",
         f"--service-account-private-key-file={pki / 'sa.key'}",
         f"--root-ca-file={pki / 'ca.crt'}",
         f"--cluster-signing-cert-file={pki / 'ca.crt'}",

@@ -63,6 +63,7 @@ class ConditionType(StrEnum):
     MODELS_SERVED = "ModelsServed"
     EXCLUSIVE_CPUS = "ExclusiveCPUs"
     DEVICE_BOUND = "DeviceBound"
+    AUTOSCALED = "Autoscaled"
     READY = "Ready"
 
 
@@ -102,6 +103,20 @@ class Reason(StrEnum):
     AUTOMATIC = "Automatic"
     OTHER_DEVICE = "OtherDevice"
 
+    AUTOSCALED = "Autoscaled"
+    AT_MAX_REPLICAS = "AtMaxReplicas"
+    AWAITING_SCALER = "AwaitingScaler"
+    FOREIGN_AUTOSCALER = "ForeignAutoscaler"
+    KEDA_MISSING = "KEDAMissing"
+    LOAD_NOT_REPORTED = "LoadNotReported"
+    METRICS_UNAVAILABLE = "MetricsUnavailable"
+    NO_CAPACITY_BUFFER = "NoCapacityBuffer"
+    NO_WAKER = "NoWaker"
+    PODS_MISSING = "PodsMissing"
+    SCALER_NOT_READY = "ScalerNotReady"
+    SCALER_PAUSED = "ScalerPaused"
+    SCALER_UNREAD = "ScalerUnread"
+
     READY = "Ready"
     STARTING = "Starting"
     SCALING = "Scaling"
@@ -118,7 +133,7 @@ class Condition(Record):
     """A condition of the object."""
 
     type: Word
-    """Accepted, Applied, Available, ModelsServed, ExclusiveCPUs, DeviceBound or Ready."""
+    """Accepted, Applied, Available, ModelsServed, ExclusiveCPUs, DeviceBound, Autoscaled or Ready."""
     status: Literal["True", "False", "Unknown"]
     """True, False or Unknown."""
     reason: Word

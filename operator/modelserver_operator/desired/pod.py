@@ -25,7 +25,7 @@ def pod_spec(server: ModelServer, image: str) -> dict[str, Any]:
         "securityContext": _pod_security(spec),
         "containers": [_container(spec, image)],
         "volumes": _volumes(server),
-        **_scheduling(spec),
+        **_scheduling(server),
     }
 
 
@@ -156,14 +156,30 @@ def _mounts(spec: Spec) -> list[Any]:
     ]
 
 
-def _scheduling(spec: Spec) -> dict[str, Any]:
-    pod = spec.pod
+def _spread(server: ModelServer) -> list[Any]:
+    """Over zones and nodes as evenly as there is room; the pods of another template are not counted."""
+    if server.spec.pod.topology_spread_constraints:
+        return [manifest(item) for item in server.spec.pod.topology_spread_constraints]
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": naming.selector(server.name)},
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+        for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+    ]
+
+
+def _scheduling(server: ModelServer) -> dict[str, Any]:
+    spec, pod = server.spec, server.spec.pod
     fields = {
         "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
         "nodeSelector": dict(pod.node_selector),
         "tolerations": [manifest(item) for item in pod.tolerations],
         "affinity": manifest(pod.affinity) if pod.affinity else None,
-        "topologySpreadConstraints": [manifest(item) for item in pod.topology_spread_constraints],
+        "topologySpreadConstraints": _spread(server),
         "priorityClassName": pod.priority_class_name,
         "schedulerName": pod.scheduler_name,
         "runtimeClassName": pod.runtime_class_name,

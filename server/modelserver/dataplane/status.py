@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelserver import __version__
+from modelserver.dataplane.load import LoadMeter
 from modelserver.engine import Effect
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.model import Model, State, Version
@@ -135,6 +136,7 @@ class Health:
         self._was_ready = False
         self._is_draining = False
         self.now = self._snapshot()
+        self.load = LoadMeter(catalogue, metrics)
         catalogue.listen(self.refresh)
         self._register_gauges()
 
@@ -156,7 +158,8 @@ class Health:
 
     def status(self) -> dict[str, Any]:
         """The document of GET /status."""
-        return self.now.document()
+        load = [model.document() for model in self.load.now]
+        return {**self.now.document(), "load": load}
 
     def refresh(self) -> None:
         """Something has changed."""
