@@ -125,6 +125,34 @@ CASES = {
         "ForeignAutoscaler",
         "aim it at the object",
     ),
+    "only a vertical one": (
+        {},
+        Scaling(foreign=(VERTICAL,)),
+        "True",
+        "ForeignAutoscaler",
+        "VerticalPodAutoscaler mine changes the resources of the pods",
+    ),
+    "a vertical one beside another": (
+        {},
+        Scaling(foreign=(OTHER, VERTICAL)),
+        "True",
+        "ForeignAutoscaler",
+        "HorizontalPodAutoscaler mine scales this object; VerticalPodAutoscaler mine changes the resources",
+    ),
+    "ours of the other kind goes first": (
+        CPU,
+        Scaling(scaled_object=KEDA, is_changing=True),
+        "Unknown",
+        "AwaitingScaler",
+        "until the ScaledObject of this object is gone",
+    ),
+    "ours of the other kind goes first, too": (
+        scaled(),
+        Scaling(hpa=HPA, is_changing=True),
+        "Unknown",
+        "AwaitingScaler",
+        "until the HorizontalPodAutoscaler of this object is gone",
+    ),
     "no buffers": (
         {"headroom": 1},
         Scaling(missing=frozenset({"CapacityBuffer"})),
@@ -158,6 +186,22 @@ def test_pods_that_do_not_come_are_the_reason_why_not_further():
     assert condition is not None
     assert condition.reason == "PodsMissing"
     assert "2 replicas are wanted, and 1 are ready: pod q: Unschedulable: no room" in condition.message
+
+
+@pytest.mark.parametrize("scaling", [keda(is_fallback=True), hpa(problem="FailedGetMetric: no pod")])
+def test_without_a_ready_pod_the_pods_are_the_reason_and_not_who_asks_for_their_load(scaling: Scaling):
+    waiting = replace(ROLLOUT, ready=0)
+    spec = scaled() if scaling.scaled_object else CPU
+    loading = replace(POD, is_ready=False)
+
+    condition = autoscaled(Facts(waiting, (NO_POD_FITS,), scaling=scaling), **spec)
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("False", "PodsMissing")
+    assert "none is ready, so replicas stay as they are: pod q: Unschedulable: no room" in condition.message
+
+    condition = autoscaled(Facts(waiting, (loading,), scaling=scaling), **spec)
+    assert condition is not None
+    assert (condition.status, condition.reason) == ("False", "PodsMissing")
 
 
 def test_an_old_server_is_the_reason_why_requests_are_not_known():
@@ -267,6 +311,24 @@ def test_a_scaled_object_is_read_with_its_key():
 
     assert (read.key, read.address) == ("k3y", "http://op.system.svc:8090")
     assert (read.problem, read.is_fallback, read.has_looked) == ("TriggerError: bad cron", True, True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[op/scale/n/server?key=k3y",
+        "http://op/scale/n/server?key=a+b",
+        "http://op/scale/n/server?key=a%26key=b",
+        f"http://op/scale/n/server?key={'k' * 300}",
+        "http://op/scale/n/server?key=",
+        "",
+    ],
+    ids=["no address", "a space", "more than a key", "too long", "empty", "nothing"],
+)
+def test_a_url_that_somebody_has_changed_is_no_key_and_no_reason_to_stop(url: str):
+    trigger = {"type": "metrics-api", "metadata": {"url": url}}
+
+    assert report("ScaledObject", spec={"triggers": [trigger]}).key == ""
 
 
 def test_a_scaler_that_has_just_been_made_has_reported_nothing():

@@ -18,7 +18,7 @@ from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.observed.pod import Pod
 from modelserver_operator.observed.scaling.load import NOTHING, Load, ModelLoad, load_of, read_load, summed
 from tests.support.hpa import replicas_for
-from tests.support.status_port import Respond, black_hole, status_port, whole
+from tests.support.status_port import Respond, black_hole, head, status_port, whole
 from tests.support.waiting import until_async
 
 KEY = ("n", "server")
@@ -171,6 +171,38 @@ async def test_without_pods_there_is_no_load():
     """At zero replicas KEDA must get an answer, and not an error."""
     async with asking() as (loads, _):
         assert await loads.of(KEY, []) == NOTHING
+
+
+async def test_while_there_are_pods_and_none_of_them_is_ready_nothing_is_said():
+    """Whatever keeps all of them from serving, a node or a change, must not cost the replicas, too."""
+    async with asking() as (loads, _):
+        assert await loads.of(KEY, [pod(1, is_ready=False), pod(2, "b", is_ready=False)]) is None
+        assert await loads.of(KEY, [pod(1, is_leaving=True)]) == NOTHING
+
+
+async def test_pods_that_are_slow_do_not_keep_others_from_being_asked():
+    """With servers of their own a few objects could otherwise hold back the figures of all."""
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(head(100_000))
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    async with status_port(drip) as slow, status_port(whole(answer(3))) as port, asking() as (loads, clock):
+
+        async def attack() -> None:
+            pods = [pod(slow, str(number)) for number in range(8)]
+            await asyncio.gather(*(loads.of(("evil", str(one)), pods) for one in range(16)))
+
+        await attack()
+        clock.now += FRESH_SECONDS
+        again = asyncio.create_task(attack())
+        await until_async("they are asked", lambda: len(asyncio.all_tasks()) > 64, timeout=5)
+        async with asyncio.timeout(1):
+            assert await loads.of(KEY, [pod(port, str(number)) for number in range(20)]) == Load(60, 60)
+        await again
 
 
 async def test_each_pod_is_asked_at_most_once_in_two_seconds_however_many_ask():

@@ -1,12 +1,14 @@
 """How often the operator looks for scalers of others and for APIs that not every cluster has."""
 
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from modelserver_operator.api import ModelServer
+from modelserver_operator.clients.kubernetes import Page
 from modelserver_operator.clients.scaling.apis import Apis
 from modelserver_operator.clients.scaling.others import FOUND_SECONDS, FRESH_SECONDS, OLD_SECONDS, Others
 from modelserver_operator.errors import ApiError, NotFound
@@ -36,14 +38,14 @@ class ApiServer:
             raise ApiError(0, "GET /apis: no answer")
         return self.versions.get(place.plural, "")
 
-    async def labelled(self, kind: str, labels: dict[str, str], namespace: str) -> list[dict[str, Any]]:
-        assert not labels
+    async def pages(self, kind: str, namespace: str, *, of_others: bool) -> AsyncIterator[Page]:
+        assert of_others
         self.asked[f"{kind} in {namespace}"] += 1
         if self.is_down:
             raise ApiError(0, "GET /apis: no answer")
         if kind == VPA and "verticalpodautoscalers" not in self.versions:
             raise NotFound(404, "no such kind")
-        return self.scalers if kind == HPA else []
+        yield Page(self.scalers if kind == HPA else [], 1)
 
 
 def others(api: ApiServer) -> Others:
@@ -92,6 +94,19 @@ async def test_a_new_sign_makes_it_look_now_but_not_more_often_than_in_a_few_sec
     api.scalers = [scaler_of("a")]
     assert await found.of(named("a"), "another") != ()
     assert api.asked[f"{HPA} in n"] == 2
+
+
+async def test_a_sign_that_is_newer_than_the_last_look_is_not_forgotten():
+    """Or a scaler that came in these few seconds would be fought with for half an hour."""
+    api = ApiServer()
+    found = others(api)
+    await found.of(named("a"), "sign")
+    api.now += FRESH_SECONDS - 1
+    api.scalers = [scaler_of("a")]
+    assert await found.of(named("a"), "new") == ()
+
+    api.now += 1
+    assert await found.of(named("a"), "new") != ()
 
 
 async def test_whether_one_is_gone_is_looked_at_once_a_minute():

@@ -1,5 +1,6 @@
 """GET /scale/NAMESPACE/NAME?key=…: for who has the key, on every pod of the operator."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
@@ -9,11 +10,13 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from modelserver_operator import naming
 from modelserver_operator.clients.scaling.loads import Loads
 from modelserver_operator.clients.servers import ServerClient
+from modelserver_operator.controller.endpoint import MOST_CONNECTIONS
 from modelserver_operator.controller.scale import ScaleEndpoint
 from modelserver_operator.observed.store import Key, Store
-from tests.support.modelservers import model_server
+from tests.support.modelservers import model_server, scaled
 from tests.support.server_process import free_port
 from tests.support.status_port import status_port, whole
 from tests.support.waiting import until_async
@@ -57,6 +60,10 @@ class Operator:
     store: Store
     url: str
     refreshed: list[Key] = field(default_factory=list)
+    going_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.going_on.set()
 
     async def get(self, path: str) -> tuple[int, dict]:
         async with (
@@ -66,18 +73,34 @@ class Operator:
             return answer.status, await answer.json()
 
 
+def modelserver(name: str = "server", **spec: object) -> dict:
+    body = model_server(name, **spec)
+    uid = "owner" if name == "server" else name
+    body["metadata"] |= {"namespace": "n", "uid": uid, "resourceVersion": "5"}
+    return body
+
+
+def list_all(store: Store) -> None:
+    """What the operator's start does, but for the objects."""
+    for kind in naming.KINDS:
+        store.note_listed(kind, None)
+
+
 @contextlib.asynccontextmanager
-async def operator(refresh: Callable[[Store], None] = lambda _: None) -> AsyncIterator[Operator]:
-    """`refresh` is what reading the ScaledObject does to its store."""
+async def operator(
+    refresh: Callable[[Store], None] = lambda _: None, *, is_listed: bool = True
+) -> AsyncIterator[Operator]:
+    """`refresh` is what reading the ScaledObject does to its store; then the answer waits for `going_on`."""
     store, client, port = Store(), ServerClient(), free_port()
-    body = model_server()
-    body["metadata"] |= {"namespace": "n", "uid": "owner", "resourceVersion": "5"}
-    store.put("ModelServer", body)
+    store.put("ModelServer", modelserver(**scaled()))
+    if is_listed:
+        list_all(store)
     running = Operator(store, f"http://127.0.0.1:{port}")
 
     async def read(key: Key) -> None:
         running.refreshed.append(key)
         refresh(store)
+        await running.going_on.wait()
 
     loads = Loads(client)
     endpoint = ScaleEndpoint(store, loads, read)
@@ -158,7 +181,20 @@ async def test_a_pod_that_has_not_been_heard_is_a_reason_to_wait():
 
         status, body = await running.get("/scale/n/server?key=k3y")
 
-    assert (status, body["problem"]) == (503, "not every ready pod has reported its load yet")
+    assert (status, body["problem"]) == (
+        503,
+        "no pod is ready, or not every ready pod has reported its load yet",
+    )
+
+
+async def test_while_pods_may_be_unknown_nothing_is_said():
+    """A list that was refused would otherwise be an object without load, and end as one replica."""
+    async with operator(is_listed=False) as running:
+        with_scaler(running.store)
+        assert (await running.get("/scale/n/server?key=k3y"))[0] == 503
+
+        list_all(running.store)
+        assert (await running.get("/scale/n/server?key=k3y"))[0] == 200
 
 
 async def test_a_pod_of_the_operator_that_does_not_lead_learns_of_a_new_key_by_the_first_question():
@@ -176,3 +212,46 @@ async def test_wrong_questions_do_not_become_requests_to_the_api_server():
             await running.get("/scale/n/other?key=guess")
 
     assert running.refreshed == [("n", "server")]
+
+
+async def test_an_object_that_needs_no_scaled_object_is_never_looked_up():
+    async with operator() as running:
+        running.store.put("ModelServer", modelserver("free"))
+        running.store.put("ModelServer", modelserver("byhand", replicas=3))
+        for name in ("free", "byhand"):
+            assert (await running.get(f"/scale/n/{name}?key=guess"))[0] == 404
+
+    assert running.refreshed == []
+
+
+async def test_wrong_questions_about_many_objects_are_few_requests_at_a_time():
+    """Whoever reaches the port could otherwise have the operator ask the API server as often as it likes."""
+    async with operator() as running:
+        running.going_on.clear()
+        names = [f"s{number}" for number in range(50)]
+        for name in names:
+            running.store.put("ModelServer", modelserver(name, **scaled()))
+        for name in names * 2:
+            assert (await running.get(f"/scale/n/{name}?key=guess"))[0] == 404
+        assert len(running.refreshed) == 1
+
+        running.going_on.set()
+        await until_async("the next one", lambda: len(running.refreshed) > 1, timeout=5)
+        assert len(running.refreshed) < 10
+
+
+async def test_connections_that_say_nothing_keep_nobody_out_and_do_not_pile_up():
+    async with operator() as running, contextlib.AsyncExitStack() as idle:
+        with_scaler(running.store)
+        port = int(running.url.rpartition(":")[2])
+        readers = []
+        for _ in range(MOST_CONNECTIONS + 50):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            idle.callback(writer.close)
+            readers.append(reader)
+
+        assert (await running.get("/scale/n/server?key=k3y"))[0] == 200
+        await until_async(
+            "the oldest are closed", lambda: sum(one.at_eof() for one in readers) >= 50, timeout=5
+        )
+        assert not readers[-1].at_eof()

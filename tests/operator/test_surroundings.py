@@ -1,11 +1,13 @@
 """What a pass knows about scaling before it renders: from the store, and from the API server."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from modelserver_operator.api import ModelServer
+from modelserver_operator.clients.kubernetes import Page
 from modelserver_operator.clients.scaling.surroundings import Gatherer, followed
 from modelserver_operator.errors import ApiError
 from modelserver_operator.naming import (
@@ -48,9 +50,10 @@ class ApiServer:
         assert (namespace, name) == KEY
         return self.objects.get(kind)
 
-    async def labelled(self, kind: str, _labels: dict[str, str], _namespace: str) -> list[dict[str, Any]]:
+    async def pages(self, kind: str, _namespace: str, *, of_others: bool) -> AsyncIterator[Page]:
+        assert of_others
         self.asked.append(f"all of {kind}")
-        return []
+        yield Page([], 1)
 
 
 def gatherer(api: ApiServer) -> tuple[Gatherer, Store]:

@@ -91,10 +91,12 @@ class Cluster:
         items: list[Raw] = found["items"]
         return items
 
-    async def pages(self, kind: str, namespace: str | None) -> AsyncIterator[Page]:
-        """All objects of a kind that the operator watches, in pages."""
+    async def pages(
+        self, kind: str, namespace: str | None, *, of_others: bool = False
+    ) -> AsyncIterator[Page]:
+        """All objects of a kind that the operator watches, or those of others, too, in pages."""
         query = {"limit": str(_PAGE)}
-        if kind != KIND:
+        if kind != KIND and not of_others:
             query["labelSelector"] = naming.OWN_SELECTOR
         while True:
             page = await self._request("GET", self._path(kind, namespace), query)

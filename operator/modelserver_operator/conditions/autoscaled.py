@@ -48,13 +48,29 @@ def _scaled(server: ModelServer, facts: Facts) -> Verdict | None:
 def _by_others(foreign: tuple[Foreign, ...]) -> Verdict | None:
     if not foreign:
         return None
-    names = _names(foreign)
-    if all(item.target == KIND for item in foreign if item.changes_replicas):
-        return holds(Reason.FOREIGN_AUTOSCALER, f"{names} scales this object")
-    return holds(
-        Reason.FOREIGN_AUTOSCALER,
-        f"{names} scales the Deployment of this object, so replicas of the object is not followed: aim it at "
-        "the object instead (apiVersion modelserver.dev/v1alpha1, kind ModelServer)",
+    said = (_of_replicas(foreign), _of_pods(foreign))
+    return holds(Reason.FOREIGN_AUTOSCALER, "; ".join(filter(None, said)))
+
+
+def _of_replicas(foreign: tuple[Foreign, ...]) -> str:
+    scalers = tuple(item for item in foreign if item.changes_replicas)
+    if not scalers:
+        return ""
+    if all(item.target == KIND for item in scalers):
+        return f"{_names(scalers)} scales this object"
+    return (
+        f"{_names(scalers)} scales the Deployment of this object, so replicas of the object is not followed: "
+        "aim it at the object instead (apiVersion modelserver.dev/v1alpha1, kind ModelServer)"
+    )
+
+
+def _of_pods(foreign: tuple[Foreign, ...]) -> str:
+    vertical = tuple(item for item in foreign if not item.changes_replicas)
+    if not vertical:
+        return ""
+    return (
+        f"{_names(vertical)} changes the resources of the pods, which costs them their exclusive CPUs and "
+        "distorts what is measured: delete it, or set its updateMode to Off"
     )
 
 
@@ -63,17 +79,13 @@ def _is_held_back(_server: ModelServer, _wish: Autoscaling, facts: Facts) -> Ver
     foreign = facts.scaling.foreign
     if not foreign:
         return None
-    if any(item.changes_replicas for item in foreign):
+    if scalers := tuple(item for item in foreign if item.changes_replicas):
         return fails(
             Reason.FOREIGN_AUTOSCALER,
-            f"{_names(foreign)} scales this object already, so the operator makes no scaler of its own: "
+            f"{_names(scalers)} scales this object already, so the operator makes no scaler of its own: "
             "delete that one, or remove autoscaling",
         )
-    return fails(
-        Reason.FOREIGN_AUTOSCALER,
-        f"{_names(foreign)} changes the resources of the pods, which costs them their exclusive CPUs and "
-        "distorts what is measured: delete it, or set its updateMode to Off",
-    )
+    return fails(Reason.FOREIGN_AUTOSCALER, _of_pods(foreign))
 
 
 def _lacks_keda(server: ModelServer, _wish: Autoscaling, facts: Facts) -> Verdict | None:
@@ -104,6 +116,13 @@ def _has_old_servers(_server: ModelServer, wish: Autoscaling, facts: Facts) -> V
 def _is_not_taken_up(server: ModelServer, _wish: Autoscaling, facts: Facts) -> Verdict | None:
     """Our scaler, and what its controller says about it."""
     kind, scaling = scaler_kind(server.spec), facts.scaling
+    if scaling.is_changing:
+        other = next(one for one in naming.SCALERS if one != kind)
+        return unknown(
+            Reason.AWAITING_SCALER,
+            f"the {kind} waits until the {other} of this object is gone. One of KEDA that was uninstalled "
+            "stays: remove its finalizer",
+        )
     if kind == naming.SCALED_OBJECT and (keda := scaling.scaled_object) is not None:
         if keda.is_paused:
             return fails(Reason.SCALER_PAUSED, "the ScaledObject has an annotation of KEDA that pauses it")
@@ -114,6 +133,18 @@ def _is_not_taken_up(server: ModelServer, _wish: Autoscaling, facts: Facts) -> V
     if scaling.hpa is None or not scaling.hpa.has_looked:
         return unknown(Reason.AWAITING_SCALER, "the HorizontalPodAutoscaler has not reported yet")
     return None
+
+
+def _lacks_pods(server: ModelServer, _wish: Autoscaling, facts: Facts) -> Verdict | None:
+    """Then nobody can measure anything, and whoever scales says so in words of its own."""
+    if facts.ready_pods() or not server.spec.replicas:
+        return None
+    cause = trouble(facts)
+    return fails(
+        Reason.PODS_MISSING,
+        f"{server.spec.replicas} replicas are wanted, and none is ready, so replicas stay as they are"
+        + (f": {cause}" if cause else ""),
+    )
 
 
 def _lacks_metrics(_server: ModelServer, _wish: Autoscaling, facts: Facts) -> Verdict | None:
@@ -179,6 +210,7 @@ CHECKS: tuple[Check, ...] = (
     _is_unread,
     _has_old_servers,
     _is_not_taken_up,
+    _lacks_pods,
     _lacks_metrics,
     _is_at_zero,
     _is_short,

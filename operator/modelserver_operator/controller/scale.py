@@ -5,7 +5,6 @@ is wrong, the object, the key or both, the answer is the same, after the same ti
 """
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import logging
@@ -17,13 +16,15 @@ from aiohttp import web
 
 from modelserver_operator import metrics, naming
 from modelserver_operator.clients.scaling.loads import Loads
-from modelserver_operator.controller.endpoint import listeners
+from modelserver_operator.controller.endpoint import Port
 from modelserver_operator.errors import ApiError
 from modelserver_operator.observed.scaling.report import ScaledObjectReport
 from modelserver_operator.observed.store import Key, Store
 
 _LONGEST_KEY = 256
 _REFRESH_SECONDS, _REMEMBERED = 5.0, 10_000
+_PAUSE_SECONDS = 0.2
+"""After each read for a question with a wrong key: whoever reaches the port can ask such questions."""
 _logger = logging.getLogger(__name__)
 
 
@@ -36,25 +37,24 @@ class ScaleEndpoint:
         self._loads = loads
         self._refresh = refresh
         self._refreshed: dict[Key, float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._reading: dict[Key, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
         self._nobodys = secrets.token_urlsafe()
         application = web.Application()
         application.add_routes([web.get("/scale/{namespace}/{name}", self._handle)])
-        self._runner = web.AppRunner(application, handle_signals=False, shutdown_timeout=1.0, access_log=None)
+        self._port = Port(application)
 
     async def start(self, port: int) -> None:
         """Answer from now on."""
-        await self._runner.setup()
-        for listener in listeners(port):
-            await web.SockSite(self._runner, listener).start()
+        await self._port.start(port)
 
     async def close(self) -> None:
         """Stop listening."""
-        for task in self._tasks:
+        tasks = list(self._reading.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(OSError):
-            await self._runner.cleanup()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._port.close()
 
     async def _handle(self, request: web.Request) -> web.Response:
         answer = await self._answer(request)
@@ -67,9 +67,11 @@ class ScaleEndpoint:
         if not _is_same(request.query.get("key", ""), expected or self._nobodys) or not expected:
             self._look_again(key)
             return web.json_response({"problem": "no such object, or another key"}, status=404)
+        if not self._store.is_complete(key[0]):
+            return web.json_response({"problem": "not all pods are known yet"}, status=503)
         load = await self._loads.of(key, self._store.snapshot(key).pods)
         if load is None:
-            problem = "not every ready pod has reported its load yet"
+            problem = "no pod is ready, or not every ready pod has reported its load yet"
             return web.json_response({"problem": problem}, status=503)
         return web.json_response(
             {
@@ -88,22 +90,27 @@ class ScaleEndpoint:
 
     def _look_again(self, key: Key) -> None:
         """Only the pod that leads hears of a new ScaledObject; in the background, for the next question."""
-        now = time.monotonic()
-        if key not in self._store.servers or now - self._refreshed.get(key, 0.0) < _REFRESH_SECONDS:
+        now, server = time.monotonic(), self._store.servers.get(key)
+        if server is None or not server["spec"].get("autoscaling") or key in self._reading:
+            return
+        if now - self._refreshed.get(key, float("-inf")) < _REFRESH_SECONDS:
             return
         self._refreshed.pop(key, None)
         self._refreshed[key] = now
         while len(self._refreshed) > _REMEMBERED:
             del self._refreshed[next(iter(self._refreshed))]
-        task = asyncio.create_task(self._read(key))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._reading[key] = asyncio.create_task(self._read(key))
 
     async def _read(self, key: Key) -> None:
+        """One after the other, each some time after the last one."""
         try:
-            await self._refresh(key)
+            async with self._turn:
+                await self._refresh(key)
+                await asyncio.sleep(_PAUSE_SECONDS)
         except ApiError as error:
             _logger.warning("the ScaledObject of %s/%s cannot be read: %s", *key, error)
+        finally:
+            self._reading.pop(key, None)
 
 
 def _is_same(given: str, expected: str) -> bool:

@@ -13,14 +13,16 @@ from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.clients.slots import FairSlots
 from modelserver_operator.observed.inquiry import MISSES, Endpoint, endpoint
 from modelserver_operator.observed.pod import Pod
-from modelserver_operator.observed.report import ProbeOutcome
+from modelserver_operator.observed.report import Answer, ProbeOutcome
 from modelserver_operator.observed.scaling.load import NOTHING, Load, read_load, summed
 from modelserver_operator.observed.store import Key
 
 FRESH_SECONDS = 2.0
 WAIT_SECONDS = 2.3
 """KEDA waits for 3 s by default."""
-_SLOTS, _SLOTS_EACH, _REMEMBERED = 64, 16, 5000
+_ANSWER_SECONDS = 1.5
+"""A server that takes longer has missed it: others wait for its turn."""
+_SLOTS, _SLOTS_EACH, _REMEMBERED = 64, 8, 5000
 
 
 @dataclass
@@ -57,14 +59,20 @@ class Loads:
         self._client = client
         self._clock = clock
         self._objects: OrderedDict[Key, _Object] = OrderedDict()
-        self._slots: FairSlots[Key] = FairSlots(_SLOTS, _SLOTS_EACH)
+        self._answering: FairSlots[Key] = FairSlots(_SLOTS, _SLOTS_EACH)
+        self._silent: FairSlots[Key] = FairSlots(_SLOTS, _SLOTS_EACH)
+        """Of those that did not answer the last time: they hold a slot for long."""
 
     async def of(self, key: Key, pods: Iterable[Pod]) -> Load | None:
-        """The sum over the ready pods; None while one of them has not been heard yet.
+        """The sum over the ready pods; None while one of them has not been heard yet, or none is ready.
 
-        A pod that does not answer counts as it did last; one that never answered, as nothing.
+        A pod that does not answer counts as it did last; one that never answered, as nothing. No pod at all,
+        as at zero replicas, is no load.
         """
-        known = self._expect(key, pods)
+        staying = [pod for pod in pods if not pod.is_leaving]
+        known = self._expect(key, staying)
+        if staying and not known.servers:
+            return None
         tasks = [self._ask(key, asked) for asked in known.servers.values()]
         waiting = [task for task in tasks if task is not None]
         if waiting:
@@ -107,12 +115,20 @@ class Loads:
         return asked.task
 
     async def _ask_once(self, key: Key, asked: _Asked) -> None:
+        slots = self._silent if asked.misses else self._answering
         try:
-            async with self._slots.slot(key):
-                answer = await self._client.ask(asked.where.address, asked.where.port)
+            async with slots.slot(key):
+                answer = await self._answer(asked.where)
             load = read_load(answer.document)
             asked.load = asked.load if load is None else load
             asked.misses = asked.misses + 1 if load is None else 0
             asked.is_silent = load is None and answer.outcome is ProbeOutcome.ANSWERED
         finally:
             asked.at, asked.task = self._clock(), None
+
+    async def _answer(self, where: Endpoint) -> Answer:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await self._client.ask(where.address, where.port)
+        except TimeoutError:
+            return Answer(ProbeOutcome.TIMED_OUT)

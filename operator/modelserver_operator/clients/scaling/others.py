@@ -57,7 +57,10 @@ class Others:
         if seen is not None and seen.sign == sign and now - seen.at < limit:
             return seen.foreign
         foreign = foreign_scalers(server, await self._look(server.namespace))
-        self._seen[key] = _Seen(sign, self._looks[server.namespace].at, foreign)
+        looked = self._looks[server.namespace].at
+        # A sign that is newer than the look may be that of a scaler which the look has not seen.
+        is_newer = seen is not None and seen.sign != sign and looked < now
+        self._seen[key] = _Seen(seen.sign if seen and is_newer else sign, looked, foreign)
         return foreign
 
     def last(self, server: ModelServer) -> tuple[Foreign, ...]:
@@ -82,7 +85,8 @@ class Others:
         found: list[tuple[str, Any]] = []
         for kind in kinds:
             try:
-                found += [(kind, _short(item)) for item in await self._cluster.labelled(kind, {}, namespace)]
+                async for page in self._cluster.pages(kind, namespace, of_others=True):
+                    found += [(kind, _short(item)) for item in page.items]
             except NotFound:
                 self._apis.forget(kind)
         return found

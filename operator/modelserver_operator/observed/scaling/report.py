@@ -1,5 +1,7 @@
 """What a scaler reports: our HorizontalPodAutoscaler, KEDA's, and our ScaledObject."""
 
+import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 from modelserver_operator import naming
 
 Raw = Mapping[str, Any]
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,256}")
+"""What a URL contains as it is. Anything else is nothing that the operator wrote."""
 _METRIC = {"containerResource": "CPU", "resource": "CPU", "external": "", "pods": "", "object": ""}
 _NAMES = {"requestsPerStream": "requests per stream", "concurrency": "concurrency", "cron": "schedule"}
 
@@ -99,9 +103,10 @@ def _scaled_object(body: Raw) -> ScaledObjectReport:
 def _addresses(body: Raw) -> Iterator[tuple[str, str]]:
     """Of each trigger that asks the operator: where, and the key."""
     for trigger in (body.get("spec") or {}).get("triggers") or []:
-        url = urlsplit((trigger.get("metadata") or {}).get("url") or "")
-        for key in parse_qs(url.query).get("key", []):
-            yield f"{url.scheme}://{url.netloc}", key
+        with contextlib.suppress(ValueError):  # somebody has made it something that is no URL
+            url = urlsplit((trigger.get("metadata") or {}).get("url") or "")
+            for key in filter(_KEY.fullmatch, parse_qs(url.query).get("key", [])):
+                yield f"{url.scheme}://{url.netloc}", key
 
 
 def _conditions(status: Raw) -> dict[str, Raw]:
