@@ -2,40 +2,21 @@
 
 import json
 import re
-from typing import Any
 
 import pytest
 
 from devcluster.kubectl import Kubernetes
 from modelserver_operator.naming import selector_text
 from tests.support.callers import callers
-from tests.support.children import SOON, created, deployment, patch, submit
+from tests.support.children import SOON, created, patch, submit
 from tests.support.kubelet_part import Start
 from tests.support.modelservers import OFFICE_HOURS, scaled
 from tests.support.operator_process import OperatorProcess
+from tests.support.scalers import CPU, OBJECT, SCALERS, autoscaled, hpa, replicas, scalers
 from tests.support.server_process import fetch
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
-CPU = scaled(metrics=[{"type": "CPU", "averageUtilization": 80}])
-SCALERS = "horizontalpodautoscalers,scaledobjects"
-
-
-def scalers(kubernetes: Kubernetes) -> list[str]:
-    """Ours."""
-    found = kubernetes.items(SCALERS, selector_text("server"))
-    return sorted(item["kind"] for item in found if item["metadata"]["name"] == "server")
-
-
-def autoscaled(kubernetes: Kubernetes) -> tuple[str, str]:
-    found = kubernetes.condition("server", "Autoscaled")
-    return found.get("reason", ""), found.get("message", "")
-
-
-def replicas(kubernetes: Kubernetes) -> tuple[int, int]:
-    """Of the object and of its Deployment."""
-    body = kubernetes.get("modelserver", "server")
-    return body["spec"]["replicas"], deployment(kubernetes)["spec"]["replicas"]
 
 
 def trigger(kubernetes: Kubernetes) -> str:
@@ -48,24 +29,6 @@ def load(url: str) -> dict[str, float]:
     """The answer for KEDA; it is at most two seconds old."""
     found: dict[str, float] = json.loads(fetch(url)[1])
     return found
-
-
-def hpa(name: str, target: dict[str, str], **spec: Any) -> dict[str, Any]:
-    """Somebody else's."""
-    cpu = {
-        "type": "Resource",
-        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}},
-    }
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": name},
-        "spec": {"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 4, "metrics": [cpu], **spec},
-    }
-
-
-OBJECT = {"apiVersion": "modelserver.dev/v1alpha1", "kind": "ModelServer", "name": "server"}
-DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "server"}
 
 
 def test_an_autoscaler_writes_the_objects_replicas_and_nothing_forces_them_back(
@@ -144,9 +107,9 @@ def keda_says(kubernetes: Kubernetes, **conditions: str) -> None:
 
 
 def test_the_autoscaler_that_keda_makes_is_kedas_and_is_what_autoscaled_reports(
-    kubernetes: Kubernetes, operator: OperatorProcess
+    kubernetes: Kubernetes, operator: OperatorProcess, start: Start
 ):
-    created(kubernetes, **scaled())
+    start(cpus="0", **scaled()).become_ready()
     until("the scaler", lambda: scalers(kubernetes) == ["ScaledObject"], timeout=SOON)
     until("it waits", lambda: autoscaled(kubernetes)[0] == "AwaitingScaler", timeout=SOON)
     keda_says(kubernetes, Ready="True")
@@ -205,61 +168,6 @@ def test_every_pod_of_the_operator_answers_and_a_restart_keeps_the_key(
     until("the new address", lambda: str(operator.scale_port) in trigger(kubernetes), timeout=30)
     assert trigger(kubernetes).partition("?")[2] == key
     until("an answer", lambda: fetch(trigger(kubernetes))[0] == 200, timeout=SOON)
-
-
-def test_somebody_elses_scaler_on_the_object_is_named_and_ours_stays_away(
-    kubernetes: Kubernetes, operator: OperatorProcess
-):
-    submit(kubernetes, hpa("mine", OBJECT))
-    created(kubernetes, **CPU)
-
-    until("it is named", lambda: autoscaled(kubernetes)[0] == "ForeignAutoscaler", timeout=SOON)
-    assert "HorizontalPodAutoscaler mine scales this object already" in autoscaled(kubernetes)[1]
-    assert scalers(kubernetes) == []
-
-
-@pytest.mark.long
-def test_ours_comes_when_somebody_elses_is_gone(kubernetes: Kubernetes, operator: OperatorProcess):
-    """Nothing reports that: the operator looks once a minute."""
-    submit(kubernetes, hpa("mine", OBJECT))
-    created(kubernetes, **CPU)
-    until("it is named", lambda: autoscaled(kubernetes)[0] == "ForeignAutoscaler", timeout=SOON)
-
-    kubernetes.kubectl("delete", "hpa", "mine")
-
-    until("ours", lambda: scalers(kubernetes) == ["HorizontalPodAutoscaler"], timeout=150)
-
-
-def test_a_scaler_that_works_on_the_object_without_autoscaling_is_named(
-    kubernetes: Kubernetes, operator: OperatorProcess
-):
-    """Its trace on the object gives it away: before it scales anything, nobody has to know."""
-    created(kubernetes)
-    submit(kubernetes, hpa("mine", OBJECT, minReplicas=2))
-
-    until("it has scaled", lambda: replicas(kubernetes) == (2, 2), timeout=40)
-    until("it is named", lambda: autoscaled(kubernetes)[0] == "ForeignAutoscaler", timeout=SOON)
-    assert "mine scales this object" in autoscaled(kubernetes)[1]
-
-
-def test_a_scaler_on_our_deployment_is_named_and_not_fought_with(
-    kubernetes: Kubernetes, operator: OperatorProcess
-):
-    created(kubernetes)
-    submit(kubernetes, hpa("mine", DEPLOYMENT, minReplicas=3))
-
-    until("it is named", lambda: autoscaled(kubernetes)[0] == "ForeignAutoscaler", timeout=40)
-    assert "aim it at the object instead" in autoscaled(kubernetes)[1]
-    assert replicas(kubernetes) == (1, 3)
-    # A change of ours leaves its number alone.
-    patch(kubernetes, "modelserver/server", {"spec": {"rollout": {"maxSurge": 2}}})
-    until(
-        "the change",
-        lambda: deployment(kubernetes)["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 2,
-        timeout=SOON,
-    )
-    assert replicas(kubernetes) == (1, 3)
-    assert kubernetes.condition("server", "Applied")["status"] == "True"
 
 
 def test_a_budget_comes_with_the_second_replica_and_goes_with_it(
