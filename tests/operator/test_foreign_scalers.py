@@ -1,4 +1,4 @@
-"""Scalers of others on a real API server, and what keeps pods away: named in Autoscaled, never fought with."""
+"""Scalers of others on a real API server, and what keeps pods away: named in Autoscaled, not fought with."""
 
 import pytest
 
