@@ -313,6 +313,13 @@ def test_a_scaled_object_is_read_with_its_key():
     assert (read.problem, read.is_fallback, read.has_looked) == ("TriggerError: bad cron", True, True)
 
 
+def test_a_scaled_object_of_which_only_some_triggers_work_has_reported():
+    some = {"type": "Ready", "status": "Unknown", "reason": "PartialTriggerError", "message": "Some triggers"}
+    read = report("ScaledObject", status={"conditions": [some]})
+
+    assert (read.has_looked, read.problem) == (True, "")
+
+
 @pytest.mark.parametrize(
     "url",
     [

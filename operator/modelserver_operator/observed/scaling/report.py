@@ -96,7 +96,8 @@ def _scaled_object(body: Raw) -> ScaledObjectReport:
         problem=_said(ready) if ready.get("status") == "False" else "",
         is_fallback=conditions.get("Fallback", {}).get("status") == "True",
         is_paused=conditions.get("Paused", {}).get("status") == "True",
-        has_looked=ready.get("status") in {"True", "False"},
+        # KEDA begins with Unknown and no reason; later Unknown says that only some triggers work.
+        has_looked=ready.get("status") in {"True", "False"} or bool(ready.get("reason")),
     )
 
 
