@@ -225,7 +225,7 @@ async def test_an_object_that_needs_no_scaled_object_is_never_looked_up():
 
 
 async def test_wrong_questions_about_many_objects_are_few_requests_at_a_time():
-    """Whoever reaches the port could otherwise have the operator ask the API server as often as it likes."""
+    """Anyone who reaches the port could otherwise have the operator ask the API server as they like."""
     async with operator() as running:
         running.going_on.clear()
         names = [f"s{number}" for number in range(50)]

@@ -136,7 +136,7 @@ def _is_not_taken_up(server: ModelServer, _wish: Autoscaling, facts: Facts) -> V
 
 
 def _lacks_pods(server: ModelServer, _wish: Autoscaling, facts: Facts) -> Verdict | None:
-    """Then nobody can measure anything, and whoever scales says so in words of its own."""
+    """Then nobody can measure anything, and the scaler says so in words of its own."""
     if facts.ready_pods() or not server.spec.replicas:
         return None
     cause = trouble(facts)

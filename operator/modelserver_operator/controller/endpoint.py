@@ -16,7 +16,7 @@ Answer = Callable[[], tuple[int, Mapping[str, Any]]]
 _WITHOUT = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 """The host has no addresses of this family."""
 MOST_CONNECTIONS = 256
-"""Of one port. Whoever reaches it could otherwise open so many that the process has no memory left."""
+"""Of one port. Anyone who reaches it could otherwise open enough of them to fill the memory."""
 
 
 def listeners(port: int) -> list[socket.socket]:

@@ -24,7 +24,7 @@ from modelserver_operator.observed.store import Key, Store
 _LONGEST_KEY = 256
 _REFRESH_SECONDS, _REMEMBERED = 5.0, 10_000
 _PAUSE_SECONDS = 0.2
-"""After each read for a question with a wrong key: whoever reaches the port can ask such questions."""
+"""After each read for a question with a wrong key: anyone who reaches the port can ask such questions."""
 _logger = logging.getLogger(__name__)
 
 

@@ -66,8 +66,8 @@ class Loads:
     async def of(self, key: Key, pods: Iterable[Pod]) -> Load | None:
         """The sum over the ready pods; None while one of them has not been heard yet, or none is ready.
 
-        A pod that does not answer counts as it did last; one that never answered, as nothing. No pod at all,
-        as at zero replicas, is no load.
+        A pod that does not answer counts as it did last; one that never answered, as nothing. Without any
+        pod, as at zero replicas, the load is nothing.
         """
         staying = [pod for pod in pods if not pod.is_leaving]
         known = self._expect(key, staying)
