@@ -1,18 +1,23 @@
 """A served object under constant load, and everything that a watch saw of it meanwhile."""
 
 import contextlib
+import http.client
+import itertools
 import json
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlencode
 
+from devcluster.admin import AdminApi
 from devcluster.kubectl import Kubernetes
+from tests.support.waiting import until
 
 LOAD = Path(__file__).with_name("load.py").read_text()
-_READY = '{range .endpoints[*]}{.conditions.ready} {end}{"\\n"}'
 CLIENT = """
 apiVersion: v1
 kind: Pod
@@ -65,57 +70,69 @@ class Load:
 
 
 class Watch:
-    """What `kubectl get --watch` prints, a line for each change, until the end of the `with`."""
+    """Every state of the objects of one kind that a selector finds, until the end of the `with`."""
 
-    def __init__(self, kubernetes: Kubernetes, *what: str) -> None:
-        self.lines: list[str] = []
-        self._command = ["kubectl", "--namespace", kubernetes.namespace, "get", *what, "--watch"]
-        self._environment = kubernetes.environment
+    def __init__(self, kubernetes: Kubernetes, path: str, **query: str) -> None:
+        self.objects: list[dict[str, Any]] = []
+        """As each change left one of them."""
+        self._api = AdminApi(kubernetes.environment["KUBECONFIG"])
+        self._path, self._query = path, {"watch": "true", **query}
+        self._ended = threading.Event()
+        self._reading = threading.Thread(target=self._read)
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            self._command, env=self._environment, stdout=subprocess.PIPE, text=True
-        )
-        self._reading = threading.Thread(target=self._read)
         self._reading.start()
+        until("the first state", lambda: self.objects, timeout=20)
         return self
 
     def __exit__(self, *_: object) -> None:
-        is_over = self._process.poll() is not None
-        self._process.terminate()
-        self._process.wait(10)
+        self._ended.set()
+        with contextlib.suppress(OSError):
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
         self._reading.join(10)
-        assert not is_over, f"the watch broke: {self._command}"
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        self.lines += (line.strip() for line in self._process.stdout)
+        """One watch after the other: each goes on where the last one ended."""
+        while not self._ended.is_set():
+            self._connection = self._api.connect()
+            with contextlib.suppress(OSError, http.client.HTTPException, AttributeError):
+                last = {"resourceVersion": _version(self.objects[-1])} if self.objects else {}
+                self._connection.request("GET", f"{self._path}?{urlencode(self._query | last)}")
+                for line in self._connection.getresponse():
+                    event = json.loads(line)
+                    assert event["type"] != "ERROR", event
+                    self.objects.append(event["object"])
+            self._connection.close()
+
+
+def _version(body: dict[str, Any]) -> str:
+    return str(body["metadata"]["resourceVersion"])
 
 
 class Serving(Watch):
     """How many pods take requests, by the endpoints of the object's Service."""
 
     def __init__(self, kubernetes: Kubernetes, name: str) -> None:
-        label = f"kubernetes.io/service-name={name}"
-        super().__init__(kubernetes, "endpointslices", "--selector", label, "-o", f"jsonpath={_READY}")
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{kubernetes.namespace}/endpointslices"
+        super().__init__(kubernetes, path, labelSelector=f"kubernetes.io/service-name={name}")
 
     def counts(self) -> list[int]:
-        return [line.split().count("true") for line in self.lines]
+        """As often as it changed."""
+        ready = [
+            sum(one["conditions"].get("ready", False) for one in body.get("endpoints") or [])
+            for body in self.objects
+        ]
+        return [count for count, _ in itertools.groupby(ready)]
 
 
 class Wishes(Watch):
-    """What the operator has made of the Deployment: replicas and template, each as often as it changed."""
+    """What the operator has made of the Deployment: replicas and template, as often as they changed."""
 
     def __init__(self, kubernetes: Kubernetes, name: str) -> None:
-        super().__init__(kubernetes, "deployment", name, "-o", "json", "--output-watch-events")
+        path = f"/apis/apps/v1/namespaces/{kubernetes.namespace}/deployments"
+        super().__init__(kubernetes, path, fieldSelector=f"metadata.name={name}")
 
-    def states(self) -> list[dict[str, Any]]:
-        decoder, text, states = json.JSONDecoder(), "\n".join(self.lines), []
-        while text := text.lstrip():
-            event, end = decoder.raw_decode(text)
-            text = text[end:]
-            spec = event["object"]["spec"]
-            state = {"replicas": spec["replicas"], "template": spec["template"]}
-            if not states or states[-1] != state:
-                states.append(state)
-        return states
+    def states(self) -> list[tuple[int, str]]:
+        specs = [body["spec"] for body in self.objects]
+        states = [(spec["replicas"], json.dumps(spec["template"], sort_keys=True)) for spec in specs]
+        return [state for state, _ in itertools.groupby(states)]

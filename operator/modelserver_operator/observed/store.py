@@ -117,7 +117,12 @@ class Store:
                 known[child.kind, child.name] = current.without_body()
 
     def note_listed(self, kind: str, namespace: str | None) -> bool:
-        """A whole list has been stored; whether that of the last kind, so that all there is is known now."""
+        """A whole list has been stored; whether that of the last kind, so that all there is is known now.
+
+        Kinds that not every cluster has are not among them.
+        """
+        if kind not in naming.KINDS:
+            return False
         listed = self._listed.setdefault(namespace, set())
         is_new = kind not in listed
         listed.add(kind)
