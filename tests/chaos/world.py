@@ -100,8 +100,8 @@ class World:
         if counts != {"ConfigMap": 1, "Service": 2, "Deployment": 1}:
             return False
         wanted = found["spec"].get("replicas", 1)
-        counts = (len(children["PodDisruptionBudget"]), len(children["HorizontalPodAutoscaler"]))
-        if counts != (int(wanted > 1), int("autoscaling" in found["spec"])) or not self._has_scaled(children):
+        scaling = (len(children["PodDisruptionBudget"]), len(children["HorizontalPodAutoscaler"]))
+        if scaling != (wanted > 1, "autoscaling" in found["spec"]) or not self._has_scaled(children):
             return False
         (deployment,) = children["Deployment"]
         status, said = deployment.get("status") or {}, found.get("status") or {}
