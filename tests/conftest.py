@@ -1,4 +1,4 @@
-"""What tests share: two clusters and the operator, each started once per run and only if a test asks for it."""
+"""What tests share: two clusters and the operator, each started once per run if a test asks for it."""
 
 import os
 import re

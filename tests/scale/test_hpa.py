@@ -11,15 +11,15 @@ from tests.support.e2e import remove
 from tests.support.scaled import HEAVY, Clients, Course, Record
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.kind
+pytestmark = [pytest.mark.kind, pytest.mark.timeout(600)]
 NAME = "by-cpu"
 EVICTION = '{{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {{"name": "{pod}"}}}}'
 
 
 @pytest.fixture(scope="module")
 def by_cpu(kubernetes: Kubernetes, clients: str) -> Iterator[str]:
-    metrics = [{"type": "CPU", "averageUtilization": 60}]
-    scaled.apply(kubernetes, scaled.scaled(NAME, {"minReplicas": 1, "maxReplicas": 2, "metrics": metrics}))
+    wish = {"minReplicas": 1, "maxReplicas": 2, "metrics": [scaled.HALF]}
+    scaled.apply(kubernetes, scaled.scaled(NAME, wish, resources=scaled.MEASURED))
     kubernetes.wait_for(NAME)
     yield NAME
     remove(kubernetes, NAME)

@@ -13,7 +13,7 @@ from tests.support.scaled import HEAVY, LIGHT, Clients, Course, Document, Record
 pytestmark = [pytest.mark.kind, pytest.mark.long, pytest.mark.timeout(900)]
 FROM_ONE_TO_THREE = {"minReplicas": 1, "maxReplicas": 3}
 METRICS = {
-    "CPU": {"type": "CPU", "averageUtilization": 50},
+    "CPU": scaled.HALF,
     "Concurrency": {"type": "Concurrency", "averageValue": "1500m"},
 }
 
@@ -39,8 +39,8 @@ def up_and_down(kubernetes: Kubernetes, name: str, record: Record) -> None:
 @pytest.fixture(params=METRICS)
 def by_metric(request: pytest.FixtureRequest, keda: Kubernetes, clients: str) -> Iterator[str]:
     name = f"by-{request.param.lower()}"
-    metrics = [METRICS[request.param]]
-    scaled.apply(keda, scaled.scaled(name, {**FROM_ONE_TO_THREE, "metrics": metrics}))
+    wish = {**FROM_ONE_TO_THREE, "metrics": [METRICS[request.param]]}
+    scaled.apply(keda, scaled.scaled(name, wish, resources=scaled.MEASURED))
     keda.wait_for(name)
     yield name
     remove(keda, name)
@@ -52,10 +52,10 @@ def test_one_to_three_to_one_by_a_metric(keda: Kubernetes, by_metric: str, recor
 
 @pytest.fixture
 def example(keda: Kubernetes, clients: str) -> Iterator[str]:
-    """The third example, with as few CPUs, one replica to begin with, and a quick end."""
+    """The third example on a small node: little CPU, one replica to begin with, and a quick end."""
     document = scaled.example("03-autoscaled")
     spec: Document = document["spec"]
-    spec |= {**scaled.SMALL, "streams": 1}
+    spec |= scaled.SMALL
     spec["autoscaling"] |= {**FROM_ONE_TO_THREE, "behavior": scaled.QUICK}
     scaled.apply(keda, document)
     name = document["metadata"]["name"]
@@ -75,7 +75,7 @@ def by_prometheus(keda: Kubernetes, prometheus: Kubernetes, clients: str) -> Ite
     """An object without autoscaling, and the ScaledObject of the fifth example aimed at it."""
     directory = installation.EXAMPLES / "05-prometheus"
     document = scaled.example(directory.name)
-    document["spec"] |= {**scaled.SMALL, "streams": 1}
+    document["spec"] |= scaled.SMALL
     scaled.apply(keda, document)
     keda.apply(directory / "scaledobject.yaml")
     name = document["metadata"]["name"]

@@ -21,8 +21,8 @@ NAME = "slow-to-load"
 def slow_to_load(kubernetes: Kubernetes) -> Iterator[str]:
     installation.copy_into_volume(kubernetes, weights.resnet50(cache()), "resnet")
     model = {"name": "resnet", "uri": "pvc://models/resnet"}
-    wish = {"minReplicas": 1, "maxReplicas": 4, "metrics": [{"type": "CPU", "averageUtilization": 60}]}
-    limits = {"limits": {"cpu": "200m", "memory": "1Gi"}}
+    wish = {"minReplicas": 1, "maxReplicas": 4, "metrics": [scaled.HALF]}
+    limits = {"requests": {"cpu": "60m"}, "limits": {"cpu": "200m", "memory": "1Gi"}}
     scaled.apply(kubernetes, scaled.scaled(NAME, wish, models=[model], resources=limits))
     kubernetes.wait_for(NAME, timeout=240)
     yield NAME

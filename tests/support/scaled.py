@@ -26,6 +26,9 @@ SMALL = {
     "rollout": {"drainSeconds": 5},
 }
 """Several replicas beside everything else on two CPUs."""
+MEASURED = {"requests": {"cpu": "60m"}, "limits": {"cpu": "400m", "memory": "512Mi"}}
+"""Of who is scaled by CPU: where others use the machine, too, a pod may get little more than its request."""
+HALF = {"type": "CPU", "averageUtilization": 50}
 QUICK = {
     "scaleDown": {
         "stabilizationWindowSeconds": 0,
