@@ -40,7 +40,8 @@ def up_and_down(kubernetes: Kubernetes, name: str, record: Record) -> None:
 def by_metric(request: pytest.FixtureRequest, keda: Kubernetes, clients: str) -> Iterator[str]:
     name = f"by-{request.param.lower()}"
     wish = {**FROM_ONE_TO_THREE, "metrics": [METRICS[request.param]]}
-    scaled.apply(keda, scaled.scaled(name, wish, resources=scaled.MEASURED))
+    limits = {"requests": {"cpu": "100m"}, "limits": {"cpu": "400m", "memory": "512Mi"}}
+    scaled.apply(keda, scaled.scaled(name, wish, resources=limits))
     keda.wait_for(name)
     yield name
     remove(keda, name)

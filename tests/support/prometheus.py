@@ -2,6 +2,7 @@
 
 import json
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 from devcluster import Cluster, engine, load
@@ -13,13 +14,9 @@ CONFIGURATION = """
 global: {scrape_interval: 2s}
 scrape_configs:
 - job_name: modelserver
-  kubernetes_sd_configs: [{role: pod}]
-  relabel_configs:
-  - {source_labels: [__meta_kubernetes_pod_container_port_name], regex: status, action: keep}
-  - {source_labels: [__meta_kubernetes_pod_phase], regex: Pending|Succeeded|Failed, action: drop}
-  - {source_labels: [__meta_kubernetes_namespace], target_label: namespace}
-  - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
+  file_sd_configs: [{files: [/targets/targets.json], refresh_interval: 5s}]
 """
+DISCOVERY = Path(__file__).with_name("discovery_inside.py").read_text()
 MANIFEST = """
 apiVersion: v1
 kind: Namespace
@@ -71,10 +68,20 @@ spec:
         volumeMounts:
         - {name: configuration, mountPath: /etc/scraped}
         - {name: data, mountPath: /data}
+        - {name: targets, mountPath: /targets}
+      - name: discovery
+        image: IMAGE
+        command: [python3, -u, /etc/scraped/discovery.py, /targets/targets.json]
+        resources: {requests: {cpu: 10m, memory: 32Mi}}
+        volumeMounts:
+        - {name: configuration, mountPath: /etc/scraped}
+        - {name: targets, mountPath: /targets}
       volumes:
       - name: configuration
         configMap: {name: prometheus}
       - name: data
+        emptyDir: {}
+      - name: targets
         emptyDir: {}
 """
 
@@ -87,7 +94,7 @@ def install(cluster: Cluster) -> None:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "prometheus", "namespace": NAMESPACE},
-        "data": {"prometheus.yml": CONFIGURATION},
+        "data": {"prometheus.yml": CONFIGURATION, "discovery.py": DISCOVERY},
     }
     kubernetes = cluster.kubernetes(NAMESPACE)
     kubernetes.apply(f"{MANIFEST.replace('IMAGE', image)}---\n{json.dumps(configuration)}")
