@@ -51,4 +51,4 @@ def test_to_zero_and_back_and_to_zero_by_schedule(
         until("it serves", lambda: scaled.autoscaled(keda, name).get("reason") == "Autoscaled", timeout=60)
     assert clients.errors == []
     course.reaches(0, "to zero after the hours", timeout=400)
-    assert course.wished == [1, 0, 1, 0]
+    assert course.wished[-3:] == [0, 1, 0]
