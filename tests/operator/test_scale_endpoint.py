@@ -109,7 +109,7 @@ async def test_it_answers_with_the_load_of_all_pods():
         )
 
 
-async def test_what_keda_was_seen_to_ask_makes_eight_of_four_pods_at_one_and_a_half_per_stream():
+async def test_what_keda_asks_makes_eight_of_four_pods_at_one_and_a_half_per_stream():
     async with status_port(whole(load(3))) as port, operator() as running:
         with_scaler(running.store)
         for name in "abcd":

@@ -1,15 +1,18 @@
-"""What KEDA 2.21 asked once, as it was recorded by tests/scale/test_keda_query.py."""
+"""What KEDA 2.21 asks by its source (metrics_api_scaler.go and Go's HTTP client).
+
+tests/scale/test_keda_query.py compares it with what a real KEDA sends.
+"""
 
 import re
 from pathlib import Path
 
-RECORDED = (Path(__file__).parent.parent / "data" / "keda_query.txt").read_text()
+QUERY = (Path(__file__).parent.parent / "data" / "keda_query.txt").read_text()
 """With HOST for the host and KEY for the key."""
 
 
 def request(host: str, path: str) -> bytes:
-    """The recorded request for another host and path."""
-    text = re.sub(r"^GET \S+", f"GET {path}", RECORDED.replace("Host: HOST", f"Host: {host}"))
+    """The request for another host and path."""
+    text = re.sub(r"^GET \S+", f"GET {path}", QUERY.replace("Host: HOST", f"Host: {host}"))
     return text.replace("\n", "\r\n").encode()
 
 
