@@ -22,7 +22,7 @@ _USER = 65532
 
 def images(engine: Engine, progress: Progress) -> tuple[str, ...]:
     """The names of both images, after making sure that the engine has them."""
-    built = programs.build_apart(programs.KEDA, progress)
+    built = programs.build_separately(programs.KEDA, progress)
     for program in _PROGRAMS.values():
         if not engine.has(_image(program)):
             with tempfile.TemporaryDirectory() as directory:

@@ -120,7 +120,7 @@ def build(groups: tuple[Group, ...], progress: Progress) -> Path:
     return _complete(groups, directory(), progress)
 
 
-def build_apart(group: Group, progress: Progress) -> Path:
+def build_separately(group: Group, progress: Progress) -> Path:
     """The same in a directory of its own, for what only a few tests use.
 
     A new version of it then builds nothing else anew, and nothing else waits for it.
