@@ -123,7 +123,7 @@ def build(groups: tuple[Group, ...], progress: Progress) -> Path:
 def build_separately(group: Group, progress: Progress) -> Path:
     """The same in a directory of its own, for what only a few tests use.
 
-    A new version of it then builds nothing else anew, and nothing else waits for it.
+    A new version of it then causes no other build, and nothing else waits for it.
     """
     sources = paths.fingerprint(_sources(group.module), " ".join(_flags(group.module)))
     return _complete((group,), paths.cache() / "bin" / sources, progress)
