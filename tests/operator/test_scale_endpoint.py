@@ -16,6 +16,8 @@ from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.controller.endpoint import MOST_CONNECTIONS
 from modelserver_operator.controller.scale import ScaleEndpoint
 from modelserver_operator.observed.store import Key, Store
+from tests.support import keda_query
+from tests.support.hpa import replicas_for
 from tests.support.modelservers import model_server, scaled
 from tests.support.server_process import free_port
 from tests.support.status_port import status_port, whole
@@ -127,6 +129,25 @@ async def test_it_answers_with_the_load_of_all_pods():
             200,
             {"requestsPerStream": 3.0, "concurrency": 6.0},
         )
+
+
+async def test_what_keda_asks_makes_eight_of_four_pods_at_one_and_a_half_per_stream():
+    async with status_port(whole(load(3))) as port, operator() as running:
+        with_scaler(running.store)
+        for name in "abcd":
+            running.store.put("Pod", pod(port, name))
+        host = URL(running.url)
+        reader, writer = await asyncio.open_connection(host.host, host.port)
+        writer.write(keda_query.request(f"{host.host}:{host.port}", "/scale/n/server?key=k3y"))
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.split(b"\r\n") if line.startswith(b"Content-Length"))
+        body = json.loads(await reader.readexactly(int(length.split(b":")[1])))
+        writer.close()
+        await writer.wait_closed()
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body["requestsPerStream"] == 6.0
+    assert replicas_for(body["requestsPerStream"], 0.75, replicas=4) == 8
 
 
 async def test_at_zero_replicas_the_load_is_nothing():
