@@ -10,7 +10,7 @@ TESTS ?=
 BASE ?=
 BENCH ?=
 # Tests mostly wait, so there are more workers than the two CPUs they are made for.
-WORKERS ?= 4
+WORKERS ?= 5
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help setup demo demo-down up down images test test-long lint format generate constraints
