@@ -53,7 +53,9 @@ test: $(STAMP) ## everything: lint, then all tests (TESTS="tests/server -k x" na
 	@status=0; $(PYTHON) -m pytest -n $(WORKERS) $(TESTS) || status=$$?; $(PYTHON) -m devcluster release >/dev/null 2>&1; exit $$status
 
 test-long: $(STAMP) ## what is too long for every run: the tests marked `long`, then the soak test
-	@$(PYTHON) -m pytest -m long $(TESTS)
+	@mkdir -p build
+	@$(PYTHON) -m pytest -n $(WORKERS) -m long --junitxml=build/test-long.xml $(TESTS); status=$$?; \
+		$(PYTHON) -m bench.long_tests build/test-long.xml && exit $$status
 	@$(PYTHON) -m bench.soak
 
 format: $(STAMP) ## let ruff format and fix
