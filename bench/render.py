@@ -18,7 +18,7 @@ Rows = list[dict[str, Any]]
 def write(document: dict[str, Any], mark: str, source: Path) -> None:
     """Put what a document says between its marks in the page."""
     begin, end = f"<!-- {mark} begin -->", f"<!-- {mark} end -->"
-    shown = {"quick": tables, "soak": endurance, "operator": operator_table}
+    shown = {"quick": tables, "soak": endurance, "operator": operator_table, "test-long": long_tests}
     text = shown[mark](document)
     body = f"{begin}\n{_machine(document['machine'])} Raw: `{source.relative_to(ROOT)}`.\n\n{text}\n{end}"
     page = PAGE.read_text()
@@ -88,6 +88,23 @@ def endurance(document: dict[str, Any]) -> str:
 
 def _words(values: list[int]) -> str:
     return " and ".join(map(str, values))
+
+
+def long_tests(document: dict[str, Any]) -> str:
+    """A line for each file of tests, then what the tests recorded."""
+    files: dict[str, Rows] = {}
+    for test in document["tests"]:
+        files.setdefault(test["name"].partition("::")[0], []).append(test)
+    lines = ["| tests | passed | seconds |", "|---|---|---|"]
+    for file, tests in sorted(files.items()):
+        passed = sum(test["outcome"] == "passed" for test in tests)
+        lines.append(f"| {file} | {passed} of {len(tests)} | {sum(test['seconds'] for test in tests):.0f} |")
+    figures = [
+        f"- {test['name'].partition('::')[2]}: {name}: {value}"
+        for test in document["tests"]
+        for name, value in test["figures"].items()
+    ]
+    return "\n".join([*lines, "", *figures]).rstrip()
 
 
 GOALS = (

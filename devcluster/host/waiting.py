@@ -5,12 +5,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
-PAUSE = 0.02
+PAUSE, LONGEST_PAUSE = 0.02, 0.2
+_SHARE = 20
+"""A second is noticed a twentieth of a second late: asking all the time slows down what is waited for."""
 
 
 def wait_until(holds: Callable[[], Answer], seconds: float) -> Answer:
     """Ask until the answer is true or the time is up, and return the last answer."""
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
+    deadline = begun + seconds
     while True:
         asked = time.monotonic()
         answer = holds()
@@ -18,4 +21,5 @@ def wait_until(holds: Callable[[], Answer], seconds: float) -> Answer:
         if answer or answered > deadline:
             return answer
         # A question can be a program; at least half of the time is left to what is waited for.
-        time.sleep(max(PAUSE, answered - asked))
+        pause = min(LONGEST_PAUSE, (answered - begun) / _SHARE)
+        time.sleep(max(PAUSE, pause, answered - asked))

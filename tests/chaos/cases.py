@@ -74,12 +74,11 @@ KILLS: dict[str, tuple[tuple[str, str, int], ...]] = {
 """Every write of an undisturbed step, but how often a status follows the Deployment's is up to that."""
 SAMPLED_VERBS = {
     ("create", Fault.FORBIDDEN), ("create", Fault.LOST), ("change", Fault.INVALID), ("change", Fault.CUT),
-    ("delete", Fault.BROKEN), ("get", Fault.BUSY), ("status", Fault.CONFLICT), ("status", Fault.NEVER),
-    ("event", Fault.BROKEN),
+    ("delete", Fault.BROKEN), ("get", Fault.BUSY), ("status", Fault.CONFLICT), ("event", Fault.BROKEN),
 }  # fmt: skip
 SAMPLED_KILLS = {
-    ("create", 0, Fault.KILLED_AFTER), ("create", 5, Fault.KILLED_AFTER), ("edit", 1, Fault.KILLED_BEFORE),
-    ("edit", 2, Fault.KILLED_AFTER), ("prune", 2, Fault.KILLED_BEFORE), ("scale", 0, Fault.KILLED_AFTER),
+    ("create", 0, Fault.KILLED_AFTER), ("create", 5, Fault.KILLED_AFTER),
+    ("edit", 2, Fault.KILLED_AFTER), ("prune", 2, Fault.KILLED_BEFORE),
 }  # fmt: skip
 SAMPLED_LINES = {
     (Lines.DROPPED, "edit twice"), (Lines.DOUBLED, "edit twice"), (Lines.LATE, "edit twice"),

@@ -12,7 +12,7 @@ import pytest
 
 from devcluster.kubectl import Kubernetes, current_condition
 from tests.support.audit import Audit, Write, now, token_of
-from tests.support.children import SOON, children, created, submit
+from tests.support.children import SOON, children, created, submit, versions
 from tests.support.modelservers import model_server
 from tests.support.operator_process import SYSTEM, OperatorProcess, install, kubeconfig
 from tests.support.waiting import until
@@ -172,7 +172,7 @@ def test_a_second_installation_of_another_name_never_writes_and_says_whose_lease
     first = run("pod-a", OURS)
     until("it leads", lambda: leads(first), timeout=SOON)
     created(kubernetes)
-    versions = _versions(kubernetes)
+    before = versions(kubernetes)
 
     other = run(
         "pod-x", OTHER, "--installation=system/second", "--lease-seconds=30",
@@ -182,7 +182,7 @@ def test_a_second_installation_of_another_name_never_writes_and_says_whose_lease
     assert not other.ready()[0]
     event = until("it says so", lambda: notes(kubernetes, "LeaseHeldByOther"), timeout=SOON)
     assert "system/second/pod-x does not write here: local/operator/pod-a" in event[0]
-    assert _versions(kubernetes) == versions
+    assert versions(kubernetes) == before
 
     kubernetes.kubectl("delete", "service", "server")
     kubernetes.kubectl("scale", "modelserver/server", "--replicas=2")
@@ -198,15 +198,6 @@ def test_a_second_installation_of_another_name_never_writes_and_says_whose_lease
     written = [write for write in audit.writes() if write.user == f"system:serviceaccount:{SYSTEM}:{account}"]
     record_property("writes of the second installation", [write.what for write in written])
     assert {(write.resource, write.namespace) for write in written} == {("events", "kube-system")}, written
-
-
-def _versions(kubernetes: Kubernetes) -> dict[str, str]:
-    kinds = "deployments,services,configmaps,serviceaccounts"
-    return {
-        item["metadata"]["uid"]: item["metadata"]["resourceVersion"]
-        for item in kubernetes.items(kinds, "app.kubernetes.io/managed-by=modelserver-operator")
-        if item["kind"] != "Deployment"  # its status changes by itself
-    }
 
 
 def test_a_namespace_changes_hands_between_a_cluster_wide_and_a_namespaced_operator(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from devcluster.kubectl import Kubernetes
-from tests.support.children import CHILDREN, KINDS, SOON, children, created, deployment, submit
+from tests.support.children import CHILDREN, SOON, children, created, deployment, submit, versions
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, install, kubeconfig
 from tests.support.waiting import until
@@ -19,23 +19,21 @@ def test_a_restart_writes_nothing(kubernetes: Kubernetes, operator: OperatorProc
     until(
         "nothing moves any more", lambda: _versions(kubernetes) == _versions(kubernetes, after=1), timeout=20
     )
-    versions = _versions(kubernetes)
+    before = _versions(kubernetes)
     assert operator.stop() == 0
 
     operator.start("--cpu-image=modelserver:test")
 
     submit(kubernetes, model_server("second"))
     until("the second is carried out", lambda: kubernetes.condition("second", "Applied"), timeout=20)
-    assert versions.items() <= _versions(kubernetes).items()
+    assert before.items() <= _versions(kubernetes).items()
 
 
-def _versions(kubernetes: Kubernetes, after: float = 0) -> dict[str, str]:
+def _versions(kubernetes: Kubernetes, after: float = 0) -> dict[str, object]:
     """Of the object and its children, some seconds later."""
     time.sleep(after)
-    return {
-        item["metadata"]["uid"]: item["metadata"]["resourceVersion"]
-        for item in kubernetes.items(f"{KINDS},modelservers")
-    }
+    metadata = kubernetes.get("modelserver", "server")["metadata"]
+    return {metadata["uid"]: metadata["resourceVersion"], **versions(kubernetes)}
 
 
 def test_nothing_is_left_of_an_object_deleted_while_no_operator_runs(

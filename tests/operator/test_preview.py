@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from devcluster.kubectl import Kubernetes
-from tests.support.children import KINDS, created, deployment
+from tests.support.children import created, deployment, versions
 from tests.support.modelservers import model_server
 from tests.support.operator_process import ROOT, SYSTEM, OperatorProcess, template
 from tests.support.rejecting_node import node
@@ -219,7 +219,3 @@ def test_a_cluster_that_does_not_answer_ends_it_with_1(plan: Plan, kubernetes: K
 
     assert (found.returncode, "Traceback" in found.stderr) == (1, False)
     assert "no answer from the API server" in found.stderr
-
-
-def versions(kubernetes: Kubernetes) -> dict[str, str]:
-    return {item["metadata"]["uid"]: item["metadata"]["resourceVersion"] for item in kubernetes.items(KINDS)}

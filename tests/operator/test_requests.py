@@ -124,7 +124,7 @@ def test_when_nothing_happens_nothing_is_written_and_hardly_anything_listed(
     kubernetes.apply(json.dumps(model_server("waiting")))
     kubernetes.wait_for("settled", timeout=20)
     until("the second is carried out", lambda: kubernetes.condition("waiting", "Ready"), timeout=20)
-    _quiet(requests)
+    requests.await_quiet()
 
     before = requests.totals()
     time.sleep(IDLE_SECONDS)  # the length of the window is what is asserted
@@ -132,14 +132,3 @@ def test_when_nothing_happens_nothing_is_written_and_hardly_anything_listed(
 
     assert {verb for verb, _ in asked} <= {"list", "watch"}, asked
     assert sum(count for (verb, _), count in asked.items() if verb == "list") <= 2
-
-
-def _quiet(requests: Requests) -> None:
-    """Wait until two looks in a row see no new request."""
-
-    def is_quiet() -> bool:
-        before = requests.totals()
-        time.sleep(1)
-        return {pair for pair in requests.since(before) if pair[1] != "leases"} == set()
-
-    until("the operator is quiet", is_quiet, timeout=30)

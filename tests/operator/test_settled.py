@@ -10,7 +10,7 @@ from modelserver_operator.observed.accepted import Accepted
 from modelserver_operator.observed.facts import Snapshot
 from modelserver_operator.observed.store import Store
 from modelserver_operator.observed.unchanged import Unchanged, content
-from tests.support.children import SOON, created, patch
+from tests.support.children import SOON, created, is_alone, patch
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, Requests
 from tests.support.waiting import until
@@ -106,6 +106,7 @@ def test_what_runs_of_a_paused_object_is_read_once_and_its_status_stays(
         kubernetes.kubectl("label", "--overwrite", "modelserver/server", f"wake={number}")
         until("a pass", lambda: _passes(operator) > before, timeout=SOON)
 
+    until("other tests' namespaces are gone", lambda: is_alone(kubernetes), timeout=60)
     created(kubernetes)
     patch(kubernetes, "modelserver/server", {"spec": {"paused": True}})
     until("that is seen", lambda: kubernetes.condition("server", "Applied"), timeout=SOON)
@@ -113,6 +114,7 @@ def test_what_runs_of_a_paused_object_is_read_once_and_its_status_stays(
     kubernetes.kubectl("delete", "controllerrevisions", "--all")
     until("that is seen", lambda: requests.totals().get(("get", "deployments"), 0) > seen, timeout=SOON)
     wake(0)
+    requests.await_quiet()
 
     before = requests.totals()
     for number in range(1, 4):

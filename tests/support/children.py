@@ -26,6 +26,20 @@ def children(kubernetes: Kubernetes) -> list[str]:
     return sorted(f"{item['kind']}/{item['metadata']['name']}" for item in kubernetes.items(KINDS, OURS))
 
 
+def versions(kubernetes: Kubernetes) -> dict[str, object]:
+    """By uid, what a write to a child changes; of a Deployment without what its controller writes."""
+    return {item["metadata"]["uid"]: _version(item) for item in kubernetes.items(KINDS, OURS)}
+
+
+def _version(item: dict) -> object:
+    metadata = item["metadata"]
+    if item["kind"] != "Deployment":
+        return metadata["resourceVersion"]
+    annotations = metadata.get("annotations", {}).items()
+    ours = {name: value for name, value in annotations if name != "deployment.kubernetes.io/revision"}
+    return metadata["generation"], metadata.get("labels"), ours
+
+
 def created(kubernetes: Kubernetes, **spec) -> None:
     submit(kubernetes, model_server(**spec))
     until("all children", lambda: children(kubernetes) == CHILDREN, timeout=SOON)

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -204,6 +205,16 @@ class Requests:
     def since(self, before: dict[tuple[str, str], float]) -> dict[tuple[str, str], float]:
         now = self.totals()
         return {k: v - before.get(k, 0) for k, v in now.items() if v != before.get(k, 0)}
+
+    def await_quiet(self) -> None:
+        """Wait until two looks in a row see no new request but those for a Lease."""
+
+        def is_quiet() -> bool:
+            before = self.totals()
+            time.sleep(1)  # between two looks
+            return {pair for pair in self.since(before) if pair[1] != "leases"} == set()
+
+        until("the operator is quiet", is_quiet, timeout=30)
 
     def _schema(self, name: str, verb: str, resource: str, precedence: int) -> dict:
         return {

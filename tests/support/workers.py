@@ -16,7 +16,8 @@ GROUPS = {
     "kind": r"tests/(e2e/|scale/|cluster/test_(kind|engine)\.py)",
     "chaos": r"tests/(chaos/|operator/test_(convergence|leases))",
     "api a-m": r"tests/operator/test_[a-m]",
-    "api n-z": r"tests/(operator/test_[n-z]|cluster/test_(plain|reading)\.py)",
+    "api n-r": r"tests/operator/test_[n-r]",
+    "api s-z": r"tests/(operator/test_[s-z]|cluster/test_(plain|reading)\.py)",
     ALONE: r"tests/server/overload/test_(overload|endurance|refusing_early)\.py",
 }
 """Tests that share a cluster, or that measure time and memory; all others are grouped by their file."""
@@ -30,7 +31,7 @@ def group(nodeid: str) -> str:
 
 def rank(nodeid: str) -> int:
     """What takes longest begins first, and what is alone comes last."""
-    return {"kind": 0, "api a-m": 1, "api n-z": 1, "chaos": 1, ALONE: 3}.get(group(nodeid), 2)
+    return {"kind": 0, "api a-m": 1, "api n-r": 1, "api s-z": 1, "chaos": 1, ALONE: 3}.get(group(nodeid), 2)
 
 
 class Scheduling(LoadScopeScheduling):

@@ -9,7 +9,9 @@ requests in flight from time to time. Everything else here runs on the event loo
 
 import asyncio
 import ctypes
+import logging
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,13 +24,16 @@ from numpy.typing import NDArray
 from modelserver.admission import LiveLimits
 from modelserver.engine import strings
 from modelserver.engine.elements import reason, share, view
-from modelserver.engine.pool import Gone, Lease, Pool, SharedLease, Slot
+from modelserver.engine.pool import Gone, Lease, Pool, SharedLease, Slot, release_callbacks
 from modelserver.engine.probing import Examples, probe
 from modelserver.errors import InferenceFailed
 from modelserver.signature import Signature
 
 FAILURE_CHECK_SECONDS = 0.05
 DRAIN_CHECK_SECONDS = 0.02
+logger = logging.getLogger(__name__)
+_KEPT: list[ov.CompiledModel | None] = []
+"""Models that cannot be dropped without stopping the process."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +171,11 @@ class LoadedModel:
         Requests hold this object and their slot through callback and userdata: cycles through
         C++, which the collector cannot see.
         """
-        for slot in self._slots:
-            slot.request.set_callback(_ignore, None)
+        if not release_callbacks((slot.request, slot.callback) for slot in self._slots):
+            _KEPT.append(self._compiled)
+            logger.error(
+                "a model cannot be unloaded: a thread of OpenVINO does not end; its memory stays in use"
+            )
         self._pool.close()
         self._slots.clear()
         del self._shared
@@ -215,13 +223,15 @@ class LoadedModel:
     def _make_slot(self, request: ov.InferRequest) -> Slot:
         """The binding's own methods: the Python wrapper costs more than a small model."""
         plain: Any = super(ov.InferRequest, request)
-        request.set_callback(self._called_back, None)
+        callback = self._called_back
+        request.set_callback(callback, None)
         share_outputs, decode_strings = True, False  # by place: names cost 1 us
         return Slot(
             request,
             partial(plain.start_async, {}),
             partial(plain.infer, {}, share_outputs, decode_strings),
             plain.set_input_tensor,
+            weakref.ref(callback),
         )
 
     def _bind(self, slot: Slot, arrays: Sequence[NDArray[Any]]) -> None:
@@ -266,7 +276,3 @@ class LoadedModel:
                 lease.finish(InferenceFailed(f"Internal inference error: {reason(error)}"))
         if self._loop is not None and self.active:
             self._watch = self._loop.call_later(FAILURE_CHECK_SECONDS, self._look_for_failures)
-
-
-def _ignore(_userdata: object) -> None:
-    """The callback of a request that is being let go."""

@@ -7,8 +7,10 @@ that is no longer among those lent has nothing to give. All of this runs on the 
 """
 
 import asyncio
+import time
+import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 
 from modelserver.errors import CallerGone, DeadlineExceeded, Overloaded
 
+RELEASE_SECONDS = 60.0
+RELEASE_CHECK_SECONDS = 0.0005
+Callback = weakref.ref[Callable[[Any], None]]
 Gone = Callable[[], Awaitable[None]]
 """Returns when the caller has hung up."""
 
@@ -33,8 +38,32 @@ class Slot:
     Gives the outputs in their order, over the engine's memory; BF16 and BYTES are to be read by `view`.
     """
     bind: Callable[[int, ov.Tensor], None]
+    callback: Callback
+    """What OpenVINO calls; see `release_callbacks`."""
     bound: list[ov.Tensor] = field(default_factory=list)
     """Keeps the inputs' memory alive while OpenVINO reads it, even if the caller has gone."""
+
+
+def release_callbacks(requests: Iterable[tuple[ov.InferRequest, Callback]]) -> bool:
+    """Take the callbacks off requests that have ended, and wait until OpenVINO's threads have let go of them.
+
+    A thread holds its callback a moment longer than the inference lasts, and needs the interpreter's lock to
+    let go of it. A model that is dropped earlier waits for that thread and has the lock: for ever. False when
+    one is still held after `RELEASE_SECONDS`.
+    """
+    callbacks, end = [], time.monotonic() + RELEASE_SECONDS
+    for request, callback in requests:
+        request.set_callback(_nothing, None)
+        callbacks.append(callback)
+    while any(callback() is not None for callback in callbacks):
+        if time.monotonic() > end:
+            return False
+        time.sleep(RELEASE_CHECK_SECONDS)
+    return True
+
+
+def _nothing(_userdata: object) -> None:
+    """The callback of a request that is being let go."""
 
 
 class Lease:

@@ -1,8 +1,9 @@
 """An inference of the server's own in every stream of a model, to see whether it can still answer."""
 
 import threading
+import weakref
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from modelserver.engine.elements import share
+from modelserver.engine.pool import Callback, release_callbacks
 from modelserver.signature import Spec
 from modelserver.tensors import NUMPY
 
@@ -82,12 +84,11 @@ class Probe:
         self._inputs = inputs
         self._threads: set[int] = set()
         """That called back: every stream has its own."""
-        self._requests: list[Any] = []
-        for _ in range(streams):
-            request = compiled.create_infer_request()
-            request.set_callback(self._called_back, None)
-            # The wrapper's own methods would copy the results.
-            self._requests.append(super(ov.InferRequest, request))
+        callback = self._called_back
+        self._callback: Callback = weakref.ref(callback)
+        self._requests = [compiled.create_infer_request() for _ in range(streams)]
+        for request in self._requests:
+            request.set_callback(callback, None)
 
     def ask(self, arrays: Example) -> None:
         """Infer with these until every stream has answered; blocks. Raises RuntimeError."""
@@ -101,10 +102,16 @@ class Probe:
             if len(self._threads) >= len(self._requests):
                 return
 
+    def close(self) -> None:
+        """All have ended: nothing of it is left in OpenVINO."""
+        release_callbacks((request, self._callback) for request in self._requests)
+
     def _ask_all(self) -> None:
         """All have ended when it returns, or raises the first error."""
         for request in self._requests:
-            request.start_async({}, None)
+            # The wrapper's own method would copy the results.
+            plain: Any = super(ov.InferRequest, request)
+            plain.start_async({}, None)
         errors = []
         for request in self._requests:
             try:
@@ -128,12 +135,12 @@ def probe(
     had before; others bring it back. So where an older example of other shapes is known, it is tried before
     giving up.
     """
-    asked = Probe(compiled, inputs, streams)
-    try:
-        asked.ask(examples[0])
-    except RuntimeError:
-        if len(examples) == 1:
-            raise
-        with suppress(RuntimeError):
-            asked.ask(examples[1])
-        asked.ask(examples[0])
+    with closing(Probe(compiled, inputs, streams)) as asked:
+        try:
+            asked.ask(examples[0])
+        except RuntimeError:
+            if len(examples) == 1:
+                raise
+            with suppress(RuntimeError):
+                asked.ask(examples[1])
+            asked.ask(examples[0])
