@@ -86,6 +86,7 @@ KEDA = Group(
         "keda-adapter": "github.com/kedacore/keda/v2/cmd/adapter",
     },
 )
+KARPENTER = Group("Karpenter", "karpenter", {"karpenter": "sigs.k8s.io/karpenter/kwok"})
 FOR_USE = (CONTROL_PLANE, TOOLS)
 FOR_NODES = (NODE, STORAGE, CONTAINERD)
 

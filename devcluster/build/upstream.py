@@ -31,6 +31,19 @@ def kwok_stages(programs: Path) -> Path:
     return target
 
 
+def karpenter_crds(programs: Path) -> Path:
+    """Karpenter's own kinds, those of its provider of simulated nodes, and CapacityBuffer."""
+    target = programs / "share" / "karpenter-crds.yaml"
+    if not target.exists():
+        sources = module_directory("sigs.k8s.io/karpenter", "karpenter")
+        files = [
+            *(sources / "pkg" / "apis" / "crds").glob("*.yaml"),
+            *(sources / "kwok" / "apis" / "crds").glob("*.yaml"),
+        ]
+        _write(target, "\n---\n".join(file.read_text() for file in sorted(files)))
+    return target
+
+
 def metrics_server(programs: Path) -> Path:
     """metrics-server's own manifests, with our image and small requests, for self-signed kubelets."""
     target = programs / "share" / "metrics-server.yaml"
