@@ -26,7 +26,7 @@ DOCUMENT = {
     "schemaVersion": 1, "serverVersion": "0.1.0", "revision": "r", "ready": True, "draining": False,
     "affinity": [0, 1], "cpusOnline": 4, "quota": 1.5, "threads": 2, "pinning": False,
     "pinningReason": "shared", "workers": 1, "warnings": ["streams were capped"], "models": [LOADED, EMPTY],
-    "load": [LOAD],
+    "load": [LOAD], "startup": {"loadedSeconds": 3.5, "firstInferenceSeconds": 0.01},
 }  # fmt: skip
 BARE = {key: DOCUMENT[key] for key in SCHEMA["required"]} | {"revision": None, "quota": None, "models": []}
 

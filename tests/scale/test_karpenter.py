@@ -70,7 +70,11 @@ def node_pool(kubernetes: Kubernetes, directory: Path) -> list[dict]:
     assert all(fields.values()), printed
     reference = {"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "default"}
     return [
-        {"apiVersion": "karpenter.kwok.sh/v1alpha1", "kind": "KWOKNodeClass", "metadata": {"name": "default"}},
+        {
+            "apiVersion": "karpenter.kwok.sh/v1alpha1",
+            "kind": "KWOKNodeClass",
+            "metadata": {"name": "default"},
+        },
         {
             "apiVersion": "karpenter.sh/v1",
             "kind": "NodePool",
@@ -151,8 +155,10 @@ def test_headroom_has_its_nodes_before_the_replicas_come(kubernetes: Kubernetes,
     began = scale(kubernetes, "spare", 4)
     until(
         "all are scheduled",
-        lambda: len(kubernetes.items("pods", "app.kubernetes.io/instance=spare")) == 4
-        and placed(kubernetes, "spare"),
+        lambda: (
+            len(kubernetes.items("pods", "app.kubernetes.io/instance=spare")) == 4
+            and placed(kubernetes, "spare")
+        ),
         timeout=60,
     )
     record_property("1 to 4 replicas with headroom 3", f"{time.monotonic() - began:.1f} s")

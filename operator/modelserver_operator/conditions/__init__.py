@@ -13,6 +13,7 @@ from modelserver_operator.conditions.cpus import exclusive_cpus
 from modelserver_operator.conditions.readiness import applied, ready
 from modelserver_operator.conditions.reported import kept, ready_when_reported
 from modelserver_operator.conditions.serving import available, device_bound, models_served, pods_ready
+from modelserver_operator.conditions.startup import startup
 from modelserver_operator.conditions.verdict import Verdict, fails, holds
 from modelserver_operator.errors import SourceNotSupported
 from modelserver_operator.observed.facts import Facts, Rejection
@@ -44,6 +45,7 @@ def judge(server: ModelServer, facts: Facts, revision: str, previous: Status, no
             "endpoints": _endpoints(server),
             "tuning": previous.tuning if summary.is_unknown(facts) else summary.tuning(facts),
             "models": previous.models if summary.is_unknown(facts) else summary.models(facts),
+            "startup": startup(facts, previous),
             "last_failure": summary.last_failure(facts, previous),
         }
     )
@@ -64,6 +66,7 @@ def reject(rejection: Rejection, facts: Facts, previous: Status, now: str) -> St
     found = {c.type: c for c in previous.conditions if facts.ready_pods()} | new
     update = {
         "observed_generation": rejection.generation,
+        "startup": previous.startup,
         "selector": previous.selector,
         "conditions": [found[kind] for kind in ConditionType if kind in found],
         "last_failure": summary.last_failure(facts, previous),

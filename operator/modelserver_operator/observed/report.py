@@ -27,6 +27,7 @@ _MOST_FIELDS = 60_000
 Several = Annotated[tuple[T, ...], FailFast(), Field(max_length=_MOST)]
 """The first wrong item ends the reading: an error for each of a million would take gigabytes."""
 Text = Annotated[str, AfterValidator(lambda text: text[:_LONGEST])]
+Duration = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 class _Reported(BaseModel):
@@ -61,6 +62,13 @@ class ModelStatus(_Reported):
     error: Text | None
 
 
+class StartupStatus(_Reported):
+    """How long a server took until it was ready for the first time."""
+
+    loaded_seconds: Duration
+    first_inference_seconds: Duration | None = None
+
+
 class ServerStatus(_Reported):
     """One server."""
 
@@ -75,6 +83,7 @@ class ServerStatus(_Reported):
     warnings: Several[Text] = ()
     reports_load: Annotated[bool, BeforeValidator(_is_there)] = Field(default=False, alias="load")
     """What it reports changes all the time, and is asked for elsewhere."""
+    startup: StartupStatus | None = None
     models: Several[ModelStatus]
 
 
