@@ -212,9 +212,9 @@ def test_pods_are_spread_over_zones_and_nodes_where_there_is_room():
     """The pods of the template before are not counted, or a rollout would end lopsided."""
     constraints = children()["Deployment"]["spec"]["template"]["spec"]["topologySpreadConstraints"]
 
-    assert [item["topologyKey"] for item in constraints] == [
-        "topology.kubernetes.io/zone",
-        "kubernetes.io/hostname",
+    assert [(item["topologyKey"], item["maxSkew"]) for item in constraints] == [
+        ("topology.kubernetes.io/zone", 1),
+        ("kubernetes.io/hostname", 5),
     ]
     assert {item["whenUnsatisfiable"] for item in constraints} == {"ScheduleAnyway"}
     assert all(item["matchLabelKeys"] == ["pod-template-hash"] for item in constraints)

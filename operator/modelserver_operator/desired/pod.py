@@ -11,6 +11,9 @@ from modelserver_operator.desired.config import request_timeout
 
 _STARTUP_PERIOD = 2
 _SPARE_SECONDS = 5
+_SPREAD = {"topology.kubernetes.io/zone": 1, "kubernetes.io/hostname": 5}
+"""How unevenly replicas may be spread where there is room. Karpenter makes new nodes as long as a preference
+asks for them, and another node is always more even: with 1 it makes a node for each replica."""
 
 
 def pod_spec(server: ModelServer, image: str) -> dict[str, Any]:
@@ -162,13 +165,13 @@ def _spread(server: ModelServer) -> list[Any]:
         return [manifest(item) for item in server.spec.pod.topology_spread_constraints]
     return [
         {
-            "maxSkew": 1,
+            "maxSkew": skew,
             "topologyKey": key,
             "whenUnsatisfiable": "ScheduleAnyway",
             "labelSelector": {"matchLabels": naming.selector(server.name)},
             "matchLabelKeys": ["pod-template-hash"],
         }
-        for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+        for key, skew in _SPREAD.items()
     ]
 
 
