@@ -17,7 +17,7 @@ _NAMESPACE = "kube-system"
 
 def ensure(progress: Progress) -> Path:
     """The directory of the program, which is built if necessary."""
-    return programs.build_apart(programs.KARPENTER, progress)
+    return programs.build_separately(programs.KARPENTER, progress)
 
 
 def start(cluster: Cluster) -> None:

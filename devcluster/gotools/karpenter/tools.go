@@ -1,7 +1,7 @@
 //go:build tools
 
 // Package tools pins Karpenter with its provider of simulated nodes. It has a module of its
-// own because only a few long tests need it, and a new version of it shall not build all else anew.
+// own because only a few long tests need it, and a new version of it shall cause no other build.
 package tools
 
 import (
