@@ -1,5 +1,6 @@
 """The server's command: parse, run, exit with OVMS's codes."""
 
+import gc
 import logging
 import os
 import signal
@@ -10,6 +11,8 @@ from typing import NoReturn
 # Before anything imports openvino: without this package it can neither call home nor write into
 # a home directory (its own code falls back to a stub).
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+# The server converts no models, and this part of the package would be read at every start.
+sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment]
 
 # Since grpcio 1.80 its event engine reads the sockets, and hands each message on through two more threads:
 # 10 to 20 % more CPU per request (docs/decisions/0010). This is gRPC's own switch, read when it starts.
@@ -34,8 +37,10 @@ def main() -> int:
         from modelserver import dryrun  # noqa: PLC0415 - it imports openvino, as the server does
 
         return dryrun.run(settings)
+    gc.disable()  # what importing makes stays: looking through it again and again costs a tenth of the start
     from modelserver import app  # noqa: PLC0415 - a wrong command line is reported before openvino is imported
 
+    gc.enable()
     code = app.run(settings)
     # A model that is still compiling would hold a normal exit up for as long as it takes.
     logging.shutdown()

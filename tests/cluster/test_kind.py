@@ -152,6 +152,7 @@ def test_a_missing_image_is_reported_by_name(kind_cluster):
         devcluster.load(kind_cluster.name, "absent:1")
 
 
+@pytest.mark.long
 def test_two_nodes_never_share_an_exclusive_cpu_and_leave_nothing(run_name, image):
     name = f"{run_name}-two"
     cluster = devcluster.up(name, nodes=2)
@@ -200,6 +201,7 @@ def is_being_created(node: str) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_a_killed_up_is_cleaned_a_node_without_the_policy_shares_its_cpus_and_survives_a_restart(
     run_name, image
 ):

@@ -48,10 +48,14 @@ def view(tensor: ov.Tensor, datatype: str) -> NDArray[Any]:
     return tensor.data  # type: ignore[no-any-return]
 
 
+_LOST = "OpenVINO's words cannot be decoded: a file name in them is not UTF-8"
+
+
 def reason(error: Exception) -> str:
     """What went wrong, in one line: OpenVINO's message without its source positions.
 
-    A message with a file name that is not UTF-8 cannot be decoded: that error holds it.
+    A message with a file name that is not UTF-8 cannot be decoded: that error holds it, or, up to Python
+    3.11.2 at least, it is lost.
     """
     text = str(error)
     if isinstance(error, UnicodeDecodeError):
@@ -59,4 +63,4 @@ def reason(error: Exception) -> str:
     lines = [line.strip() for line in text.splitlines()]
     noise = ("Exception from src/", "Caught exception:", "Check '")
     kept = [line for line in lines if line and not line.startswith(noise)]
-    return " ".join(kept) or text.strip()
+    return " ".join(kept) or text.strip() or _LOST
