@@ -30,7 +30,6 @@ CHILDREN = {"controllerrevisions", "serviceaccounts", "configmaps", "services", 
 VERBS: dict[str, tuple[str, set[str], set[str]]] = {
     "create": ("create", {"patch"}, CHILDREN),
     "change": ("edit", {"patch", "try"}, CHILDREN),
-    "scaler": ("autoscale", {"patch"}, {"poddisruptionbudgets", "horizontalpodautoscalers"}),
     "delete": ("prune", {"delete"}, set()),
     "get": ("lose", {"get"}, {"services"}),
     "status": ("scale", {"patch"}, {STATUS}),
@@ -56,12 +55,7 @@ KILLS: dict[str, tuple[tuple[str, str, int], ...]] = {
         ("patch", STATUS, 0),
         ("create", "events", 0),
     ),
-    "scale": (("patch", "deployments", 0), ("patch", "poddisruptionbudgets", 0), ("patch", STATUS, 0)),
-    "autoscale": (
-        ("patch", "deployments", 0),
-        ("patch", "poddisruptionbudgets", 0),
-        ("patch", "horizontalpodautoscalers", 0),
-    ),
+    "scale": (("patch", "deployments", 0), ("patch", STATUS, 0)),
     "prune": (
         ("patch", "controllerrevisions", 0),
         ("patch", "deployments", 0),

@@ -115,8 +115,8 @@ MUTATIONS = {
     ),
     "nothing is listed again": Mutation(
         "controller/relist.py",
-        "            try:\n                await self.list(kind)\n",
-        "            try:\n                pass\n",
+        "                await self.list(kind)\n",
+        "                pass\n",
         ("edit twice: events dropped",),
     ),
     "a list forgets nothing": Mutation(

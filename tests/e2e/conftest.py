@@ -1,12 +1,37 @@
-"""The first example on the kind cluster with the operator."""
+"""A kind cluster with the operator installed by Helm and the examples' models on a volume."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from devcluster.demo import installation
+from devcluster import Cluster
+from devcluster.demo import images, installation, weights
+from devcluster.host.paths import cache
 from devcluster.kubectl import Kubernetes
-from tests.support.e2e import remove
+from tests.support.e2e import install, remove
+
+
+@pytest.fixture(scope="session")
+def server_image() -> images.Image:
+    return images.build("server")
+
+
+@pytest.fixture(scope="session")
+def operator_image() -> images.Image:
+    return images.build("operator")
+
+
+@pytest.fixture(scope="session")
+def text_orientation() -> Path:
+    return weights.text_orientation(cache())
+
+
+@pytest.fixture(scope="session")
+def kubernetes(
+    kind_cluster: Cluster, operator_image: images.Image, server_image: images.Image, text_orientation: Path
+) -> Kubernetes:
+    return install(kind_cluster, operator_image, server_image, text_orientation)
 
 
 @pytest.fixture(scope="module")
