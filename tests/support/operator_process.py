@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,7 @@ class OperatorProcess:
             "KUBECONFIG": str(self.kubeconfig),
             "PYTHONPATH": str(ROOT / "operator"),
             "POD_NAME": self.pod,
+            "PYTHONFAULTHANDLER": "1",
         }
         self.port = port
         command = [sys.executable, "-m", "modelserver_operator", "run", f"--liveness-port={port}"]
@@ -131,17 +133,20 @@ class OperatorProcess:
         return status == 200, text if isinstance(text, str) else text.decode()
 
     def stop(self) -> int:
-        """SIGTERM, and SIGKILL for one that does not listen; gives the exit code."""
+        """SIGTERM, and SIGABRT for one that does not end, which writes its threads' stacks; the exit code."""
         if self.process is None:
             return 0
         self.process.send_signal(signal.SIGTERM)
+        process, self.process = self.process, None
         try:
-            code = self.process.wait(15)
+            return process.wait(15)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            code = self.process.wait()
-        self.process = None
-        return code
+            process.send_signal(signal.SIGABRT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+            process.kill()
+            process.wait()
+        raise AssertionError(f"the operator did not end within 15 s of SIGTERM:\n{self.log()[-6000:]}")
 
     def log(self) -> str:
         return self.log_path.read_text()
