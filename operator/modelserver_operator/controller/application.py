@@ -5,7 +5,7 @@ import contextlib
 import datetime as dt
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,8 @@ HANG_SECONDS = 900.0
 """A pass makes some dozens of requests of at most 30 s each: one that takes longer never ends."""
 _RECHECK_SECONDS = 600.0
 """Every settled object gets a pass in about this time, although events and answers report all changes."""
+_CANCEL_SECONDS = 1.0
+"""How long a task that was cancelled has to end before it is cancelled again."""
 SILENT_SECONDS = 180.0
 """A watch that was quiet for 75 s is opened again."""
 
@@ -99,11 +101,7 @@ class Application:
     async def stop(self) -> None:
         """End the tasks, for which kopf would wait seconds, release the Leases and close the connections."""
         self.ended.set()  # kopf's own task waits for it
-        for task in self.tasks:
-            task.cancel()
-        for task in self.tasks:
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
+        await cancel(self.tasks)
         await asyncio.gather(*(asyncio.to_thread(each.stop) for each in self.leadership.leases))
         await self.connections.aclose()
 
@@ -177,6 +175,16 @@ def _around(seconds: float) -> Callable[[], float]:
 def _leases(settings: Settings) -> list[lease.Lease]:
     terms = lease.Terms(settings.identity, settings.lease_seconds, must_wait=bool(settings.namespaces))
     return [lease.Lease(name, terms) for name in settings.namespaces or (settings.lease_namespace,)]
+
+
+async def cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """End these tasks. One whose cancellation meets an answer can lose it, so it is cancelled again."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        done, left = await asyncio.wait(left, timeout=_CANCEL_SECONDS)
+        await asyncio.gather(*done, return_exceptions=True)
 
 
 def where_leading(leadership: Leadership, reconciler: Reconciler) -> Callable[[Key], Awaitable[float | None]]:
