@@ -18,6 +18,8 @@ from devcluster.errors import CommandFailed
 from devcluster.host import paths
 
 _VARIABLE = "DEVCLUSTER_OWNER"
+_ENV_START = 50 - 3
+"""The place of env_start in /proc/PID/stat (proc(5) counts from 1), counted from the state, the third field."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,32 @@ def owned_by(owner: str) -> list[Process]:
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            if mark not in (entry / "environ").read_bytes().split(b"\0"):
+            if mark not in _environment(entry).split(b"\0"):
                 continue
             program = (entry / "comm").read_text().strip()
         except OSError:  # it has ended, or belongs to another user
             continue
         found.append(Process(int(entry.name), program))
     return found
+
+
+def _environment(entry: Path) -> bytes:
+    """What a program was started with; waits while it becomes another program: it has none for that moment."""
+    while True:
+        place = _place_of_environment(entry)
+        environment = (entry / "environ").read_bytes()
+        if environment or (place != "0" and place == _place_of_environment(entry)):
+            return environment
+        time.sleep(0.001)
+
+
+def _place_of_environment(entry: Path) -> str:
+    """Its address in memory: "0" in the middle of execve, "" without memory (a zombie, a kernel's thread)."""
+    try:
+        (entry / "exe").readlink()
+    except FileNotFoundError:
+        return ""
+    return (entry / "stat").read_text().rpartition(")")[2].split()[_ENV_START]
 
 
 def stop_all(owner: str, *, grace: float = 0) -> list[Process]:

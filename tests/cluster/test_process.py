@@ -67,3 +67,10 @@ def test_a_program_that_hangs_is_ended(owner):
     with pytest.raises(CommandFailed, match="did not end within"):
         Runner(owner).run(["sleep", "60"], timeout=0.3)
     assert owned_by(owner) == []
+
+
+def test_a_program_that_becomes_another_is_found_at_every_moment(owner, tmp_path):
+    script = tmp_path / "again"
+    script.write_text('exec sh "$0"\n')
+    Runner(owner).start(["sh", str(script)], tmp_path / "log")
+    assert [n for n in range(500) if len(owned_by(owner)) != 1] == []
