@@ -19,7 +19,7 @@ from devcluster.host import paths
 
 _VARIABLE = "DEVCLUSTER_OWNER"
 _ENV_START = 50 - 3
-"""The place of env_start in /proc/PID/stat (proc(5) counts from 1), counted from the state, the third field."""
+"""The place of env_start in /proc/PID/stat, counted from the state, which proc(5) gives the number 3."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def owned_by(owner: str) -> list[Process]:
 
 
 def _environment(entry: Path) -> bytes:
-    """What a program was started with; waits while it becomes another program: it has none for that moment."""
+    """What a program was started with; it has none for the moment in which it becomes another program."""
     while True:
         place = _place_of_environment(entry)
         environment = (entry / "environ").read_bytes()

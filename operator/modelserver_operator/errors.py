@@ -6,6 +6,7 @@ OperatorError
 ├── Unfit            a status that the CRD's schema does not allow: a minimal one is written instead
 ├── NoCluster        no kubeconfig, or one that cannot be used
 ├── NotInstalled     the CRD is missing: logged once, then the process exits
+├── ObjectGone       the ModelServer no longer exists, and its event is late: nothing is made for it
 ├── NotLeading       another operator writes here: the pass ends without a write, and nobody retries
 ├── VersionsWentBack etcd was restored from a backup: the operator forgets everything and starts again
 └── ApiError         the API server refused or did not answer: retried with back-off
@@ -39,6 +40,10 @@ class NoCluster(OperatorError):
 
 class NotInstalled(OperatorError):
     """The CRD is not installed."""
+
+
+class ObjectGone(OperatorError):
+    """The object no longer exists, or is being deleted."""
 
 
 class NotLeading(OperatorError):

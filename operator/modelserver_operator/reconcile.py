@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from modelserver_operator.api import ModelServer, Status
+from modelserver_operator.api import KIND, ModelServer, Status
 from modelserver_operator.api.status import ConditionType, Reason
 from modelserver_operator.changes.apply import Applier, refusal
 from modelserver_operator.changes.breaker import (
@@ -35,11 +35,11 @@ from modelserver_operator.clients.events import EventRecorder
 from modelserver_operator.clients.installed import InstalledCrd
 from modelserver_operator.clients.kubernetes import Cluster, Event
 from modelserver_operator.clients.waiting import Waiting
-from modelserver_operator.conditions import is_good, is_settled, judge, reject
+from modelserver_operator.conditions import is_applied, is_good, is_settled, judge, reject
 from modelserver_operator.conditions.transitions import transitions
 from modelserver_operator.desired import Images, render_kept
 from modelserver_operator.desired.config import configuration
-from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading
+from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading, ObjectGone
 from modelserver_operator.observed.accepted import Accepted
 from modelserver_operator.observed.facts import Facts, Outcome, Rejection, Snapshot
 from modelserver_operator.observed.pod import Pod
@@ -104,6 +104,9 @@ class Reconciler:
         except NamespaceEnding:
             # The namespace's deletion takes the children first and this object last.
             return self.resync_seconds()
+        except ObjectGone:
+            self._forget(key)
+            return None
         except (ApiError, NotLeading):
             # Not even a minimal status can be written: with back-off until it can.
             raise
@@ -187,6 +190,8 @@ class Reconciler:
             return _Made(Outcome(refused=(past.unread,)), revision, previous.upgrade_available)
         children = (*revisions(server, choice.kept, past), *desired.children)
         wanted = plan(children, before.children, server.uid, self.store.settled())
+        if wanted.makes_any() and is_applied(previous, server.generation):
+            await self._confirm(server)
         outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
         if not server.spec.paused:
             refused = outcome.refused + await self._clean(superfluous(breaker, at))
@@ -199,6 +204,20 @@ class Reconciler:
             breaker=breaker,
             is_configuration_back=kept.config != choice.kept.config,
         )
+
+    async def _confirm(self, server: ModelServer) -> None:
+        """Before a child is made again: with the object its children go, and its own event may come last."""
+        key = (server.namespace, server.name)
+        try:
+            body = await self.cluster.get(KIND, *key)
+        except ApiError:
+            return  # as far as anybody knows it exists
+        if body is not None:
+            self.store.put(KIND, body)
+        elif known := self.store.servers.get(key):
+            self.store.drop(KIND, known)
+        if body is None or body["metadata"]["uid"] != server.uid or body["metadata"].get("deletionTimestamp"):
+            raise ObjectGone
 
     def _breaker(self, server: ModelServer, at: Scene, before: Snapshot) -> Breaker:
         """While the object is paused, nothing is decided."""

@@ -105,13 +105,13 @@ class Scene:
         return self.baselines[self.step].result(240)
 
     def await_end(self) -> float:
-        """Until everything is as without the fault; the moment."""
+        """Until everything is as without the fault, and Kubernetes has followed; the moment."""
         wanted = self.baseline().state
         deadline = time.monotonic() + self.seconds
         while True:
             self.await_quiet()
-            moment, state = time.monotonic(), self.world.state()
-            if state == wanted:
+            moment, state, is_done = time.monotonic(), self.world.state(), self.world.is_carried_out()
+            if state == wanted and is_done:
                 return moment
             assert time.monotonic() < deadline, f"another end:\n{difference(state, wanted)}"
             self._await_more(moment)

@@ -1,6 +1,6 @@
 """A kind cluster with the operator installed by Helm and the examples' models on a volume."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,17 @@ from devcluster import Cluster
 from devcluster.demo import images, installation, weights
 from devcluster.host.paths import cache
 from devcluster.kubectl import Kubernetes
+from tests.support import evidence
 from tests.support.e2e import install, remove
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    kubernetes = getattr(item, "funcargs", {}).get("kubernetes")
+    if report.when == "call" and report.failed and kubernetes is not None:
+        report.sections.extend(evidence.of(kubernetes).items())
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from devcluster.kubectl import Kubernetes
+from modelserver_operator.api import KIND
+from modelserver_operator.clients.kubernetes import connect
+from modelserver_operator.desired import Images
+from modelserver_operator.observed.store import Store
 from tests.support.children import CHILDREN, SOON, children, created, deployment, submit, versions
+from tests.support.in_process import reconciling
 from tests.support.modelservers import model_server
 from tests.support.operator_process import OperatorProcess, install, kubeconfig
 from tests.support.waiting import until
@@ -46,6 +51,29 @@ def test_nothing_is_left_of_an_object_deleted_while_no_operator_runs(
         # The garbage collector looks for new kinds every 30 s, and the CRD may be younger.
         until("no child is left", lambda: children(kubernetes) == [], timeout=75)
         until("no pod is left", lambda: kubernetes.items("replicasets") == [], timeout=30)
+    finally:
+        operator.start("--cpu-image=modelserver:test")
+
+
+async def test_children_that_go_with_their_object_are_not_made_again(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    created(kubernetes)
+    assert operator.stop() == 0
+    store = Store()
+    key = store.put(KIND, kubernetes.get("modelserver", "server"))
+    assert key is not None
+    try:
+        kubernetes.kubectl("delete", "modelserver", "server", "--wait=true")
+        until("no child is left", lambda: children(kubernetes) == [], timeout=75)
+        cluster = await connect(kubeconfig=kubernetes.environment["KUBECONFIG"])
+
+        # Its children are known to be gone; its own event is late.
+        async with reconciling(store, cluster, Images("modelserver:test", "g", "n")) as operating:
+            assert await operating.reconcile(key) is None
+
+        assert children(kubernetes) == []
+        assert key not in store.servers
     finally:
         operator.start("--cpu-image=modelserver:test")
 

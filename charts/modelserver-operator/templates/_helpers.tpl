@@ -22,7 +22,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "operator.rules" -}}
 - apiGroups: [modelserver.dev]
   resources: [modelservers]
-  verbs: [list, watch]
+  verbs: [get, list, watch]
 - apiGroups: [modelserver.dev]
   resources: [modelservers/status]
   verbs: [patch]

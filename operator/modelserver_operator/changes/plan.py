@@ -57,6 +57,10 @@ class Plan:
         """Whether there is nothing to write."""
         return not (self.changes or self.prune)
 
+    def makes_any(self) -> bool:
+        """Whether a child is missing."""
+        return any(change.why is Why.MISSING for change in self.changes)
+
 
 _AMOUNTS = (("emptyDir", "sizeLimit"), ("resourceFieldRef", "divisor"))
 """Where quantities are, beside the limits and requests of resources: the field and what it is in."""

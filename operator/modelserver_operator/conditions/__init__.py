@@ -144,6 +144,12 @@ def is_settled(status: Status) -> bool:
     return all(condition.status == "True" for condition in (ready, served) if condition)
 
 
+def is_applied(status: Status, generation: int) -> bool:
+    """Whether all children of this generation have been made."""
+    found = (c for c in status.conditions if c.type == ConditionType.APPLIED)
+    return any(c.status == "True" and c.observed_generation == generation for c in found)
+
+
 def is_good(server: ModelServer, facts: Facts, status: Status) -> bool:
     """Whether the template is one to go back to: Ready with all its replicas, at least one.
 
@@ -153,4 +159,4 @@ def is_good(server: ModelServer, facts: Facts, status: Status) -> bool:
     return ready and not facts.awaited() and server.spec.replicas > 0 and not server.spec.paused
 
 
-__all__ = ["Reason", "Verdict", "is_good", "is_settled", "judge", "reject"]
+__all__ = ["Reason", "Verdict", "is_applied", "is_good", "is_settled", "judge", "reject"]
