@@ -17,12 +17,16 @@ class Mutation:
     new: str
     cases: tuple[str, ...]
     """At least one of them fails."""
+    second_guard: tuple[str, str] = ("", "")
+    """What stands in the same file against the same fault, and becomes this."""
 
     def text(self, root: Path = ROOT / "operator" / PACKAGE) -> str:
         """The file with the fault in it."""
         text = (root / self.file).read_text()
-        assert text.count(self.old) == 1, f"{self.file} does not have this once: {self.old}"
-        return text.replace(self.old, self.new)
+        for old, new in filter(any, ((self.old, self.new), self.second_guard)):
+            assert text.count(old) == 1, f"{self.file} does not have this once: {old}"
+            text = text.replace(old, new)
+        return text
 
     def plant(self, directory: Path) -> Path:
         """A copy of the operator with the fault in it; the directory for PYTHONPATH."""
@@ -51,6 +55,10 @@ MUTATIONS = {
         "        if entry.version <= newest:\n",
         "        if before is None and entry.version <= newest:\n",
         ("edit twice: events repeated late",),
+        (
+            'int(metadata["resourceVersion"]) <= known.version',
+            'int(metadata["resourceVersion"]) == known.version',
+        ),
     ),
     "after a conflict nobody looks again": Mutation(
         "changes/apply.py",
@@ -142,5 +150,6 @@ MUTATIONS = {
         "        await _list_all(relist)\n",
         "",
         ("create: killed after patch deployments 1",),
+        ("            if not reconciler.store.is_complete(namespace):\n                return None\n", ""),
     ),
 }
