@@ -8,11 +8,12 @@ Writes bench/results/<date>-operator.json and its table in docs/performance.md. 
 """
 
 import argparse
+import contextlib
 import json
 import queue
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 from bench import machine, models, peers, render, revision
 from bench.apiserver import CHILDREN, OBJECTS, PODS, ApiServer, Raw, Seen
 from bench.operator_program import Program, beside_an_api_server, children, until
+from bench.operator_scale import endpoint
 from devcluster.host.ports import free
 
 RESULTS = Path(__file__).with_name("results")
@@ -52,8 +54,8 @@ class Bench:
             "spec": {"models": [model], "ports": self.ports, **spec},
         }  # fmt: skip
 
-    def create(self, name: str) -> None:
-        self.api.ask("POST", OBJECTS, self.body(name))
+    def create(self, name: str, **spec: Any) -> None:
+        self.api.ask("POST", OBJECTS, self.body(name, **spec))
 
     def change(self, name: str, **spec: Any) -> Raw:
         changed: Raw = self.api.patch(f"{OBJECTS}/{name}", {"spec": spec})
@@ -167,20 +169,38 @@ def at_rest(bench: Bench) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def answering(bench: Bench) -> dict[str, Any]:
-    """Every pod is reported as ready, and its server answers: one real server for all of them."""
+@contextlib.contextmanager
+def _ready(bench: Bench, name: str) -> Iterator[int]:
+    """Every pod is reported as ready, and its server answers: one real server for all of them.
+
+    With the configuration of the object of this name, which is that of all; gives the number of pods.
+    """
     api, config = bench.api, bench.directory / "config.json"
-    config_map = api.ask("GET", f"{CHILDREN['ConfigMap']}/many-0-config")
+    config_map = api.ask("GET", f"{CHILDREN['ConfigMap']}/{name}-config")
     config.write_text(config_map["data"]["config.json"])
     options = ("--status_port", str(bench.ports["status"]))
     with peers.ours(bench.directory / MODEL, bench.directory, *options, core=CORE, config=config):
         pods = [item["metadata"]["name"] for item in api.ask("GET", f"{PODS}?{_OWN_PODS}")["items"]]
         api.together(lambda name: api.patch(f"{PODS}/{name}/status", {"status": _RUNNING}), pods)
         until("all are ready", lambda: all(map(_is_ready, api.objects())), LIMIT)
+        yield len(pods)
+
+
+def answering(bench: Bench) -> dict[str, Any]:
+    """What is spent while all servers answer and nothing changes."""
+    api = bench.api
+    with _ready(bench, "many-0") as pods:
         found = at_rest(bench)
         api.together(lambda body: bench.change(body["metadata"]["name"], replicas=0), api.objects())
         until("no pod", lambda: not api.ask("GET", f"{PODS}?limit=1&{_OWN_PODS}")["items"], LIMIT)
-    return {"pods": len(pods), **found}
+    return {"pods": pods, **found}
+
+
+def scale(bench: Bench) -> dict[str, Any]:
+    """What KEDA's questions cost; the objects are deleted afterwards."""
+    found = endpoint(bench.program, bench.api, bench.create, lambda: _ready(bench, "scaled-0"), bench.seconds)
+    delete(bench)
+    return found
 
 
 _OWN_PODS = "labelSelector=app.kubernetes.io/name%3Dmodelserver"
@@ -239,6 +259,7 @@ def measure(bench: Bench, count: int, *, is_long: bool) -> dict[str, Any]:
     note("settled", lambda: at_rest(bench))
     note("restart", lambda: restart(bench, count))
     note("delete", lambda: delete(bench))
+    note("scale", lambda: scale(bench))
     if is_long:
         note("long", lambda: together(bench, LONG))
         note("long_restart", lambda: restart(bench, LONG))

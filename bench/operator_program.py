@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import devcluster
 from bench.apiserver import CHILDREN, ApiServer
+from devcluster.build import upstream
 from devcluster.host.ports import free
 from devcluster.host.process import stop
 
@@ -34,12 +35,14 @@ class Program:
     log: Path
     options: tuple[str, ...] = ()
     port: int = field(default_factory=lambda: free(1)[0])
+    scale_port: int = field(default_factory=lambda: free(1)[0])
     process: "subprocess.Popen[bytes] | None" = None
     began: float = 0.0
 
     def start(self) -> None:
         """Returns when it lives."""
         command = [sys.executable, "-m", "modelserver_operator", "run", f"--liveness-port={self.port}"]
+        command += [f"--scale-port={self.scale_port}"]
         variables = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "POD_NAME": "bench"}
         self.began = time.monotonic()
         with self.log.open("ab") as output:
@@ -121,7 +124,8 @@ def beside_an_api_server(directory: Path) -> Iterator[tuple[Program, ApiServer]]
     name = f"bench-{os.getpid()}"
     try:
         kubernetes = devcluster.up(name, no_node=True, extras=("controller-manager",)).kubernetes()
-        kubernetes.kubectl("apply", "--server-side", "-f", str(CRD))
+        for crd in (CRD, upstream.scaled_object_crd()):
+            kubernetes.kubectl("apply", "--server-side", "-f", str(crd))
         until("the API of the CRD", lambda: kubernetes.succeeds("get", "modelservers"), START_SECONDS)
         kubeconfig = Path(kubernetes.environment["KUBECONFIG"])
         program = Program(kubeconfig, directory / "operator.log", ("--cpu-image=modelserver:bench",))

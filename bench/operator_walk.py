@@ -82,7 +82,7 @@ def _running(directory: Path) -> Iterator[Operator]:
         wait_for(lambda: kubernetes.succeeds("get", KIND), "the API of the CRD")
         # One worker: others would look at the queue in between.
         port = free(1)[0]
-        options = ["run", "--liveness-port", str(port), "--workers", "1"]
+        options = ["run", "--liveness-port", str(port), "--scale-port", str(free(1)[0]), "--workers", "1"]
         options += ["--resync-seconds", LONG_SECONDS, "--relist-seconds", LONG_SECONDS]
         variables = {"KUBECONFIG": kubernetes.environment["KUBECONFIG"]}
         with traced("modelserver_operator", options, directory / "operator.log", **variables) as program:

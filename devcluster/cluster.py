@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from devcluster import engine as engines
-from devcluster import plain, state
+from devcluster import karpenter, plain, state
 from devcluster.build import base_image as base_images
 from devcluster.build import node_image, programs
 from devcluster.build.node_image import NodeImage
@@ -134,6 +134,8 @@ def _create(name: str, options: Options, progress: Progress) -> Cluster:
     directory = state.directory_of(name)
     if options.no_node:
         _remove(name)
+        if "karpenter" in options.extras:
+            karpenter.ensure(progress)
         cluster = Cluster(name, options, directory, programs.build(programs.FOR_USE, progress))
         return _complete_or_remove(cluster, lambda: plain.start(cluster))
     engine, image = prepare(progress)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from devcluster import karpenter
 from devcluster.build import programs, upstream
 from devcluster.errors import NotReady
 from devcluster.host import ports
@@ -16,8 +17,10 @@ from devcluster.host.process import Runner, last_lines, owned_by
 from devcluster.host.waiting import wait_until
 from devcluster.state import Cluster
 
-EXTRAS = ("controller-manager", "scheduler", "kwok")
+EXTRAS = ("controller-manager", "scheduler", "kwok", "karpenter")
 SERVICE_SUBNET = "10.96.0.0/16"
+# Of simulated pods: reserved for benchmarks, so that nobody else ever answers for them.
+_POD_SUBNET = "198.18.0.1/15"
 # kubeadm refuses a loopback address here. This one is reserved for documentation, and never used:
 # every program below is given the loopback address.
 ADVERTISED = "192.0.2.1"
@@ -74,6 +77,8 @@ def start(cluster: Cluster) -> None:
         )
     if "kwok" in extras:
         _start_kwok(plane)
+    if "karpenter" in extras:
+        karpenter.start(cluster)
     if "controller-manager" in extras:
         # Until this account exists, the API server refuses pods in the namespace.
         account = ("get", "serviceaccount", "default")
@@ -191,6 +196,8 @@ def _start_controller_manager(plane: ControlPlane) -> None:
         # The default of 20 requests per second costs seconds at the start, and minutes with many objects.
         "--kube-api-qps=500",
         "--kube-api-burst=1000",
+        # Tests of autoscalers would wait for 15 s again and again.
+        "--horizontal-pod-autoscaler-sync-period=2s",
         f"--service-account-private-key-file={pki / 'sa.key'}",
         f"--root-ca-file={pki / 'ca.crt'}",
         f"--cluster-signing-cert-file={pki / 'ca.crt'}",
@@ -206,6 +213,7 @@ def _start_kwok(plane: ControlPlane) -> None:
         f"--config={stages}",
         "--manage-all-nodes",
         "--node-lease-duration-seconds=40",
+        f"--cidr={_POD_SUBNET}",
     )
     for number in range(plane.cluster.options.nodes):
         plane.cluster.kubectl("create", "-f", "-", stdin=json.dumps(simulated_node(f"kwok-{number}")))

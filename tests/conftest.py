@@ -1,4 +1,4 @@
-"""The two clusters that tests share, each started once per run and only if a test asks for it."""
+"""What tests share: two clusters and the operator, each started once per run if a test asks for it."""
 
 import os
 import re
@@ -9,8 +9,12 @@ import pytest
 
 import devcluster
 from devcluster import Cluster
+from devcluster.demo import images, weights
+from devcluster.host.paths import cache
+from devcluster.kubectl import Kubernetes
 from devcluster.state import Options, names
 from tests.support import workers
+from tests.support.e2e import install
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -79,3 +83,26 @@ def _given(kubeconfig: Path, directory: Path) -> Cluster:
     cluster = Cluster("target", Options(), directory, devcluster.binaries())
     context = cluster.kubectl("config", "current-context").strip()
     return Cluster(context.removeprefix("kind-"), cluster.options, directory, cluster.binaries)
+
+
+@pytest.fixture(scope="session")
+def server_image() -> images.Image:
+    return images.build("server")
+
+
+@pytest.fixture(scope="session")
+def operator_image() -> images.Image:
+    return images.build("operator")
+
+
+@pytest.fixture(scope="session")
+def text_orientation() -> Path:
+    return weights.text_orientation(cache())
+
+
+@pytest.fixture(scope="session")
+def kubernetes(
+    kind_cluster: Cluster, operator_image: images.Image, server_image: images.Image, text_orientation: Path
+) -> Kubernetes:
+    """The kind cluster with the operator installed by Helm and the examples' models on a volume."""
+    return install(kind_cluster, operator_image, server_image, text_orientation)

@@ -11,6 +11,7 @@ from devcluster.host.process import Runner
 
 METRICS_SERVER_IMAGE = "modelserver-dev/metrics-server"
 _KIND = "sigs.k8s.io/kind"
+_KARPENTER = "sigs.k8s.io/karpenter"
 
 
 def metrics_server_image() -> str:
@@ -26,6 +27,31 @@ def kwok_stages(programs: Path) -> Path:
             *(stages / "node" / "fast").glob("node-*.yaml"),
             *(stages / "node" / "heartbeat-with-lease").glob("node-*.yaml"),
             *(stages / "pod" / "fast").glob("pod-*.yaml"),
+        ]
+        _write(target, "\n---\n".join(file.read_text() for file in sorted(files)))
+    return target
+
+
+def scaled_object_crd() -> Path:
+    """KEDA's own, of the version that is built."""
+    bases = module_directory("github.com/kedacore/keda/v2", "keda") / "config" / "crd" / "bases"
+    return bases / "keda.sh_scaledobjects.yaml"
+
+
+def capacity_buffer_crd() -> Path:
+    """As Karpenter brings it."""
+    crds = module_directory(_KARPENTER, "karpenter") / "pkg" / "apis" / "crds"
+    return crds / "autoscaling.x-k8s.io_capacitybuffers.yaml"
+
+
+def karpenter_crds(programs: Path) -> Path:
+    """Karpenter's own kinds, those of its provider of simulated nodes, and CapacityBuffer."""
+    target = programs / "share" / "karpenter-crds.yaml"
+    if not target.exists():
+        sources = module_directory(_KARPENTER, "karpenter")
+        files = [
+            *(sources / "pkg" / "apis" / "crds").glob("*.yaml"),
+            *(sources / "kwok" / "apis" / "crds").glob("*.yaml"),
         ]
         _write(target, "\n---\n".join(file.read_text() for file in sorted(files)))
     return target

@@ -15,6 +15,7 @@ from modelserver_operator import __version__
 from modelserver_operator.api import API_VERSION, GROUP, KIND, ModelServer, parse
 from modelserver_operator.api.crd import crd
 from modelserver_operator.desired import Images, render
+from modelserver_operator.desired.node_group import PROVIDERS
 from modelserver_operator.errors import Invalid, OperatorError
 from modelserver_operator.settings import DEFAULT_IMAGE, add_images, add_options, from_arguments, images
 
@@ -75,11 +76,18 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         if name in {"render", "plan"}:
             sub.add_argument("file", metavar="FILE", help="YAML file; - for standard input")
+        if name == "plan":
+            _add_node_group(sub)
         if name == "run":
             add_options(sub)
         elif name != "crd":
             add_images(sub, cpu=DEFAULT_IMAGE if name == "render" else "")
     return parser
+
+
+def _add_node_group(parser: argparse.ArgumentParser) -> None:
+    text = "also print what a group of nodes needs there, to be scaled up from zero nodes"
+    parser.add_argument("--node-group", choices=PROVIDERS, default="", help=text)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -129,7 +137,7 @@ async def _preview(servers: list[ModelServer], arguments: argparse.Namespace) ->
                     "the operator's Deployment was not found, so its image for the servers is unknown: give "
                     "--cpu-image (and --gpu-image, --npu-image) as the operator has it"
                 )
-            found = await preview(cluster, server, chosen or Images("", "", ""))
+            found = await preview(cluster, server, chosen or Images("", "", ""), arguments.node_group)
             sys.stdout.write(f"{found.text()}\n")
             changes = changes or bool(found.lines)
     finally:

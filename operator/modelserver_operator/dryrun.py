@@ -13,13 +13,17 @@ from modelserver_operator.changes.plan import Change, Observed, Plan, Why, cover
 from modelserver_operator.changes.templates import Choice, History, choose
 from modelserver_operator.clients.installed import own_schema
 from modelserver_operator.clients.kubernetes import Cluster
+from modelserver_operator.clients.scaling.apis import Apis
 from modelserver_operator.conditions.document import read_status
-from modelserver_operator.desired import Images, Kept, render_kept
+from modelserver_operator.desired import EXAMPLE, Images, Kept, Surroundings, render_kept
 from modelserver_operator.desired.child import Desired
+from modelserver_operator.desired.node_group import describe, needs
+from modelserver_operator.desired.scaling.wish import scaler_kind
 from modelserver_operator.errors import Forbidden, Invalid
 from modelserver_operator.observed.child import read_child
 from modelserver_operator.observed.facts import Snapshot
 from modelserver_operator.observed.rejections import CLOSED, Breaker, read_breaker
+from modelserver_operator.observed.scaling.report import ScaledObjectReport
 from modelserver_operator.settings import images_of
 
 OPERATOR = {"app.kubernetes.io/name": "modelserver-operator"}
@@ -60,18 +64,27 @@ async def running_images(cluster: Cluster, namespace: str) -> Images | None:
     return max(found, key=lambda item: item[0])[1] if found else None
 
 
-async def preview(cluster: Cluster, server: ModelServer, images: Images) -> Preview:
-    """What applying this object would change, children that are no longer wanted included."""
+async def preview(cluster: Cluster, server: ModelServer, images: Images, provider: str = "") -> Preview:
+    """What applying this object would change, children that are no longer wanted included.
+
+    With a `provider` also what a group of nodes for it needs there.
+    """
     body = await cluster.get(KIND, server.namespace, server.name)
     owned = replace(server, uid=body["metadata"]["uid"] if body else "")
     stored = _parsed(body)
     past = await _history(cluster, stored, body) if stored and body else History()
     choice = choose(owned, images, past)
     before = _children(stored, choose(stored, images, past).kept) if stored else ()
+    served = await Apis(cluster).served(naming.OPTIONAL)
     observed = await _observe(cluster, owned, [*before, *_children(owned, choice.kept)])
-    wanted = plan(_render(owned, choice.kept, past, observed), observed, owned.uid, {})
+    around = _around(served, observed)
+    wanted = plan(_render(owned, choice.kept, past, observed, around), observed, owned.uid, {})
     title = f"{server.namespace}/{server.name}:{'' if body else ' new object'}"
-    return Preview(title, tuple(_lines(wanted, before, paused=server.spec.paused)), tuple(_notes(choice)))
+    return Preview(
+        title,
+        tuple(_lines(wanted, before, paused=server.spec.paused)),
+        (*_notes(choice), *_lacks(owned, around), *_nodes(owned, choice.kept, provider)),
+    )
 
 
 async def _history(cluster: Cluster, stored: ModelServer, body: Mapping[str, Any]) -> History:
@@ -97,6 +110,18 @@ def _notes(choice: Choice) -> list[str]:
     return [f"an upgrade is available, by a new value of the annotation {UPGRADE_ANNOTATION}: it {what}"]
 
 
+def _nodes(server: ModelServer, kept: Kept, provider: str) -> list[str]:
+    found = needs(kept.template, is_exclusive=server.spec.cpu_manager_policy == "static")
+    return [f"nodes: {line}" for line in describe(found, provider)] if provider else []
+
+
+def _lacks(server: ModelServer, around: Surroundings) -> list[str]:
+    """What the object needs of the cluster and does not find."""
+    needed = {scaler_kind(server.spec)} | ({naming.CAPACITY_BUFFER} if server.spec.headroom else set())
+    missing = sorted(kind for kind in needed & naming.OPTIONAL.keys() if not around.api_version(kind))
+    return [f"the cluster does not have the API of {kind}, so none is made" for kind in missing]
+
+
 def _lines(wanted: Plan, before: tuple[Desired, ...], *, paused: bool) -> list[str]:
     lines = [f"{item.desired.kind} {item.desired.name}: {_WHAT[item.why]}" for item in wanted.changes]
     lines += [f"{child.kind} {child.name}: delete" for child in wanted.prune]
@@ -120,7 +145,17 @@ def _children(server: ModelServer, kept: Kept) -> tuple[Desired, ...]:
     return render_kept(server, kept).children
 
 
-def _render(server: ModelServer, kept: Kept, past: History, observed: Observed) -> tuple[Desired, ...]:
+def _around(served: Mapping[str, str], observed: Observed) -> Surroundings:
+    """What the cluster has; of a ScaledObject, address and key are the operator's and stay as they are."""
+    around = replace(EXAMPLE, api_versions=tuple(sorted(served.items())))
+    reports = [child.report for child in observed.values()]
+    found = next((item for item in reports if isinstance(item, ScaledObjectReport)), None)
+    return replace(around, scale_url=found.address, key=found.key) if found and found.key else around
+
+
+def _render(
+    server: ModelServer, kept: Kept, past: History, observed: Observed, around: Surroundings
+) -> tuple[Desired, ...]:
     """As the operator would render it now, also in the middle of a rollout or while a node rejects pods."""
     rollout = Snapshot(observed, ()).rollout(server)
     in_place = replaces_in_place(server, rollout, (), "")
@@ -128,7 +163,7 @@ def _render(server: ModelServer, kept: Kept, past: History, observed: Observed) 
     if breaker.is_open and breaker.template != digest(kept):
         breaker = Breaker(breaker.counted)
     stored = measures(breaker, server.spec.replicas, in_place=in_place)
-    return render_kept(server, applied(kept, past, breaker), stored).children
+    return render_kept(server, applied(kept, past, breaker), stored, around).children
 
 
 def _rolls(change: Change, before: tuple[Desired, ...]) -> bool:

@@ -62,6 +62,12 @@ PROBES = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+SCALE_ANSWERS = Counter(
+    f"{_PREFIX}_scale_answers_total",
+    "Answers about the load of an object's pods, by HTTP status.",
+    ["code"],
+    registry=REGISTRY,
+)
 _MANAGERS = 50
 """Anyone may call a field manager what he likes, and each name is a series of its own for ever."""
 _managers: set[str] = set()

@@ -41,6 +41,14 @@ RELEASED_ANNOTATION = f"{GROUP}/released-by"
 
 POD = "Pod"
 CONTROLLER_REVISION = "ControllerRevision"
+BUDGET = "PodDisruptionBudget"
+HPA = "HorizontalPodAutoscaler"
+SCALED_OBJECT = "ScaledObject"
+"""KEDA's; from it KEDA makes a HorizontalPodAutoscaler."""
+CAPACITY_BUFFER = "CapacityBuffer"
+VPA = "VerticalPodAutoscaler"
+SCALERS = (HPA, SCALED_OBJECT)
+"""Only one of these scales an object at a time."""
 
 
 class Resource(NamedTuple):
@@ -58,9 +66,18 @@ KINDS = {
     "Service": Resource("", "v1", "services"),
     "Deployment": Resource("apps", "v1", "deployments"),
     CONTROLLER_REVISION: Resource("apps", "v1", "controllerrevisions"),
+    BUDGET: Resource("policy", "v1", "poddisruptionbudgets"),
+    HPA: Resource("autoscaling", "v2", "horizontalpodautoscalers"),
     POD: Resource("", "v1", "pods"),
 }
 """Every kind that is watched, listed or written."""
+OPTIONAL = {
+    SCALED_OBJECT: Resource("keda.sh", "v1alpha1", "scaledobjects"),
+    CAPACITY_BUFFER: Resource("autoscaling.x-k8s.io", "v1beta1", "capacitybuffers"),
+}
+"""Kinds that not every cluster has, with the version that is preferred; they are listed, but not watched."""
+NEVER_OURS = {VPA: Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers")}
+"""Kinds of others, which not every cluster has either."""
 
 
 def selector(name: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ verdict; none keeps the status, which is written last, from being written.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from modelserver_operator.api import KIND, ModelServer, Status
 from modelserver_operator.api.status import ConditionType, Reason
@@ -34,10 +34,11 @@ from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.events import EventRecorder
 from modelserver_operator.clients.installed import InstalledCrd
 from modelserver_operator.clients.kubernetes import Cluster, Event
+from modelserver_operator.clients.scaling.surroundings import Gatherer, followed
 from modelserver_operator.clients.waiting import Waiting
-from modelserver_operator.conditions import is_applied, is_good, is_settled, judge, reject
+from modelserver_operator.conditions import awaits_scaling, is_applied, is_good, is_settled, judge, reject
 from modelserver_operator.conditions.transitions import transitions
-from modelserver_operator.desired import Images, render_kept
+from modelserver_operator.desired import Images, Surroundings, render_kept
 from modelserver_operator.desired.config import configuration
 from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading, ObjectGone
 from modelserver_operator.observed.accepted import Accepted
@@ -48,7 +49,16 @@ from modelserver_operator.observed.store import Key, Store
 from modelserver_operator.observed.unchanged import Unchanged, content
 
 _QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
+_CHANGING, _UNSCALED = 2.0, 60.0
+"""Nothing reports that KEDA was installed, or that somebody else's scaler is gone."""
 Raw = Mapping[str, Any]
+
+
+class _Given(NamedTuple):
+    """What is decided outside of the object."""
+
+    in_place: bool
+    around: Surroundings
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,8 @@ class Reconciler:
     """When a settled object is looked at again; random, so that objects first seen together spread out."""
     rejection_retry_seconds: float = 600.0
     """While nodes reject the pods of an object, one is tried in this interval."""
+    scale_url: str = ""
+    """Where KEDA reaches the operator."""
     _tries: dict[Key, int] = field(default_factory=dict)
     _accepted: Accepted = field(default_factory=lambda: Accepted(lambda server: configuration(server.spec)))
     _contest: Contest = field(default_factory=Contest)
@@ -87,6 +99,7 @@ class Reconciler:
     def __post_init__(self) -> None:
         """What it needs beside the clients that are given."""
         self.installed = InstalledCrd(self.cluster)
+        self.scaling = Gatherer(self.cluster, self.store, self.scale_url)
         self._events = EventRecorder(self.cluster, self.now)
         self._status = StatusWriter(self.cluster, self.store, self.installed, self.now)
         self._waiting = Waiting(self.cluster)
@@ -130,6 +143,7 @@ class Reconciler:
         self._waiting.forget(key)
         self.asking.forget(key)
         self.nudger.forget(key)
+        self.scaling.forget(key)
         self._status.forget(key)
 
     async def _pass(self, key: Key, body: Raw, previous: Status) -> tuple[Status, Outcome]:
@@ -137,7 +151,9 @@ class Reconciler:
             server, rejection = self._accepted.read(key, body)
         except Invalid as error:
             return await self._leave(key, body, previous, error), Outcome()
-        made = await self._make_once(key, server, previous)
+        around, scaling = await self.scaling.look(server)
+        server = followed(server, scaling, self.store.snapshot(key))
+        made = await self._make_once(key, server, previous, around)
         for message in made.outcome.corrections:
             await self._events.record(Event("DriftCorrected", message, is_warning=True), body["metadata"])
         facts = await self._look(key, server, made.outcome, made.revision)
@@ -148,22 +164,29 @@ class Reconciler:
             crd_lacks=self.installed.lacks,
             breaker=made.breaker if made.breaker.limits(server.spec.replicas) else CLOSED,
             is_configuration_back=made.is_configuration_back,
+            scaling=scaling,
         )
-        return await self._judge(key, server, facts, made, previous)
+        status, outcome = await self._judge(key, server, facts, made, previous)
+        if scaling.is_changing and not server.spec.paused:
+            # What is gone without having been known any more wakes nobody.
+            outcome = replace(outcome, due=min(_CHANGING, outcome.due or _CHANGING))
+        return status, outcome
 
-    async def _make_once(self, key: Key, server: ModelServer, previous: Status) -> _Made:
+    async def _make_once(
+        self, key: Key, server: ModelServer, previous: Status, around: Surroundings
+    ) -> _Made:
         """Nothing is rendered, hashed or compared again while it would be the same; it is as after a pass."""
         before = self.store.snapshot(key)
         rollout = before.rollout(server)
-        in_place = replaces_in_place(server, rollout, before.pods, self.now())
+        given = _Given(replaces_in_place(server, rollout, before.pods, self.now()), around)
         verdicts = [
             (c.status, c.observed_generation) for c in previous.conditions if c.type == ConditionType.APPLIED
         ]
-        basis = (server, in_place, verdicts, content(before))
+        basis = (server, given, verdicts, content(before))
         is_quiet = not may_limit(rollout, before.pods)
         made = self._unchanged.get(key, basis) if is_quiet else None
         if made is None:
-            made = await self._make(server, before, previous, in_place=in_place)
+            made = await self._make(server, before, previous, given)
             if made.is_idle and is_quiet:
                 self._unchanged.put(key, basis, made)
             else:
@@ -174,9 +197,7 @@ class Reconciler:
         contested = Applier(self.cluster, self.store, server, self._contest).contested(before.children)
         return replace(made, outcome=replace(made.outcome, contested=contested))
 
-    async def _make(
-        self, server: ModelServer, before: Snapshot, previous: Status, *, in_place: bool
-    ) -> _Made:
+    async def _make(self, server: ModelServer, before: Snapshot, previous: Status, given: _Given) -> _Made:
         """Write the children, with the template and config.json that are kept or new ones."""
         past = await read_history(self.cluster, server, before.children, previous)
         choice = choose(server, self.images, past)
@@ -184,7 +205,8 @@ class Reconciler:
         at = scene(server, choice, past, before, clock)
         breaker = self._breaker(server, at, before)
         kept = applied(choice.kept, past, breaker)
-        desired = render_kept(server, kept, measures(breaker, server.spec.replicas, in_place=in_place))
+        stored = measures(breaker, server.spec.replicas, in_place=given.in_place)
+        desired = render_kept(server, kept, stored, given.around)
         if past.unread:
             revision = running_revision(server, before.children) or desired.revision
             return _Made(Outcome(refused=(past.unread,)), revision, previous.upgrade_available)
@@ -287,7 +309,8 @@ class Reconciler:
         is_failed = not (outcome.is_complete() or outcome.held_back)
         if is_settled(status) and not is_failed:
             self._tries.pop(key, None)
-            return self.resync_seconds()
+            after = self.resync_seconds()
+            return min(after, _UNSCALED) if awaits_scaling(status) else after
         tries = self._tries[key] = self._tries.get(key, 0) + 1
         if is_failed:
             return min(60.0, 2.0 ** min(tries, 6))

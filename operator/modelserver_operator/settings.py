@@ -35,6 +35,10 @@ class Settings:
     """Objects reconciled in parallel."""
     liveness_port: int
     """The port of GET /healthz and GET /readyz."""
+    scale_port: int
+    """The port of GET /scale/NAMESPACE/NAME."""
+    scale_url: str
+    """Where KEDA reaches that port."""
     identity: str
     """INSTALLATION/POD, the holder of a Lease: pods of one installation take over from each other."""
     lease_namespace: str
@@ -122,6 +126,14 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=_at_least(1, int), default=8, help="objects reconciled in parallel")
     parser.add_argument("--liveness-port", type=int, default=8080, help="port of /healthz and /readyz")
     parser.add_argument(
+        "--scale-port", type=int, default=8090, help="port on which KEDA asks for the load of an object"
+    )
+    parser.add_argument(
+        "--scale-url",
+        default="",
+        help="where KEDA reaches that port (default: the Service of this installation's name)",
+    )
+    parser.add_argument(
         "--relist-seconds",
         type=_at_least(1, float),
         default=1800.0,
@@ -148,6 +160,8 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
         namespaces=_names(arguments.namespaces),
         workers=arguments.workers,
         liveness_port=arguments.liveness_port,
+        scale_port=arguments.scale_port,
+        scale_url=arguments.scale_url.rstrip("/") or _service(arguments.installation, arguments.scale_port),
         identity=f"{arguments.installation}/{arguments.pod}",
         lease_namespace=arguments.lease_namespace,
         lease_seconds=arguments.lease_seconds,
@@ -157,6 +171,12 @@ def from_arguments(arguments: argparse.Namespace) -> Settings:
         log_format=arguments.log_format,
         log_level=arguments.log_level,
     )
+
+
+def _service(installation: str, port: int) -> str:
+    """The chart's Service has the name of the Deployment, which is that of the installation."""
+    namespace, _, name = installation.partition("/")
+    return f"http://{name or namespace}.{namespace}.svc:{port}"
 
 
 def images_of(arguments: Sequence[str]) -> tuple[tuple[str, ...], Images]:

@@ -163,6 +163,7 @@ class Server:
         """Listen first, so that liveness answers while models load."""
         settings = self._settings
         self._heartbeat.begin()
+        self._health.load.begin()
         if settings.port:
             targets = grpc_targets(addresses(settings.grpc_hosts, settings.port))
             await self._rpc.start(targets, settings.channel_arguments)
@@ -213,6 +214,7 @@ class Server:
         if self._status is not None:
             await self._status.stop(1)
         self._heartbeat.end()
+        self._health.load.end()
         self._threads.end()
         return was_in_time
 

@@ -30,6 +30,7 @@ CHILDREN = {"controllerrevisions", "serviceaccounts", "configmaps", "services", 
 VERBS: dict[str, tuple[str, set[str], set[str]]] = {
     "create": ("create", {"patch"}, CHILDREN),
     "change": ("edit", {"patch", "try"}, CHILDREN),
+    "scaler": ("autoscale", {"patch"}, {"poddisruptionbudgets", "horizontalpodautoscalers"}),
     "delete": ("prune", {"delete"}, set()),
     "get": ("lose", {"get"}, {"services"}),
     "status": ("scale", {"patch"}, {STATUS}),
@@ -55,7 +56,12 @@ KILLS: dict[str, tuple[tuple[str, str, int], ...]] = {
         ("patch", STATUS, 0),
         ("create", "events", 0),
     ),
-    "scale": (("patch", "deployments", 0), ("patch", STATUS, 0)),
+    "scale": (("patch", "deployments", 0), ("patch", "poddisruptionbudgets", 0), ("patch", STATUS, 0)),
+    "autoscale": (
+        ("patch", "deployments", 0),
+        ("patch", "poddisruptionbudgets", 0),
+        ("patch", "horizontalpodautoscalers", 0),
+    ),
     "prune": (
         ("patch", "controllerrevisions", 0),
         ("patch", "deployments", 0),

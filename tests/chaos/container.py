@@ -87,6 +87,7 @@ class Container:
         installation, _, pod = IDENTITY.rpartition("/")
         return [
             sys.executable, "-m", "modelserver_operator", "run", f"--liveness-port={self._port}",
+            f"--scale-port={free_port()}",
             f"--namespaces={','.join(self.namespaces)}", f"--installation={installation}", f"--pod={pod}",
             f"--lease-seconds={self.lease_seconds}", f"--relist-seconds={RELIST_SECONDS}", "--workers=64",
             f"--cpu-image={self.image}",

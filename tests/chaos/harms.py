@@ -22,6 +22,8 @@ _KINDS = {
     "configmaps": ("ConfigMap", "server-config"),
     "services": ("Service", "server"),
     "deployments": ("Deployment", "server"),
+    "poddisruptionbudgets": ("PodDisruptionBudget", "server"),
+    "horizontalpodautoscalers": ("HorizontalPodAutoscaler", "server"),
 }
 Play = Callable[[Scene], float | None]
 """Gives the moment from which nothing may be written; None where the case says nothing about that."""

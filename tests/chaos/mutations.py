@@ -123,8 +123,8 @@ MUTATIONS = {
     ),
     "nothing is listed again": Mutation(
         "controller/relist.py",
-        "                await self.list(kind)\n",
-        "                pass\n",
+        "            try:\n                await self.list(kind)\n",
+        "            try:\n                pass\n",
         ("edit twice: events dropped",),
     ),
     "a list forgets nothing": Mutation(

@@ -27,6 +27,7 @@ from tests.support.waiting import until
 QUIET_SECONDS = 2.0
 WATCHED = (
     "modelservers", "serviceaccounts", "configmaps", "services", "deployments", "controllerrevisions", "pods",
+    "poddisruptionbudgets", "horizontalpodautoscalers",
 )  # fmt: skip
 _STATUS = {"modelservers/status", "events"}
 

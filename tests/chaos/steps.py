@@ -29,6 +29,12 @@ def scale(world: World) -> None:
     _patch(world, {"replicas": 2})
 
 
+def autoscale(world: World) -> None:
+    """Two replicas at least, which it has already then: Kubernetes' own controller changes nothing."""
+    cpu = {"type": "CPU", "averageUtilization": 80}
+    _patch(world, {"replicas": 2, "autoscaling": {"minReplicas": 2, "maxReplicas": 4, "metrics": [cpu]}})
+
+
 def scale_and_delete(world: World) -> None:
     scale(world)
     until("it is applied", lambda: world.condition("Applied").get("status") == "True", timeout=60)
@@ -87,6 +93,7 @@ STEPS = {
     "edit": Step(edit),
     "edit twice": Step(edit_twice),
     "scale": Step(scale),
+    "autoscale": Step(autoscale),
     "scale and delete": Step(scale_and_delete),
     "delete": Step(delete),
     "prune": Step(prune),

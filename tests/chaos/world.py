@@ -18,6 +18,8 @@ KINDS = {
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
     "ControllerRevision": "/apis/apps/v1/namespaces/{}/controllerrevisions",
+    "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
+    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers",
     "ReplicaSet": "/apis/apps/v1/namespaces/{}/replicasets",
 }
 _PATCH = "application/merge-patch+json"
@@ -97,10 +99,13 @@ class World:
         counts = {kind: len(children[kind]) for kind in ("ConfigMap", "Service", "Deployment")}
         if counts != {"ConfigMap": 1, "Service": 2, "Deployment": 1}:
             return False
+        wanted = found["spec"].get("replicas", 1)
+        scaling = (len(children["PodDisruptionBudget"]), len(children["HorizontalPodAutoscaler"]))
+        if scaling != (wanted > 1, "autoscaling" in found["spec"]) or not self._has_scaled(children):
+            return False
         (deployment,) = children["Deployment"]
         status, said = deployment.get("status") or {}, found.get("status") or {}
         made = sum(item["spec"]["replicas"] for item in children["ReplicaSet"])
-        wanted = found["spec"].get("replicas", 1)
         return (
             self.condition("Applied").get("status") == "True"
             and deployment["spec"]["replicas"] == wanted
@@ -108,6 +113,13 @@ class World:
             and status.get("updatedReplicas") == said.get("updatedReplicas") == wanted
             and made == status.get("replicas") == said.get("replicas")
         )
+
+    def _has_scaled(self, children: dict[str, list[dict[str, Any]]]) -> bool:
+        """Whether Kubernetes has looked at each autoscaler, which takes it 15 s, and the status says so."""
+        said = self.condition("Autoscaled").get("reason")
+        scalers = children["HorizontalPodAutoscaler"]
+        looked = all((item.get("status") or {}).get("conditions") for item in scalers)
+        return not scalers or (looked and said not in {None, "AwaitingScaler"})
 
     def state(self) -> dict[str, Any]:
         """All that is said about the object, and all that was made of it, in words of no time and place."""

@@ -24,7 +24,7 @@ def test_the_tag_kubeadm_wants_of_coredns_is_the_version_that_is_built():
 
 
 def test_every_program_is_pinned_by_a_tools_file():
-    for group in (*programs.FOR_USE, *programs.FOR_NODES):
+    for group in (*programs.FOR_USE, *programs.FOR_NODES, programs.KEDA, programs.KARPENTER):
         pinned = (programs.MODULES / group.module / "tools.go").read_text()
         for package in group.packages.values():
             assert package.startswith("./") or f'"{package}"' in pinned, package

@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 
 from modelserver_operator.observed.report import ModelStatus, ServerStatus, VersionStatus, read_reply
+from modelserver_operator.observed.scaling.load import Load, ModelLoad, read_load
 
 SCHEMA = json.loads((Path(__file__).parent / "status.schema.json").read_text())
 MODEL = SCHEMA["properties"]["models"]["items"]
@@ -20,10 +21,12 @@ EMPTY = {
     **LOADED, "executionDevices": [], "streams": None, "nireq": None, "hint": None, "threads": None,
     "revision": None, "error": "no such file", "versions": [],
 }  # fmt: skip
+LOAD = {"name": "m", "inFlight": 1.5, "queued": 0.25, "streams": 1, "nireq": 2, "inline": False}
 DOCUMENT = {
     "schemaVersion": 1, "serverVersion": "0.1.0", "revision": "r", "ready": True, "draining": False,
     "affinity": [0, 1], "cpusOnline": 4, "quota": 1.5, "threads": 2, "pinning": False,
     "pinningReason": "shared", "workers": 1, "warnings": ["streams were capped"], "models": [LOADED, EMPTY],
+    "load": [LOAD], "startup": {"loadedSeconds": 3.5, "firstInferenceSeconds": 0.01},
 }  # fmt: skip
 BARE = {key: DOCUMENT[key] for key in SCHEMA["required"]} | {"revision": None, "quota": None, "models": []}
 
@@ -37,6 +40,15 @@ def test_a_document_of_the_contract_is_understood(document: dict):
     assert status is not None
     assert status.revision == document["revision"]
     assert [model.name for model in status.models] == [model["name"] for model in document["models"]]
+
+
+def test_the_load_of_a_document_is_understood_and_its_changes_are_no_other_status():
+    busier = {**DOCUMENT, "load": [{**LOAD, "queued": 9}]}
+    before, after = (read_reply(json.dumps(item).encode()) for item in (DOCUMENT, busier))
+
+    assert before == after
+    assert read_load(json.dumps(DOCUMENT).encode()) == Load(1.75, 1.75)
+    assert read_load(json.dumps(BARE).encode()) is None
 
 
 def test_a_field_of_a_later_server_is_ignored():
@@ -72,8 +84,13 @@ def test_a_later_version_of_the_contract_asks_for_a_newer_operator():
 
 @pytest.mark.parametrize(
     ("reader", "schema"),
-    [(ServerStatus, SCHEMA), (ModelStatus, MODEL), (VersionStatus, VERSION)],
-    ids=["top", "model", "version"],
+    [
+        (ServerStatus, SCHEMA),
+        (ModelStatus, MODEL),
+        (VersionStatus, VERSION),
+        (ModelLoad, SCHEMA["properties"]["load"]["items"]),
+    ],
+    ids=["top", "model", "version", "load"],
 )
 def test_the_reader_knows_no_field_that_is_not_in_the_contract(reader, schema: dict):
     assert {field.alias for field in reader.model_fields.values()} <= set(schema["properties"])

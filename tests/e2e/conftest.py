@@ -1,47 +1,12 @@
-"""A kind cluster with the operator installed by Helm and the examples' models on a volume."""
+"""The first example on the kind cluster with the operator."""
 
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import pytest
 
-from devcluster import Cluster
-from devcluster.demo import images, installation, weights
-from devcluster.host.paths import cache
+from devcluster.demo import installation
 from devcluster.kubectl import Kubernetes
-from tests.support import evidence
-from tests.support.e2e import install, remove
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    kubernetes = getattr(item, "funcargs", {}).get("kubernetes")
-    if report.when == "call" and report.failed and kubernetes is not None:
-        report.sections.extend(evidence.of(kubernetes).items())
-    return report
-
-
-@pytest.fixture(scope="session")
-def server_image() -> images.Image:
-    return images.build("server")
-
-
-@pytest.fixture(scope="session")
-def operator_image() -> images.Image:
-    return images.build("operator")
-
-
-@pytest.fixture(scope="session")
-def text_orientation() -> Path:
-    return weights.text_orientation(cache())
-
-
-@pytest.fixture(scope="session")
-def kubernetes(
-    kind_cluster: Cluster, operator_image: images.Image, server_image: images.Image, text_orientation: Path
-) -> Kubernetes:
-    return install(kind_cluster, operator_image, server_image, text_orientation)
+from collections.abc import Generator, Iterator
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,7 @@
-"""Under constant load not one request fails while pods are replaced, scaled down, or models change."""
+"""Under constant load not one request fails while pods are replaced, scaled, or models change."""
 
 import json
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,10 +9,10 @@ from devcluster.demo import images, installation
 from devcluster.kubectl import Kubernetes, selector
 from tests.support.e2e import remove
 from tests.support.models import dummy, save
+from tests.support.under_load import Load, Serving, Wishes, client
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.kind
-LOAD = (Path(__file__).parent.parent / "support" / "load.py").read_text()
 SECONDS = 120
 OBJECT = """
 apiVersion: modelserver.dev/v1alpha1
@@ -26,20 +24,9 @@ spec:
   replicas: 2
   cpuManagerPolicy: none
   resources:
+    requests: {cpu: 100m, memory: 128Mi}
     limits: {cpu: 250m, memory: 512Mi}
   rollout: {drainSeconds: 5}
-"""
-POD = """
-apiVersion: v1
-kind: Pod
-metadata: {name: load}
-spec:
-  restartPolicy: Never
-  terminationGracePeriodSeconds: 0
-  containers:
-  - name: load
-    image: IMAGE
-    command: [/opt/venv/bin/python, -c, "import time; time.sleep(3600)"]
 """
 
 
@@ -51,26 +38,28 @@ def rolling(
     save(dummy(), model / "1")
     installation.copy_into_volume(kubernetes, model, "plus-one")
     kubernetes.apply(OBJECT)
-    kubernetes.apply(POD.replace("IMAGE", server_image.name))
-    kubernetes.wait_for("rolling", timeout=150)
-    kubernetes.kubectl("wait", "pod/load", "--for=condition=Ready", "--timeout=60s")
-    yield "rolling"
-    kubernetes.kubectl("delete", "pod", "load", "--ignore-not-found", "--wait=true")
+    with client(kubernetes, server_image.name):
+        kubernetes.wait_for("rolling", timeout=150)
+        yield "rolling"
     remove(kubernetes, "rolling")
 
 
-def under_load(kubernetes: Kubernetes) -> "subprocess.Popen[str]":
-    """Requests until the process's stdin is closed."""
-    command = ["kubectl", "exec", "-i", "pod/load", "--", "/opt/venv/bin/python", "-c", LOAD]
-    return subprocess.Popen(
-        [*command, "rolling", "8081"],
-        env=kubernetes.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def patch(kubernetes: Kubernetes, **spec: object) -> None:
+    kubernetes.kubectl("patch", "modelserver", "rolling", "--type=merge", "-p", json.dumps({"spec": spec}))
 
 
-def change(kubernetes: Kubernetes, patch: dict) -> None:
+def roll(kubernetes: Kubernetes, value: str) -> None:
+    patch(kubernetes, pod={"env": [{"name": "ROLLED", "value": value}]})
+
+
+def scale(kubernetes: Kubernetes, replicas: int) -> None:
+    """Through the subresource, as every autoscaler does."""
+    kubernetes.kubectl("scale", "modelserver/rolling", f"--replicas={replicas}")
+
+
+def change(kubernetes: Kubernetes, **spec: object) -> None:
     """Patch the object and wait until every pod serves the new generation."""
-    kubernetes.kubectl("patch", "modelserver", "rolling", "--type=merge", "-p", json.dumps(patch))
+    patch(kubernetes, **spec)
     kubernetes.wait_for("rolling", timeout=SECONDS)
 
 
@@ -78,16 +67,54 @@ def test_no_request_fails_while_tuning_changes_pods_are_replaced_and_one_goes(
     kubernetes: Kubernetes, rolling: str
 ):
     before = {pod["metadata"]["uid"] for pod in kubernetes.items("pods", selector(rolling))}
-    with under_load(kubernetes) as load:
-        change(kubernetes, {"spec": {"hint": "LATENCY"}})
-        change(kubernetes, {"spec": {"pod": {"env": [{"name": "ROLLED", "value": "yes"}]}}})
-        change(kubernetes, {"spec": {"replicas": 1}})
+    with Load(kubernetes, rolling) as load:
+        change(kubernetes, hint="LATENCY")
+        change(kubernetes, pod={"env": [{"name": "ROLLED", "value": "yes"}]})
+        change(kubernetes, replicas=1)
         until("old pods are gone", lambda: len(kubernetes.items("pods", selector(rolling))) == 1, timeout=60)
-        assert load.poll() is None, "all changes must happen under load"
-        output, _ = load.communicate(timeout=30)
 
-    result = json.loads(output)
-    assert result["errors"] == []
-    assert result["answered"] > 100
+    assert load.errors == []
+    assert load.answered > 100
     after = {pod["metadata"]["uid"] for pod in kubernetes.items("pods", selector(rolling))}
     assert not before & after
+
+
+def is_half_rolled(kubernetes: Kubernetes) -> bool:
+    """Whether the newest template has a pod, and an older one has pods still."""
+    found = kubernetes.get("deployment", "rolling")["status"]
+    return 0 < found.get("updatedReplicas", 0) < found["replicas"]
+
+
+def has_unready(kubernetes: Kubernetes) -> bool:
+    found = kubernetes.get("deployment", "rolling")["status"]
+    return found["replicas"] > found.get("readyReplicas", 0)
+
+
+BESIDE: dict[str, tuple[Callable[[Kubernetes], None], Callable[[Kubernetes], bool], int, int]] = {
+    "up during a roll": (lambda k: roll(k, "1"), is_half_rolled, 2, 3),
+    "a roll while it goes up": (lambda k: scale(k, 4), has_unready, 3, 4),
+    "down during a roll": (lambda k: roll(k, "3"), is_half_rolled, 4, 2),
+    "a roll while it goes down": (lambda k: scale(k, 1), lambda _: True, 2, 1),
+}
+"""The first step, when the second one follows, and the replicas before and after both."""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_scale_step_and_a_roll_go_beside_each_other_without_a_dip_a_failure_or_a_fight(
+    kubernetes: Kubernetes, rolling: str, record_property: Callable[[str, object], None]
+):
+    with Load(kubernetes, rolling) as load:
+        for name, (first, is_time, before, after) in BESIDE.items():
+            with Serving(kubernetes, rolling) as serving, Wishes(kubernetes, rolling) as wishes:
+                first(kubernetes)
+                until(f"{name}: the second step", lambda check=is_time: check(kubernetes), timeout=60)
+                scale(kubernetes, after) if "during" in name else roll(kubernetes, name)
+                kubernetes.wait_for(rolling, timeout=240)
+            assert min(serving.counts()) >= min(before, after), f"{name}: {serving.counts()}"
+            states = wishes.states()
+            assert len(states) == 3, f"{name}: both are written once, and nothing goes to and fro: {states}"
+            record_property(f"{name}: pods that served", serving.counts())
+
+    assert load.errors == []
+    record_property("answered", load.answered)

@@ -11,7 +11,7 @@ from hypothesis import settings
 from devcluster import Cluster
 from devcluster.admin import AdminApi
 from devcluster.kubectl import Kubernetes
-from tests.support import models
+from tests.support import models, optional_apis
 from tests.support.admission import Admission
 from tests.support.audit import Audit
 from tests.support.kubelet_part import RunningPod, Start, ports
@@ -28,6 +28,7 @@ def cluster(api_cluster) -> Kubernetes:
     """The API server, as its administrator."""
     kubernetes = Kubernetes(api_cluster.environment())
     install(kubernetes)
+    optional_apis.install(kubernetes)
     return kubernetes
 
 

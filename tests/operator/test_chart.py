@@ -1,11 +1,13 @@
 """The chart, as Helm renders it."""
 
+import argparse
 import subprocess
 
 import pytest
 import yaml
 
 import devcluster
+from modelserver_operator.settings import add_options, from_arguments
 from tests.support.operator_process import CHART, RELEASE, SYSTEM, is_operators_role
 
 NAMED = ("watchNamespaces={a,b}", "crds.install=false", "podLabels.x=y", "priorityClassName=high")
@@ -50,6 +52,7 @@ def test_it_installs_the_operator_for_the_whole_cluster(helm: str):
         "Deployment",
         "Role",
         "RoleBinding",
+        "Service",
         "ServiceAccount",
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
@@ -59,7 +62,9 @@ def test_it_installs_the_operator_for_the_whole_cluster(helm: str):
 def test_it_needs_no_cluster_role_for_named_namespaces(helm: str):
     manifests = rendered(helm, *NAMED)
 
-    assert kinds(manifests) == ["Deployment", "Role", "Role", "RoleBinding", "RoleBinding", "ServiceAccount"]
+    assert kinds(manifests) == [
+        "Deployment", "Role", "Role", "RoleBinding", "RoleBinding", "Service", "ServiceAccount",
+    ]  # fmt: skip
     assert {item["metadata"]["namespace"] for item in manifests if item["kind"] == "Role"} == {"a", "b"}
 
 
@@ -136,3 +141,20 @@ def test_its_priority_is_a_value(helm: str):
 def test_a_value_that_does_not_exist_is_refused(helm: str):
     with pytest.raises(subprocess.CalledProcessError):
         rendered(helm, "serverImage.cpu=x")
+
+
+def test_keda_asks_where_the_operators_settings_say(helm: str):
+    """Nothing else of the operator is on that Service: neither probes nor metrics."""
+    manifests = rendered(helm)
+    (service,) = [item for item in manifests if item["kind"] == "Service"]
+    (deployment,) = [item for item in manifests if item["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    parser = argparse.ArgumentParser()
+    add_options(parser, {})
+    settings = from_arguments(parser.parse_args(container["args"][1:]))
+
+    (port,) = service["spec"]["ports"]
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    assert settings.scale_url == f"http://{name}.{namespace}.svc:{port['port']}"
+    assert {"name": "scale", "containerPort": settings.scale_port, "protocol": "TCP"} in container["ports"]
+    assert service["spec"]["selector"] == deployment["spec"]["selector"]["matchLabels"]

@@ -70,7 +70,11 @@ def test_what_is_held_back_because_a_node_rejects_pods_is_no_change(kubernetes: 
         pytest.param(
             {"image": "other:1"}, f"  Deployment server: change\n{TEMPLATE}", id="a field of the template"
         ),
-        pytest.param({"replicas": 2}, "  Deployment server: change\n", id="replicas"),
+        pytest.param(
+            {"replicas": 2},
+            "  Deployment server: change\n  PodDisruptionBudget server: create\n",
+            id="replicas",
+        ),
         pytest.param(
             {"pod": {"serviceAccountName": "default"}},
             f"  Deployment server: change\n  ServiceAccount server: delete\n{TEMPLATE}",
@@ -78,7 +82,8 @@ def test_what_is_held_back_because_a_node_rejects_pods_is_no_change(kubernetes: 
         ),
         pytest.param(
             {"paused": True, "replicas": 2},
-            "  Deployment server: change\n  paused: true holds these changes back\n",
+            "  Deployment server: change\n  PodDisruptionBudget server: create\n"
+            "  paused: true holds these changes back\n",
             id="paused",
         ),
     ],

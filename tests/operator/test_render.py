@@ -16,7 +16,7 @@ from modelserver_operator.api import Spec, parse
 from modelserver_operator.api.rules import broken
 from modelserver_operator.desired import Images, render
 from tests.support.closing import SUBSETS, without
-from tests.support.modelservers import model_server, with_model
+from tests.support.modelservers import OFFICE_HOURS, PER_STREAM, model_server, scaled, with_model
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
@@ -57,7 +57,16 @@ FULL = {
         "volumeMounts": [{"name": "extra", "mountPath": "/extra"}],
     },
 }
-GOLDEN = {"minimal": {}, "full": FULL}
+SCALED = {
+    **scaled(
+        minReplicas=2,
+        metrics=[{"type": "CPU", "averageUtilization": 80}, PER_STREAM],
+        schedule=[OFFICE_HOURS],
+        behavior={"scaleUp": {"policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}]}},
+    ),
+    "headroom": 1,
+}
+GOLDEN = {"minimal": {}, "full": FULL, "scaled": SCALED}
 OBJECT = """
 apiVersion: modelserver.dev/v1alpha1
 kind: ModelServer

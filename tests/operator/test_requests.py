@@ -10,23 +10,28 @@ from modelserver_operator.naming import MANAGED_BY_LABEL, selector_text
 from tests.support.children import is_alone, patch
 from tests.support.kept import revisions
 from tests.support.kubelet_part import Start, placed
-from tests.support.modelservers import model_server
+from tests.support.modelservers import model_server, scaled
 from tests.support.operator_process import OperatorProcess, Requests, is_operators_role, template
 from tests.support.rejecting_node import node
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
 IDLE_SECONDS = 60
-CHILDREN = ("configmaps", "services", "serviceaccounts", "deployments", "controllerrevisions")
+CHILDREN = (
+    "configmaps", "services", "serviceaccounts", "deployments", "controllerrevisions",
+    "horizontalpodautoscalers", "poddisruptionbudgets", "scaledobjects", "capacitybuffers",
+)  # fmt: skip
+CPU = scaled(minReplicas=2, metrics=[{"type": "CPU", "averageUtilization": 80}])
 
 
 def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
     kubernetes: Kubernetes, operator: OperatorProcess, requests: Requests, start: Start
 ):
     _take_names(kubernetes, "taken")
-    kubernetes.apply(json.dumps(model_server("taken")))
+    kubernetes.apply(json.dumps(model_server("taken", **CPU)))
     pod = start(cpus="0")
     pod.become_ready()
+    _scale_by_everything(kubernetes)
     kubernetes.wait_for("server", timeout=20)
     patch(
         kubernetes,
@@ -81,12 +86,31 @@ def _failed(kubernetes: Kubernetes, name: str) -> int:
     return phases.count("Failed")
 
 
+def _scale_by_everything(kubernetes: Kubernetes) -> None:
+    """One scaler after the other, and none in the end."""
+    kubernetes.apply(json.dumps(model_server("scaled", headroom=1, **CPU)))
+    kinds = "horizontalpodautoscalers,poddisruptionbudgets,scaledobjects,capacitybuffers"
+
+    def made() -> set[str]:
+        return {item["kind"] for item in kubernetes.items(kinds, selector_text("scaled"))}
+
+    common = {"PodDisruptionBudget", "CapacityBuffer"}
+    until("the first scaler", lambda: made() == common | {"HorizontalPodAutoscaler"}, timeout=20)
+    patch(kubernetes, "modelserver/scaled", {"spec": scaled(minReplicas=2)})
+    until("the second one", lambda: made() == common | {"ScaledObject"}, timeout=20)
+    patch(kubernetes, "modelserver/scaled", {"spec": {"autoscaling": None, "headroom": None, "replicas": 1}})
+    until("none", lambda: made() == set(), timeout=20)
+
+
 def _take_names(kubernetes: Kubernetes, name: str) -> None:
     """Strangers' objects where the children of this name would be: only these are looked up."""
     kubernetes.kubectl("create", "serviceaccount", name)
     kubernetes.kubectl("create", "configmap", f"{name}-config")
     kubernetes.kubectl("create", "service", "clusterip", name, "--tcp=80")
     kubernetes.kubectl("create", "deployment", name, "--image=other", "--replicas=0")
+    kubernetes.kubectl("create", "deployment", "other", "--image=other", "--replicas=0")
+    kubernetes.kubectl("autoscale", "deployment", "other", "--max=2", f"--name={name}")
+    kubernetes.kubectl("create", "poddisruptionbudget", name, "--selector=a=b", "--min-available=1")
 
 
 def test_when_nothing_happens_nothing_is_written_and_hardly_anything_listed(

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import socket
+import tracemalloc
 
 import pytest
 
@@ -73,6 +74,35 @@ async def test_an_endless_document_ends_at_the_limit():
             await writer.drain()
 
     assert (await answer_of(respond)).outcome is ProbeOutcome.TOO_LARGE
+
+
+async def test_many_large_documents_do_not_fill_the_memory():
+    """Four megabytes from each of the pods that are asked at the same time are more than the operator has."""
+
+    async def respond(writer: asyncio.StreamWriter) -> None:
+        writer.write(head(None))
+        for _ in range(60):
+            writer.write(b"x" * 65536)
+            await writer.drain()
+        await asyncio.sleep(0.2)
+
+    client = ServerClient()
+    tracemalloc.start()
+
+    async def outcome(port: int) -> ProbeOutcome:
+        return (await client.ask("127.0.0.1", port)).outcome
+
+    try:
+        async with status_port(respond) as port:
+            outcomes = await asyncio.gather(*(outcome(port) for _ in range(64)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        await client.close()
+
+    assert peak < 150_000_000, peak
+    assert set(outcomes) <= {ProbeOutcome.ANSWERED, ProbeOutcome.TIMED_OUT}
+    assert outcomes.count(ProbeOutcome.ANSWERED) >= 4
 
 
 async def test_a_redirect_is_not_followed():

@@ -127,3 +127,17 @@ def test_a_namespace_is_known_once_every_kind_was_listed_there_or_everywhere():
     for kind in naming.KINDS:
         store.note_listed(kind, None)
     assert store.is_complete("b")
+
+
+def test_kinds_that_not_every_cluster_has_make_no_namespace_known_or_unknown():
+    store = Store()
+    for kind in naming.OPTIONAL:
+        assert not store.note_listed(kind, None)
+    assert not store.is_complete("a")
+
+    for kind in naming.KINDS:
+        store.note_listed(kind, None)
+    assert store.is_complete("a")
+    for kind in naming.OPTIONAL:
+        assert not store.note_listed(kind, None)
+    assert store.is_complete("a")

@@ -64,6 +64,15 @@ def cpu(limit: Any, **spec: Any) -> dict[str, Any]:
     return {"resources": {"limits": {"cpu": limit}}, **spec}
 
 
+OFFICE_HOURS = {"timeZone": "Europe/Berlin", "start": "0 8 * * 1-5", "end": "0 18 * * 1-5", "replicas": 4}
+PER_STREAM = {"type": "RequestsPerStream", "averageValue": "750m"}
+
+
+def scaled(**fields: Any) -> dict[str, Any]:
+    """Spec fields: scaled by requests per stream up to ten replicas, with these fields on top."""
+    return {"autoscaling": {"maxReplicas": 10, "metrics": [PER_STREAM], **fields}}
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "hint and streams": (cpu(4, hint="LATENCY", streams=2), r"hint and streams exclude each other"),
     "hint and streams in a model": (
@@ -140,6 +149,42 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "more CPUs than a node can have": (cpu("1e7"), r"static needs whole CPUs"),
     "a billionth of a CPU too much": (cpu("2.000000001"), r"static needs whole CPUs"),
+    "a least number of replicas above the largest": (
+        scaled(minReplicas=5, maxReplicas=4),
+        r"minReplicas is above maxReplicas",
+    ),
+    "autoscaling by nothing": (
+        {"autoscaling": {"maxReplicas": 4}},
+        r"autoscaling needs metrics or schedule: add e\.g\. metrics",
+    ),
+    "a metric CPU with a value": (
+        scaled(metrics=[{"type": "CPU", "averageValue": "1"}]),
+        r"type CPU needs averageUtilization",
+    ),
+    "a metric CPU with both": (
+        scaled(metrics=[{"type": "CPU", "averageUtilization": 80, "averageValue": "1"}]),
+        r"type CPU needs averageUtilization, e\.g\. 80, and no averageValue",
+    ),
+    "requests per stream as a percentage": (
+        scaled(metrics=[{"type": "RequestsPerStream", "averageUtilization": 75}]),
+        r"need averageValue, e\.g\. 750m",
+    ),
+    "a target of nothing": (
+        scaled(metrics=[{"type": "Concurrency", "averageValue": 0}]),
+        r"averageValue must be at least 1m",
+    ),
+    "a schedule that ends as it begins": (
+        scaled(schedule=[{**OFFICE_HOURS, "end": OFFICE_HOURS["start"]}]),
+        r"start and end of a schedule must be different",
+    ),
+    "a schedule above the largest number": (
+        scaled(maxReplicas=3, schedule=[OFFICE_HOURS]),
+        r"a schedule has more replicas than maxReplicas",
+    ),
+    "a delay to zero that never comes": (
+        scaled(scaleToZeroAfterSeconds=60),
+        r"scaleToZeroAfterSeconds has an effect only with minReplicas 0",
+    ),
 }
 """By what is wrong: the spec's fields, and what the message says. CEL and `parse` must agree."""
 
@@ -180,6 +225,13 @@ REFUSED_BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
     "a number for a text": ({"image": 2}, r"must be of type string"),
     "a text for yes": ({"paused": "true"}, r"must be of type boolean"),
     "a fraction of replicas": ({"replicas": 1.5}, r"must be of type integer"),
+    "no largest number of replicas": ({"autoscaling": {"metrics": [PER_STREAM]}}, r"maxReplicas"),
+    "a metric that does not exist": (scaled(metrics=[{"type": "Memory"}]), r"RequestsPerStream"),
+    "a metric twice": (scaled(metrics=[PER_STREAM, PER_STREAM]), r"[Dd]uplicate"),
+    "a time without a day": (scaled(schedule=[{**OFFICE_HOURS, "start": "0 8"}]), r"start"),
+    "a time zone with a space": (scaled(schedule=[{**OFFICE_HOURS, "timeZone": "a b"}]), r"timeZone"),
+    "a misspelt behaviour": (scaled(behavior={"scaleup": {}}), r"unknown field .*scaleup"),
+    "no headroom": ({"headroom": 0}, r"headroom"),
 }
 """Refused by the types; `parse` refuses them in words of its own."""
 
@@ -219,4 +271,16 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "very much memory": {"resources": {"limits": {"memory": "1E"}}},
     "fields that are null": {"pod": None, "hint": None, "resources": {"limits": {"memory": None}}},
     "every part of a pod": {"pod": POD},
+    "scaled by requests": scaled(),
+    "scaled by a whole number": scaled(metrics=[{"type": "Concurrency", "averageValue": 8}]),
+    "scaled by everything, to zero": scaled(
+        minReplicas=0,
+        scaleToZeroAfterSeconds=0,
+        metrics=[{"type": "CPU", "averageUtilization": 80}, PER_STREAM],
+        schedule=[OFFICE_HOURS],
+        behavior={"scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}},
+    ),
+    "to zero without a schedule": scaled(minReplicas=0),
+    "by schedule alone": {"autoscaling": {"maxReplicas": 4, "schedule": [OFFICE_HOURS]}},
+    "headroom": {"headroom": 2},
 }

@@ -45,6 +45,25 @@ DEVICES = (
     "BATCH:GPU(4)",
     "TPU",
 )
+_CPU = {"type": "CPU", "averageUtilization": 80}
+METRICS: tuple[Any, ...] = (
+    [], [_CPU], [_CPU, _CPU], [{"type": "CPU"}], [{"type": "CPU", "averageValue": 1}],
+    [{**_CPU, "averageValue": 1}],
+    *([{"type": kind, "averageValue": value}] for kind in ("RequestsPerStream", "Concurrency")
+      for value in ("750m", 8, "1e6", "1000001", "1m", "999u", 0)),
+    [_CPU, {"type": "RequestsPerStream", "averageValue": "1.5"}, {"type": "Concurrency", "averageValue": 8}],
+    [{"type": "Concurrency", "averageUtilization": 8}],
+)  # fmt: skip
+CRONS = (
+    "0 8 * * 1-5",
+    "*/5 0 ? JAN,MAR MON",
+    "0 18 * * 1-5",
+    "0 8 * *",
+    "0 8 * * * *",
+    "",
+    " 0 8 * * 1",
+    "0 8 * * é",
+)
 KEYS = ("a", "A.b_c", "example.com/a", "cpu", "memory", "NUM_STREAMS", "CPU_THROUGHPUT_STREAMS", "X")
 NO_KEYS = ("", "a//b", "-a", "a b", "é", "a" * 400, "a\n")
 ODD: tuple[Any, ...] = (
@@ -101,7 +120,7 @@ def is_nested(body: dict[str, Any]) -> bool:
 
 def _value(node: dict[str, Any], path: Path) -> st.SearchStrategy[Any]:
     if path[-1:] in _POOLS:
-        return st.sampled_from(_POOLS[path[-1:]])
+        return st.sampled_from(_POOLS[path[-1:]]).map(deepcopy)
     if "enum" in node:
         return st.sampled_from(node["enum"])
     if node.get("x-kubernetes-int-or-string"):
@@ -161,7 +180,14 @@ _KINDS: dict[str, Any] = {
     "array": _list,
     "object": _object,
 }
-_POOLS: dict[Path, tuple[str, ...]] = {("uri",): URIS[:3] * 4 + URIS, ("device",): DEVICES}
+_POOLS: dict[Path, tuple[Any, ...]] = {
+    ("uri",): URIS[:3] * 4 + URIS,
+    ("device",): DEVICES,
+    ("metrics",): METRICS,
+    ("start",): CRONS,
+    ("end",): CRONS,
+    ("timeZone",): ("Etc/UTC", "Europe/Berlin", "UTC", "Etc/GMT+1", "/UTC", "a b", ""),
+}
 
 
 def _damage(draw: st.DrawFn, body: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from modelserver_operator.api import ModelServer, Spec, parse
 from modelserver_operator.api.rules import broken
-from tests.support.modelservers import MODEL, model_server, with_model
+from tests.support.modelservers import MODEL, model_server, scaled, with_model
 
 FIELDS: dict[str, dict[str, Any]] = {
     "image": {"image": "other"},
@@ -44,6 +44,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "start-up": {"rollout": {"startupTimeoutSeconds": 61}},
     "surge": {"rollout": {"maxSurge": 2}},
     "replicas": {"replicas": 3},
+    "autoscaling": scaled(minReplicas=2),
+    "headroom": {"headroom": 1},
     "service": {"service": {"type": "NodePort", "annotations": {"a": "b"}}},
     "service account": {"serviceAccount": {"annotations": {"a": "b"}}},
     "labels": {"pod": {"labels": {"a": "b"}}},
@@ -54,7 +56,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "variables": {"pod": {"env": [{"name": "A", "value": "1"}]}},
     "volumes": {"pod": {"volumes": [{"name": "x", "emptyDir": {}}]}},
 }
-NEITHER = {"replicas", "service", "service account", "surge"}
+NEITHER = {"replicas", "autoscaling", "headroom", "service", "service account", "surge"}
 SPECS = (
     st.lists(st.sampled_from(list(FIELDS.values())), max_size=4)
     .map(lambda fields: {key: value for item in fields for key, value in item.items()})

@@ -88,6 +88,7 @@ class OperatorProcess:
     pod: str = "pod-0"
     """Its identity in the Lease: a process started again is a restarted container."""
     port: int = 0
+    scale_port: int = 0
 
     def start(self, *options: str) -> None:
         self.port = self._spawn(*options)
@@ -112,7 +113,9 @@ class OperatorProcess:
             "PYTHONFAULTHANDLER": "1",
         }
         self.port = port
+        self.scale_port = free_port()
         command = [sys.executable, "-m", "modelserver_operator", "run", f"--liveness-port={port}"]
+        command += [f"--scale-port={self.scale_port}", f"--scale-url=http://127.0.0.1:{self.scale_port}"]
         with self.log_path.open("a") as log:
             self.process = subprocess.Popen(
                 [*command, *options], env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -172,7 +175,8 @@ class Requests:
     VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
     RESOURCES = (
         "modelservers", "modelservers/status", "configmaps", "services", "serviceaccounts", "deployments",
-        "controllerrevisions", "pods", "events", "leases",
+        "controllerrevisions", "pods", "events", "leases", "horizontalpodautoscalers", "poddisruptionbudgets",
+        "scaledobjects", "capacitybuffers", "verticalpodautoscalers",
     )  # fmt: skip
 
     def __init__(self, kubernetes: Kubernetes, account: str = RELEASE, prefix: str = "op") -> None:

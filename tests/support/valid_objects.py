@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from modelserver_operator.api import parse
 from modelserver_operator.errors import Invalid
+from tests.support.modelservers import OFFICE_HOURS, scaled
 
 Spec = dict[str, Any]
 _DURING = "DuringSchedulingIgnoredDuringExecution"
@@ -140,6 +141,14 @@ _OF_SPEC: tuple[st.SearchStrategy[Spec], ...] = (
     _models(),
     _models(),
     _one_of("replicas", 0, 1, 2, 7),
+    _one_of(
+        "autoscaling",
+        scaled(metrics=[{"type": "CPU", "averageUtilization": 80}])["autoscaling"],
+        scaled(metrics=[{"type": "CPU", "averageUtilization": 60}], behavior={"scaleUp": {}})["autoscaling"],
+        scaled()["autoscaling"],
+        scaled(minReplicas=0, schedule=[OFFICE_HOURS])["autoscaling"],
+    ),
+    _one_of("headroom", 1, 2),
     _one_of("image", "example.com/server:1", "example.com/server@sha256:" + "0" * 64),
     _one_of("imagePullPolicy", "Always", "IfNotPresent", "Never"),
     _one_of("imagePullSecrets", [{"name": "a"}], [{"name": "b"}, {"name": "a"}]),

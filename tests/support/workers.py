@@ -13,7 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 TESTS = Path(__file__).resolve().parents[1]
 ALONE = "alone"
 GROUPS = {
-    "kind": r"tests/(e2e/|cluster/test_(kind|engine)\.py)",
+    "kind": r"tests/(e2e/|scale/|cluster/test_(kind|engine)\.py)",
     "chaos": r"tests/(chaos/|operator/test_(convergence|leases))",
     "api a-m": r"tests/operator/test_[a-m]",
     "api n-r": r"tests/operator/test_[n-r]",

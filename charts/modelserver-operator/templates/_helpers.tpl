@@ -40,6 +40,23 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   # The pod templates that are kept, and their configuration.
   resources: [controllerrevisions]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [autoscaling]
+  # Those of others are listed, so that the operator does not fight with them.
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [get, list, create, patch, delete]
+- apiGroups: [autoscaling.x-k8s.io]
+  resources: [capacitybuffers]
+  verbs: [get, list, create, patch, delete]
+- apiGroups: [autoscaling.k8s.io]
+  # Of others.
+  resources: [verticalpodautoscalers]
+  verbs: [list]
 - apiGroups: [""]
   # An annotation makes the kubelet update the mounted ConfigMap immediately. Pods that nodes reject are
   # deleted: Kubernetes keeps 12500 of them.

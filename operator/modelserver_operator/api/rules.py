@@ -5,31 +5,17 @@ exact; `isInteger()` is of no use, because it is false for 2000m.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Any
 
+from modelserver_operator.api import autoscaling
 from modelserver_operator.api.fields import BANNED_KEYS, LEGACY_STREAM_KEYS, TYPED_KEYS, quantity
+from modelserver_operator.api.rule import Rule
 from modelserver_operator.api.spec import DEFAULT_CPU, Model, Resources, Spec, Tuning, VersionPolicy
 from modelserver_operator.api.volumes import RESERVED, Volume
 
-T = TypeVar("T")
 MOST_CPUS = 1_000_000
 """No node has more; CEL could not round a larger number."""
-
-
-@dataclass(frozen=True)
-class Rule(Generic[T]):
-    """A rule that must hold; the message says what to do when it does not."""
-
-    cel: str
-    message: str
-    holds: Callable[[T], bool]
-
-    def schema(self) -> dict[str, str]:
-        """The entry of x-kubernetes-validations."""
-        return {"rule": " ".join(self.cel.split()), "message": self.message}
 
 
 def _has_key(keys: tuple[str, ...]) -> str:
@@ -283,6 +269,8 @@ def broken(spec: Spec) -> list[str]:
     faults = [f"spec: {rule.message}" for rule in LEVEL if not rule.holds(spec)]
     faults += [f"spec: {rule.message}" for rule in SPEC if not rule.holds(spec)]
     faults += [f"spec.resources: {rule.message}" for rule in RESOURCES if not rule.holds(spec.resources)]
+    if spec.autoscaling is not None:
+        faults += autoscaling.broken(spec.autoscaling)
     for index, model in enumerate(spec.models):
         place = f"spec.models[{index}]"
         faults += [f"{place}: {rule.message}" for rule in LEVEL if not rule.holds(model)]
@@ -308,4 +296,5 @@ def validations() -> dict[str, list[dict[str, Any]]]:
         "Volume": [rule.schema() for rule in VOLUME],
         "VersionPolicy": [rule.schema() for rule in VERSION_POLICY],
         "Resources": [rule.schema() for rule in RESOURCES],
+        **autoscaling.validations(),
     }

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from modelserver_operator.api.autoscaling import Autoscaling
 from modelserver_operator.api.fields import (
     EXACT,
     Annotations,
@@ -191,7 +192,8 @@ class PodTemplate(Record):
     affinity: Affinity | None = None
     """As in a Pod."""
     topology_spread_constraints: TopologySpreadConstraints = []  # noqa: RUF012 - pydantic copies it
-    """As in a Pod. The pods have the label app.kubernetes.io/instance with the object's name."""
+    """As in a Pod. The pods have the label app.kubernetes.io/instance with the object's name. Default: spread
+    over zones and nodes where there is room."""
     priority_class_name: Name | None = None
     """As in a Pod."""
     scheduler_name: Name | None = None
@@ -242,6 +244,12 @@ class Spec(Tuning):
     """How often model directories are checked for new versions; 0 disables it. Default: 1."""
     replicas: Annotated[int, Field(ge=0, le=10000)] = 1
     """Number of pods. kubectl scale and autoscalers set it through the scale subresource."""
+    autoscaling: Autoscaling | None = None
+    """Lets the load or the time of day set replicas. Unset: replicas stays as it is, or an autoscaler of your
+    own sets it."""
+    headroom: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Room for this many more replicas is kept ready on the nodes: a CapacityBuffer, where the cluster's
+    autoscaler has that API. Recommended: 1, when a new node takes longer than the clients can wait."""
     resources: Resources = Resources()
     """Resources of one replica."""
     cpu_manager_policy: Literal["static", "none"] = "static"

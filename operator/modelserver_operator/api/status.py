@@ -46,6 +46,7 @@ def _moment(value: str) -> str:
 Line = Annotated[str, StringConstraints(max_length=_LINE), BeforeValidator(_line)]
 Word = Annotated[str, StringConstraints(max_length=_WORD), BeforeValidator(_word)]
 Number = Annotated[int, BeforeValidator(_integer)]
+Seconds = Annotated[float, Field(ge=0)]
 Time = Annotated[
     str,
     StringConstraints(max_length=_TIME),
@@ -63,6 +64,7 @@ class ConditionType(StrEnum):
     MODELS_SERVED = "ModelsServed"
     EXCLUSIVE_CPUS = "ExclusiveCPUs"
     DEVICE_BOUND = "DeviceBound"
+    AUTOSCALED = "Autoscaled"
     READY = "Ready"
 
 
@@ -102,6 +104,20 @@ class Reason(StrEnum):
     AUTOMATIC = "Automatic"
     OTHER_DEVICE = "OtherDevice"
 
+    AUTOSCALED = "Autoscaled"
+    AT_MAX_REPLICAS = "AtMaxReplicas"
+    AWAITING_SCALER = "AwaitingScaler"
+    FOREIGN_AUTOSCALER = "ForeignAutoscaler"
+    KEDA_MISSING = "KEDAMissing"
+    LOAD_NOT_REPORTED = "LoadNotReported"
+    METRICS_UNAVAILABLE = "MetricsUnavailable"
+    NO_CAPACITY_BUFFER = "NoCapacityBuffer"
+    NO_WAKER = "NoWaker"
+    PODS_MISSING = "PodsMissing"
+    SCALER_NOT_READY = "ScalerNotReady"
+    SCALER_PAUSED = "ScalerPaused"
+    SCALER_UNREAD = "ScalerUnread"
+
     READY = "Ready"
     STARTING = "Starting"
     SCALING = "Scaling"
@@ -118,7 +134,7 @@ class Condition(Record):
     """A condition of the object."""
 
     type: Word
-    """Accepted, Applied, Available, ModelsServed, ExclusiveCPUs, DeviceBound or Ready."""
+    """Accepted, Applied, Available, ModelsServed, ExclusiveCPUs, DeviceBound, Autoscaled or Ready."""
     status: Literal["True", "False", "Unknown"]
     """True, False or Unknown."""
     reason: Word
@@ -212,6 +228,19 @@ class Failure(Record):
     """Termination message of the container."""
 
 
+class StartupReport(Record):
+    """How long the newest ready pods took to start: the median of at most five."""
+
+    scheduled_seconds: Seconds | None = None
+    """From the creation of the pod until it had a node."""
+    image_seconds: Seconds | None = None
+    """From then until its container was started: the volumes and the image."""
+    loaded_seconds: Seconds | None = None
+    """From then until every model was loaded and had answered an inference; only then a pod becomes ready."""
+    first_inference_seconds: Seconds | None = None
+    """How long the first inference of a model took, the slowest of them. It is a part of loadedSeconds."""
+
+
 class Status(Record):
     """The state of the object, as observed by the operator and reported by the servers."""
 
@@ -244,5 +273,7 @@ class Status(Record):
     """The tuning in effect, as reported by the servers."""
     models: Annotated[list[ModelReport], Field(max_length=MODELS_SHOWN)] | None = None
     """The models as reported by the pods."""
+    startup: StartupReport | None = None
+    """How long pods take to start. It stays while no pod runs."""
     last_failure: Failure | None = None
     """The newest failure of one of the pods."""

@@ -70,6 +70,8 @@ class Cluster:
         """`may_write` gets the namespace of each write; it raises NotLeading where this process must not."""
         self._transport = Transport(api)
         self._may_write = may_write or (lambda _namespace: None)
+        self.places = {**naming.KINDS, **naming.OPTIONAL, **naming.NEVER_OURS}
+        """Where each kind is; of those that not every cluster has, in the version that it serves."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -78,24 +80,26 @@ class Cluster:
     async def get(self, kind: str, namespace: str, name: str) -> Raw | None:
         """The object, or None."""
         try:
-            return await self._request("GET", _path(kind, namespace, name))
+            return await self._request("GET", self._path(kind, namespace, name))
         except NotFound:
             return None
 
     async def labelled(self, kind: str, labels: Mapping[str, str], namespace: str | None = None) -> list[Raw]:
         """Objects of one namespace or of all with these labels."""
         text = ",".join(f"{key}={value}" for key, value in labels.items())
-        found = await self._request("GET", _path(kind, namespace), {"labelSelector": text})
+        found = await self._request("GET", self._path(kind, namespace), {"labelSelector": text})
         items: list[Raw] = found["items"]
         return items
 
-    async def pages(self, kind: str, namespace: str | None) -> AsyncIterator[Page]:
-        """All objects of a kind that the operator watches, in pages."""
+    async def pages(
+        self, kind: str, namespace: str | None, *, of_others: bool = False
+    ) -> AsyncIterator[Page]:
+        """All objects of a kind that the operator watches, or those of others, too, in pages."""
         query = {"limit": str(_PAGE)}
-        if kind != KIND:
+        if kind != KIND and not of_others:
             query["labelSelector"] = naming.OWN_SELECTOR
         while True:
-            page = await self._request("GET", _path(kind, namespace), query)
+            page = await self._request("GET", self._path(kind, namespace), query)
             yield Page(page["items"], int(page["metadata"]["resourceVersion"]))
             if not page["metadata"].get("continue"):
                 return
@@ -106,7 +110,7 @@ class Cluster:
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": str(version)}
         if kind != KIND:
             query["labelSelector"] = naming.OWN_SELECTOR
-        path = _path(kind, namespace)
+        path = self._path(kind, namespace)
         async for event in self._transport.stream(path, query):
             if event["type"] == "ERROR":
                 status = event["object"]
@@ -141,14 +145,14 @@ class Cluster:
             return None
         version = {"op": "replace", "path": "/metadata/resourceVersion", "value": child.resource_version}
         patch = [version, *({"op": "remove", "path": pointer} for pointer in pointers)]
-        path = _path(child.kind, child.namespace, child.name)
+        path = self._path(child.kind, child.namespace, child.name)
         return await self._request("PATCH", path, {"fieldManager": naming.MANAGER}, patch)
 
     async def delete(self, child: Child) -> None:
         """Delete this child, but no other object of the same name."""
         body = {"preconditions": {"uid": child.uid}, "propagationPolicy": "Background"}
         try:
-            await self._request("DELETE", _path(child.kind, child.namespace, child.name), body=body)
+            await self._request("DELETE", self._path(child.kind, child.namespace, child.name), body=body)
         except NotFound:
             return
         metrics.WRITES.labels(child.kind, "unwanted").inc()
@@ -157,7 +161,7 @@ class Cluster:
         """Delete a pod that has failed for good."""
         body = {"preconditions": {"uid": pod.uid}}
         try:
-            await self._request("DELETE", _path(naming.POD, pod.namespace, pod.name), body=body)
+            await self._request("DELETE", self._path(naming.POD, pod.namespace, pod.name), body=body)
         except (NotFound, Conflict):
             return
         metrics.WRITES.labels(naming.POD, "unwanted").inc()
@@ -166,7 +170,7 @@ class Cluster:
         """Write the status of this object, but of no other object of the same name."""
         identity = {name: metadata[name] for name in ("name", "namespace", "uid")}
         body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": identity, "status": status}
-        path = f"{_path(KIND, metadata['namespace'], metadata['name'])}/status"
+        path = f"{self._path(KIND, metadata['namespace'], metadata['name'])}/status"
         written = await self._request("PATCH", path, _APPLY | {"force": "true"}, body)
         metrics.WRITES.labels(KIND, "status").inc()
         return written
@@ -176,11 +180,25 @@ class Cluster:
         body = {"metadata": {"uid": pod.uid, "annotations": {naming.REVISION_ANNOTATION: revision}}}
         try:
             await self._request(
-                "PATCH", _path("Pod", pod.namespace, pod.name), {"fieldManager": naming.MANAGER}, body
+                "PATCH", self._path("Pod", pod.namespace, pod.name), {"fieldManager": naming.MANAGER}, body
             )
         except (NotFound, Conflict):
             return
         metrics.WRITES.labels(naming.POD, "nudge").inc()
+
+    async def served_version(self, place: naming.Resource) -> str:
+        """The version in which a resource is served that not every cluster has; empty when it is not."""
+        try:
+            group = await self._request("GET", f"/apis/{place.group}")
+            known = [item["version"] for item in group["versions"]]
+            # The one that is named comes first.
+            for version in sorted(known, key=lambda item: item != place.version):
+                found = await self._request("GET", f"/apis/{place.group}/{version}")
+                if any(item["name"] == place.plural for item in found["resources"]):
+                    return str(version)
+        except NotFound:
+            pass
+        return ""
 
     async def schemas(self) -> Raw:
         """The schemas of the API as this cluster has it, as OpenAPI v3; every client may read them."""
@@ -235,9 +253,15 @@ class Cluster:
         await self._request("PATCH", f"{_events(namespace)}/{name}", {"fieldManager": naming.MANAGER}, body)
         metrics.WRITES.labels("Event", "event").inc()
 
+    def _path(self, kind: str, namespace: str | None, name: str = "") -> str:
+        group, version, plural = self.places[kind]
+        root = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        return f"{root}{scope}/{plural}{f'/{name}' if name else ''}"
+
     async def _apply(self, manifest: Raw, *, force: bool, dry_run: bool = False) -> Raw:
         metadata = manifest["metadata"]
-        path = _path(manifest["kind"], metadata["namespace"], metadata["name"])
+        path = self._path(manifest["kind"], metadata["namespace"], metadata["name"])
         query = _APPLY | {"force": str(force).lower()} | ({"dryRun": "All"} if dry_run else {})
         return await self._request("PATCH", path, query, manifest)
 
@@ -257,10 +281,3 @@ _EVENTS = 50
 
 def _events(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/events"
-
-
-def _path(kind: str, namespace: str | None, name: str = "") -> str:
-    group, version, plural = naming.KINDS[kind]
-    root = f"/apis/{group}/{version}" if group else f"/api/{version}"
-    scope = f"/namespaces/{namespace}" if namespace else ""
-    return f"{root}{scope}/{plural}{f'/{name}' if name else ''}"

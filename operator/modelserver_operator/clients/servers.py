@@ -1,5 +1,8 @@
 """Asks one model server: GET /status on a pod's status port. Nothing here reaches the API server."""
 
+import asyncio
+import contextlib
+
 import aiohttp
 
 from modelserver_operator.observed.report import Answer, ProbeOutcome
@@ -8,6 +11,8 @@ _SILENCE_SECONDS = 2.0
 """The longest wait for a connection, and between two parts of an answer."""
 _TIMEOUT = aiohttp.ClientTimeout(total=5.0, sock_connect=_SILENCE_SECONDS, sock_read=_SILENCE_SECONDS)
 _LIMIT = 4 * 1024 * 1024
+_ORDINARY, _LARGE = 256 * 1024, 4
+"""Bytes above which a document waits for its turn, and how many have one: all could fill the memory."""
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
@@ -17,6 +22,7 @@ class ServerClient:
     def __init__(self, limit: int = _LIMIT) -> None:
         """`limit`: bytes of the largest document that is read."""
         self._limit = limit
+        self._large = asyncio.Semaphore(_LARGE)
         self._session = aiohttp.ClientSession(
             timeout=_TIMEOUT,
             trust_env=False,
@@ -53,11 +59,17 @@ class ServerClient:
 
     async def _read(self, response: aiohttp.ClientResponse) -> Answer:
         """To the end: a document of more than one network segment arrives in parts."""
-        document = bytearray()
-        async for part in response.content.iter_any():
-            document += part
-            if len(document) > self._limit:
-                return Answer(
-                    ProbeOutcome.TOO_LARGE, problem=f"its /status is larger than {self._limit} bytes"
-                )
-        return Answer(ProbeOutcome.ANSWERED, bytes(document))
+        document, turn = bytearray(), contextlib.AsyncExitStack()
+        async with turn:
+            is_large = False
+            async for part in response.content.iter_any():
+                document += part
+                if len(document) > self._limit:
+                    return Answer(
+                        ProbeOutcome.TOO_LARGE, problem=f"its /status is larger than {self._limit} bytes"
+                    )
+                if len(document) > _ORDINARY and not is_large:
+                    is_large = True
+                    async with asyncio.timeout(_SILENCE_SECONDS):
+                        await turn.enter_async_context(self._large)
+            return Answer(ProbeOutcome.ANSWERED, bytes(document))

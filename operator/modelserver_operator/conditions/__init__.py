@@ -8,10 +8,12 @@ from modelserver_operator.api import Condition, ModelServer, Status
 from modelserver_operator.api.schema import UPGRADE as UPGRADE_CRD
 from modelserver_operator.api.status import ConditionType, Endpoints, Reason, shorten
 from modelserver_operator.conditions import summary
+from modelserver_operator.conditions.autoscaled import autoscaled
 from modelserver_operator.conditions.cpus import exclusive_cpus
 from modelserver_operator.conditions.readiness import applied, ready
 from modelserver_operator.conditions.reported import kept, ready_when_reported
 from modelserver_operator.conditions.serving import available, device_bound, models_served, pods_ready
+from modelserver_operator.conditions.startup import startup
 from modelserver_operator.conditions.verdict import Verdict, fails, holds
 from modelserver_operator.errors import SourceNotSupported
 from modelserver_operator.observed.facts import Facts, Rejection
@@ -28,6 +30,8 @@ def judge(server: ModelServer, facts: Facts, revision: str, previous: Status, no
         ConditionType.EXCLUSIVE_CPUS: exclusive_cpus(server, current),
         ConditionType.DEVICE_BOUND: device_bound(current),
     }
+    if (scaled := autoscaled(server, current)) is not None:
+        judged[ConditionType.AUTOSCALED] = scaled
     judged = kept(judged, previous, server.generation)
     judged[ConditionType.READY] = ready_when_reported(
         ready(server, current, judged), current, previous, server.generation
@@ -41,6 +45,7 @@ def judge(server: ModelServer, facts: Facts, revision: str, previous: Status, no
             "endpoints": _endpoints(server),
             "tuning": previous.tuning if summary.is_unknown(facts) else summary.tuning(facts),
             "models": previous.models if summary.is_unknown(facts) else summary.models(facts),
+            "startup": startup(facts, previous),
             "last_failure": summary.last_failure(facts, previous),
         }
     )
@@ -61,6 +66,7 @@ def reject(rejection: Rejection, facts: Facts, previous: Status, now: str) -> St
     found = {c.type: c for c in previous.conditions if facts.ready_pods()} | new
     update = {
         "observed_generation": rejection.generation,
+        "startup": previous.startup,
         "selector": previous.selector,
         "conditions": [found[kind] for kind in ConditionType if kind in found],
         "last_failure": summary.last_failure(facts, previous),
@@ -150,6 +156,11 @@ def is_applied(status: Status, generation: int) -> bool:
     return any(c.status == "True" and c.observed_generation == generation for c in found)
 
 
+def awaits_scaling(status: Status) -> bool:
+    """Whether something that scales it is missing or not there yet."""
+    return any(c.type == ConditionType.AUTOSCALED and c.status != "True" for c in status.conditions)
+
+
 def is_good(server: ModelServer, facts: Facts, status: Status) -> bool:
     """Whether the template is one to go back to: Ready with all its replicas, at least one.
 
@@ -159,4 +170,4 @@ def is_good(server: ModelServer, facts: Facts, status: Status) -> bool:
     return ready and not facts.awaited() and server.spec.replicas > 0 and not server.spec.paused
 
 
-__all__ = ["Reason", "Verdict", "is_applied", "is_good", "is_settled", "judge", "reject"]
+__all__ = ["Reason", "Verdict", "awaits_scaling", "is_applied", "is_good", "is_settled", "judge", "reject"]

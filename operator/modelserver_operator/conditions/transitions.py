@@ -7,6 +7,7 @@ from modelserver_operator.api.status import ConditionType, Reason
 
 _EXPECTED = {
     Reason.SCALED_TO_ZERO,
+    Reason.SCALER_PAUSED,
     Reason.NOT_REQUESTED,
     Reason.OLD_CONFIGURATION,
     Reason.AWAITING_DELETION,

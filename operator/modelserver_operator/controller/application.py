@@ -17,10 +17,12 @@ from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.context import is_in_pod
 from modelserver_operator.clients.installed import InstalledCrd
 from modelserver_operator.clients.kubernetes import Cluster, Event, connect
+from modelserver_operator.clients.scaling.loads import Loads
 from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.controller.endpoint import Endpoint
 from modelserver_operator.controller.leadership import Leadership
 from modelserver_operator.controller.relist import Relist
+from modelserver_operator.controller.scale import ScaleEndpoint
 from modelserver_operator.controller.watches import Watches
 from modelserver_operator.controller.workqueue import WorkQueue
 from modelserver_operator.errors import NotFound, NotInstalled, NotLeading, OperatorError
@@ -48,6 +50,7 @@ class Application:
     relist: Relist
     leadership: Leadership
     installed: InstalledCrd
+    scale: ScaleEndpoint
     connections: contextlib.AsyncExitStack
     ended: asyncio.Event
     """Set when a task has failed; kopf stops then."""
@@ -57,6 +60,8 @@ class Application:
     async def start(self, settings: Settings) -> None:
         """Begin to work; the election begins last, when this process knows everything."""
         await self._observe(settings.liveness_port)
+        self.connections.push_async_callback(self.scale.close)
+        await self.scale.start(settings.scale_port)
         self.spawn(self.relist.run())
         self.spawn(self.installed.watch(self.wake_all))
         watches = Watches(self.cluster, self.relist, self.seen)
@@ -140,6 +145,8 @@ async def prepare(settings: Settings, ended: asyncio.Event) -> Application:
         connections.push_async_callback(servers.close)
         asking = Asking(servers, _around(settings.resync_seconds))
         connections.push_async_callback(asking.close)
+        loads = Loads(servers)
+        connections.push_async_callback(loads.close)
         store = Store()
         reconciler = _reconciler(settings, store, cluster, asking)
         queue = WorkQueue(where_leading(leadership, reconciler))
@@ -149,9 +156,9 @@ async def prepare(settings: Settings, ended: asyncio.Event) -> Application:
         await reconciler.installed.refresh()
         for item in [] if settings.namespaces else await cluster.leases():
             leadership.seen(None, item)
-        return Application(
-            cluster, store, queue, relist, leadership, reconciler.installed, connections.pop_all(), ended
-        )
+        scale = ScaleEndpoint(store, loads, reconciler.scaling.read_scaler)
+        parts = (store, queue, relist, leadership, reconciler.installed, scale)
+        return Application(cluster, *parts, connections.pop_all(), ended)
 
 
 def _reconciler(settings: Settings, store: Store, cluster: Cluster, asking: Asking) -> Reconciler:
@@ -164,6 +171,7 @@ def _reconciler(settings: Settings, store: Store, cluster: Cluster, asking: Aski
         now=_now,
         resync_seconds=_around(_RECHECK_SECONDS),
         rejection_retry_seconds=settings.rejection_retry_seconds,
+        scale_url=settings.scale_url,
     )
 
 
@@ -220,6 +228,8 @@ async def _list_all(relist: Relist) -> None:
                 f"the CRD {PLURAL}.{GROUP} is not installed: set crds.install=true in the chart, or "
                 f"kubectl apply -f crds/{PLURAL}.{GROUP}.yaml"
             ) from None
+    for kind in naming.OPTIONAL:
+        await relist.list_optional(kind)
 
 
 def _now() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.clients.kubernetes import Cluster
+from modelserver_operator.clients.scaling.apis import Apis
 from modelserver_operator.errors import ApiError, Forbidden, VersionsWentBack
 from modelserver_operator.observed.store import Key, Listed, Store
 from modelserver_operator.settings import Settings
@@ -26,6 +27,7 @@ class Relist:
     ) -> None:
         self._cluster = cluster
         self._store = store
+        self.apis = Apis(cluster)
         self._wake = wake
         self._namespaces = settings.namespaces or (None,)
         self._pause = settings.relist_seconds / len(_KINDS)
@@ -38,13 +40,23 @@ class Relist:
         return [(kind, namespace) for kind in _KINDS for namespace in self._namespaces]
 
     async def run(self) -> None:
-        """List one kind after the other forever."""
+        """List one kind after the other forever, and after each of them an optional one."""
+        optional = itertools.cycle(naming.OPTIONAL)
         for kind in itertools.cycle(_KINDS):
             await asyncio.sleep(self._pause)
             try:
                 await self.list(kind)
             except ApiError as error:
                 _logger.warning("a kind could not be listed: %s", error)
+            await self.list_optional(next(optional))
+
+    async def list_optional(self, kind: str) -> None:
+        """The same for a kind that not every cluster has: whatever is wrong with it stops nothing else."""
+        try:
+            if await self.apis.served([kind]):
+                await self.list(kind)
+        except ApiError as error:
+            _logger.warning("%s could not be listed: %s", kind, error)
 
     def version(self, stream: Stream) -> int:
         """The resourceVersion of its newest list; 0 if it could not be listed."""
@@ -107,7 +119,7 @@ class Relist:
                     self._wake(key)
         for entry in self._store.missing(kind, namespace, listed):
             self._wake_if(self._store.forget(kind, entry.uid, listed.version))
-        if found and stream in self._listed:
+        if found and stream in self._listed and kind in naming.KINDS:
             self._owed.setdefault(stream, (found, asyncio.get_running_loop().time()))
         self._listed[stream] = listed.version
         if self._store.note_listed(kind, namespace):

@@ -16,6 +16,7 @@ from modelserver_operator.desired.config import config_map
 from modelserver_operator.desired.deployment import AS_USUAL, Measures, deployment
 from modelserver_operator.desired.images import Images
 from modelserver_operator.desired.kept import Kept, rendered
+from modelserver_operator.desired.scaling import EXAMPLE, Surroundings, scaling
 from modelserver_operator.desired.service import headless_service, service
 from modelserver_operator.desired.service_account import service_account
 
@@ -27,7 +28,9 @@ def render(server: ModelServer, images: Images, *, in_place: bool = False) -> De
     return render_kept(server, rendered(server, images), Measures(in_place=in_place))
 
 
-def render_kept(server: ModelServer, kept: Kept, measures: Measures = AS_USUAL) -> DesiredState:
+def render_kept(
+    server: ModelServer, kept: Kept, measures: Measures = AS_USUAL, around: Surroundings = EXAMPLE
+) -> DesiredState:
     """All children; a builder returns None when the object does not need its child."""
     manifests = (
         service_account(server),
@@ -35,6 +38,7 @@ def render_kept(server: ModelServer, kept: Kept, measures: Measures = AS_USUAL) 
         service(server),
         headless_service(server),
         deployment(server, kept.template, measures),
+        *scaling(server, around),
     )
     children = tuple(as_child(server, manifest) for manifest in manifests if manifest is not None)
     return DesiredState(children, kept.config.revision)
@@ -67,12 +71,14 @@ def _owner(server: ModelServer) -> Manifest:
 
 
 __all__ = [
+    "EXAMPLE",
     "Desired",
     "DesiredState",
     "Images",
     "Kept",
     "Manifest",
     "Measures",
+    "Surroundings",
     "as_child",
     "render",
     "render_kept",

@@ -9,6 +9,11 @@ from modelserver_operator.api import ModelServer, Spec
 from modelserver_operator.desired.images import Images
 from modelserver_operator.desired.pod import pod_spec
 
+_SETTLING_SECONDS = 5
+"""An old pod goes only when the new one has been ready for this time, so that clients have found it."""
+_EVICTABLE = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
+"""Nothing in the pod is lost with it; otherwise an emptyDir could keep a node that is empty otherwise."""
+
 
 @dataclass(frozen=True)
 class Measures:
@@ -49,6 +54,7 @@ def deployment(
             "replicas": server.spec.replicas if replicas is None else replicas,
             "paused": False,
             "revisionHistoryLimit": 3,
+            "minReadySeconds": _SETTLING_SECONDS,
             # Loading may use the whole start-up timeout before a rollout counts as stuck.
             "progressDeadlineSeconds": server.spec.rollout.startup_timeout_seconds + 60,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy(server.spec, measures)},
@@ -64,7 +70,7 @@ def pod_template(server: ModelServer, images: Images) -> dict[str, Any]:
     return {
         "metadata": {
             "labels": {**pod.labels, **naming.labels(server)},
-            **({"annotations": dict(pod.annotations)} if pod.annotations else {}),
+            "annotations": {**_EVICTABLE, **pod.annotations},
         },
         "spec": pod_spec(server, images.choose(server)),
     }

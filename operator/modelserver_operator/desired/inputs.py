@@ -17,7 +17,7 @@ from modelserver_operator.desired.images import family
 from modelserver_operator.desired.pod import claims
 
 Raw = Mapping[str, Any]
-_OF_NEITHER = frozenset({"replicas", "paused", "service", "serviceAccount"})
+_OF_NEITHER = frozenset({"replicas", "autoscaling", "headroom", "paused", "service", "serviceAccount"})
 _OF_CONFIG = frozenset({"hint", "streams", "expectedClients", "nireq", "pluginConfig", "pollIntervalSeconds"})
 _OF_TEMPLATE = frozenset(
     {

@@ -11,6 +11,9 @@ from modelserver_operator.desired.config import request_timeout
 
 _STARTUP_PERIOD = 2
 _SPARE_SECONDS = 5
+_SPREAD = {"topology.kubernetes.io/zone": 1, "kubernetes.io/hostname": 5}
+"""How unevenly replicas may be spread where there is room. Karpenter makes new nodes as long as a preference
+asks for them, and another node is always more even: with 1 it makes a node for each replica."""
 
 
 def pod_spec(server: ModelServer, image: str) -> dict[str, Any]:
@@ -25,7 +28,7 @@ def pod_spec(server: ModelServer, image: str) -> dict[str, Any]:
         "securityContext": _pod_security(spec),
         "containers": [_container(spec, image)],
         "volumes": _volumes(server),
-        **_scheduling(spec),
+        **_scheduling(server),
     }
 
 
@@ -156,14 +159,30 @@ def _mounts(spec: Spec) -> list[Any]:
     ]
 
 
-def _scheduling(spec: Spec) -> dict[str, Any]:
-    pod = spec.pod
+def _spread(server: ModelServer) -> list[Any]:
+    """Over zones and nodes as evenly as there is room; the pods of another template are not counted."""
+    if server.spec.pod.topology_spread_constraints:
+        return [manifest(item) for item in server.spec.pod.topology_spread_constraints]
+    return [
+        {
+            "maxSkew": skew,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": naming.selector(server.name)},
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+        for key, skew in _SPREAD.items()
+    ]
+
+
+def _scheduling(server: ModelServer) -> dict[str, Any]:
+    spec, pod = server.spec, server.spec.pod
     fields = {
         "imagePullSecrets": [{"name": secret.name} for secret in spec.image_pull_secrets],
         "nodeSelector": dict(pod.node_selector),
         "tolerations": [manifest(item) for item in pod.tolerations],
         "affinity": manifest(pod.affinity) if pod.affinity else None,
-        "topologySpreadConstraints": [manifest(item) for item in pod.topology_spread_constraints],
+        "topologySpreadConstraints": _spread(server),
         "priorityClassName": pod.priority_class_name,
         "schedulerName": pod.scheduler_name,
         "runtimeClassName": pod.runtime_class_name,

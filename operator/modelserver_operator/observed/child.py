@@ -14,6 +14,7 @@ from typing import Any
 from modelserver_operator import naming
 from modelserver_operator.api import KIND
 from modelserver_operator.observed.ownership import Owners, read_owners
+from modelserver_operator.observed.scaling.report import Report, read_report
 
 Raw = Mapping[str, Any]
 
@@ -37,6 +38,10 @@ class Rollout:
     """The `pod-template-hash` of the ReplicaSet of the template as it is; empty while it is not known."""
     breaker: str = ""
     """What is remembered of rejected pods; observed/rejections.py reads it."""
+    wished: int = 0
+    """The Deployment's own number of replicas."""
+    scaled_by: tuple[str, ...] = ()
+    """Who has written it through the Deployment's scale subresource."""
 
     def is_complete(self, wanted: int) -> bool:
         """Whether that many pods run and are ready, all of the newest template."""
@@ -73,6 +78,8 @@ class Child:
     """Compressed JSON of `body` and of `owners`: after a start those of all objects are in memory."""
     revision: Revision | None = None
     """Of a ControllerRevision; it stays when the rest is dropped."""
+    report: Report | None = None
+    """Of a scaler; it stays, too."""
 
     def is_orphan(self) -> bool:
         """Whether the operator made it, but its owner reference has been removed."""
@@ -113,6 +120,7 @@ def read_child(kind: str, body: Raw, settled: str | None = None) -> Child:
         rollout=_rollout(body) if kind == "Deployment" else None,
         packed=None if fingerprint == settled else _pack(content, read_owners(metadata).text),
         revision=_revision(body) if kind == naming.CONTROLLER_REVISION else None,
+        report=read_report(kind, body),
     )
 
 
@@ -129,9 +137,18 @@ def controller(metadata: Raw) -> Raw:
     return next((owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")), {})
 
 
+def scaled_by(metadata: Raw) -> tuple[str, ...]:
+    """The field managers that have written the scale subresource."""
+    entries = metadata.get("managedFields") or []
+    return tuple(sorted({e.get("manager", "") for e in entries if e.get("subresource") == "scale"}))
+
+
 def _owner(metadata: Raw) -> tuple[str, str]:
     """Name and uid; the uid is empty when the owner reference of a child we made has been removed."""
     owner, labels = controller(metadata), metadata.get("labels") or {}
+    if owner.get("kind") == naming.SCALED_OBJECT and labels.get(naming.MANAGED_BY_LABEL) == naming.MANAGER:
+        # KEDA copies the labels of our ScaledObject to the autoscaler that it makes; that one is KEDA's.
+        return labels.get(naming.INSTANCE_LABEL, ""), owner["uid"]
     if owner:
         return (owner["name"], owner["uid"]) if owner.get("kind") == KIND else ("", "")
     is_made_here = naming.HASH_ANNOTATION in (metadata.get("annotations") or {})
@@ -176,6 +193,8 @@ def _rollout(body: Raw) -> Rollout:
         in_place=naming.IN_PLACE_ANNOTATION in annotations,
         newest=_newest(progressing, body["metadata"]["name"]) if observed >= generation else "",
         breaker=annotations.get(naming.BREAKER_ANNOTATION, ""),
+        wished=(body.get("spec") or {}).get("replicas", 1),
+        scaled_by=scaled_by(body["metadata"]),
     )
 
 

@@ -10,6 +10,7 @@ from modelserver_operator.observed.child import Child, Rollout
 from modelserver_operator.observed.pod import Crash, Pod, without_room
 from modelserver_operator.observed.rejections import CLOSED, Breaker
 from modelserver_operator.observed.report import Reply, ServerStatus
+from modelserver_operator.observed.scaling.facts import Scaling
 
 _RECENT = timedelta(minutes=10)
 """How long the end of a pod counts as a trouble of the pods that replace it."""
@@ -84,6 +85,7 @@ class Facts:
     """Open only while it keeps pods from being as the object wants them."""
     is_configuration_back: bool = False
     """Whether the servers get the configuration of the last good template instead of the object's."""
+    scaling: Scaling = field(default_factory=Scaling)
 
     def ready_pods(self) -> list[Pod]:
         """Pods that take requests."""

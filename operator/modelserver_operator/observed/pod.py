@@ -73,6 +73,10 @@ class Pod:
     """By the API server's clock."""
     is_admitted: bool = False
     """Whether its kubelet has taken it: it runs, or its containers are being created."""
+    scheduled: str = ""
+    """When it got its node; empty before."""
+    started: str = ""
+    """When its container was started, for the first time; empty where that is not known any more."""
 
 
 def read_pod(body: Raw) -> Pod:
@@ -99,6 +103,8 @@ def read_pod(body: Raw) -> Pod:
         process=_process(status),
         node=spec.get("nodeName") or "",
         is_admitted=bool(status.get("containerStatuses")) and status.get("phase") in {"Pending", "Running"},
+        scheduled=_scheduled(conditions.get("PodScheduled", {})),
+        started=_started(status),
     )
 
 
@@ -177,6 +183,17 @@ def _is_preparing(spec: Raw, status: Raw, states: list[tuple[str, Raw]]) -> bool
     if not spec.get("nodeName") or status.get("phase", "Pending") != "Pending":
         return False
     return all((state.get("waiting") or {"reason": "?"}).get("reason") in _STARTING for _, state in states)
+
+
+def _scheduled(condition: Raw) -> str:
+    return condition.get("lastTransitionTime") or "" if condition.get("status") == "True" else ""
+
+
+def _started(status: Raw) -> str:
+    for item in status.get("containerStatuses") or []:
+        if item.get("name") == naming.CONTAINER and not item.get("restartCount"):
+            return str(((item.get("state") or {}).get("running") or {}).get("startedAt") or "")
+    return ""
 
 
 def _no_room_since(scheduled: Raw) -> str:

@@ -7,9 +7,17 @@ neither the other objects their time nor the operator its memory.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 
 T = TypeVar("T")
@@ -19,10 +27,15 @@ _MOST_FIELDS = 60_000
 Several = Annotated[tuple[T, ...], FailFast(), Field(max_length=_MOST)]
 """The first wrong item ends the reading: an error for each of a million would take gigabytes."""
 Text = Annotated[str, AfterValidator(lambda text: text[:_LONGEST])]
+Duration = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 class _Reported(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel)
+
+
+def _is_there(value: Any) -> bool:
+    return value is not None
 
 
 class VersionStatus(_Reported):
@@ -49,6 +62,13 @@ class ModelStatus(_Reported):
     error: Text | None
 
 
+class StartupStatus(_Reported):
+    """How long a server took until it was ready for the first time."""
+
+    loaded_seconds: Duration
+    first_inference_seconds: Duration | None = None
+
+
 class ServerStatus(_Reported):
     """One server."""
 
@@ -61,6 +81,9 @@ class ServerStatus(_Reported):
     pinning_reason: Text
     workers: int
     warnings: Several[Text] = ()
+    reports_load: Annotated[bool, BeforeValidator(_is_there)] = Field(default=False, alias="load")
+    """What it reports changes all the time, and is asked for elsewhere."""
+    startup: StartupStatus | None = None
     models: Several[ModelStatus]
 
 
@@ -95,9 +118,14 @@ class Reply:
     """Whether it was asked after its pod became as it is now, and after the last new configuration."""
 
 
+def is_too_much(document: bytes) -> bool:
+    """Whether it has more fields than any server reports, so that it must not be parsed."""
+    return document.count(b":") > _MOST_FIELDS
+
+
 def read_reply(document: bytes) -> Reply:
     """Parse the document of GET /status."""
-    if document.count(b":") > _MOST_FIELDS:
+    if is_too_much(document):
         return Reply(
             None,
             f"its /status cannot be read (more than {_MOST_FIELDS} fields): is the image a model server?",

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from modelserver_operator import naming
 from modelserver_operator.api import KIND, UPGRADE_ANNOTATION
-from modelserver_operator.observed.child import Child, Raw, controller, read_child
+from modelserver_operator.observed.child import Child, Raw, controller, read_child, scaled_by
 from modelserver_operator.observed.facts import Snapshot
 from modelserver_operator.observed.pod import Pod, read_pod
 
@@ -53,7 +53,7 @@ class Store:
         self._children: dict[Key, dict[tuple[str, str], Child]] = {}
         self._pods: dict[Key, dict[str, Pod]] = {}
         self._settled: dict[str, str] = {}
-        self._known: dict[str, dict[str, Entry]] = {kind: {} for kind in naming.KINDS}
+        self._known: dict[str, dict[str, Entry]] = {kind: {} for kind in (*naming.KINDS, *naming.OPTIONAL)}
         """By kind and uid: every object of the three tables above."""
         self._gone: dict[str, int] = {}
         """The resourceVersion up to which an object is known to be gone, by uid; the oldest are dropped."""
@@ -117,7 +117,12 @@ class Store:
                 known[child.kind, child.name] = current.without_body()
 
     def note_listed(self, kind: str, namespace: str | None) -> bool:
-        """A whole list has been stored; whether that of the last kind, so that all there is is known now."""
+        """A whole list has been stored; whether that of the last kind, so that all there is is known now.
+
+        Kinds that not every cluster has are not among them.
+        """
+        if kind not in naming.KINDS:
+            return False
         listed = self._listed.setdefault(namespace, set())
         is_new = kind not in listed
         listed.add(kind)
@@ -148,7 +153,8 @@ class Store:
         is_settled = self._settled.get(child.uid) == child.fingerprint
         known = self._children.setdefault(key, {})
         known[child.kind, child.name] = child.without_body() if is_settled else child
-        return key
+        # The status of a budget changes with every pod, and nobody needs it.
+        return None if is_settled and child.kind == naming.BUDGET else key
 
     def _put_server(self, body: Raw) -> Key | None:
         metadata = body["metadata"]
@@ -158,8 +164,9 @@ class Store:
         kept = ("name", "namespace", "uid", "generation", "resourceVersion", "deletionTimestamp")
         upgrade = (metadata.get("annotations") or {}).get(UPGRADE_ANNOTATION)
         annotations = {"annotations": {UPGRADE_ANNOTATION: upgrade}} if upgrade else {}
+        scalers = {"scaledBy": managers} if (managers := scaled_by(metadata)) else {}
         self.servers[key] = {
-            "metadata": {name: metadata[name] for name in kept if name in metadata} | annotations,
+            "metadata": {name: metadata[name] for name in kept if name in metadata} | annotations | scalers,
             "spec": body.get("spec") or {},
             "status": body.get("status") or {},
         }

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelserver import __version__
+from modelserver.dataplane.load import LoadMeter
 from modelserver.engine import Effect
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.model import Model, State, Version
 from modelserver.models.watcher import Watcher
 from modelserver.telemetry import families
+from modelserver.telemetry.age import process_age
 from modelserver.telemetry.labels import of_server
 from modelserver.telemetry.metrics import Metrics
 from modelserver.tuning.machine import Machine
@@ -71,6 +73,24 @@ class ModelStatus:
 
 
 @dataclass(frozen=True)
+class FirstReady:
+    """How it became ready for the first time."""
+
+    loaded_seconds: float
+    """Since the start of the process."""
+    first_inference_seconds: float | None
+    """Of the model for which it took longest; None without one that answered."""
+
+    def document(self) -> Mapping[str, Any]:
+        """Its part of GET /status."""
+        first = self.first_inference_seconds
+        return {
+            "loadedSeconds": round(self.loaded_seconds, 3),
+            "firstInferenceSeconds": None if first is None else round(first, 6),
+        }
+
+
+@dataclass(frozen=True)
 class ServerStatus:
     """The whole server at one moment."""
 
@@ -83,6 +103,7 @@ class ServerStatus:
     workers: int
     warnings: tuple[str, ...]
     ignored: tuple[str, ...]
+    startup: FirstReady | None
     models: tuple[ModelStatus, ...]
 
     def document(self) -> dict[str, Any]:
@@ -103,6 +124,7 @@ class ServerStatus:
             "workers": self.workers,
             "warnings": list(self.warnings),
             "ignored": list(self.ignored),
+            "startup": None if self.startup is None else self.startup.document(),
             "models": [model.document() for model in self.models],
         }
 
@@ -132,9 +154,10 @@ class Health:
         self._read_machine = machine
         self._machine = machine()
         self._startup = startup
-        self._was_ready = False
+        self._first_ready: FirstReady | None = None
         self._is_draining = False
         self.now = self._snapshot()
+        self.load = LoadMeter(catalogue, metrics)
         catalogue.listen(self.refresh)
         self._register_gauges()
 
@@ -156,11 +179,13 @@ class Health:
 
     def status(self) -> dict[str, Any]:
         """The document of GET /status."""
-        return self.now.document()
+        load = [model.document() for model in self.load.now]
+        return {**self.now.document(), "load": load}
 
     def refresh(self) -> None:
         """Something has changed."""
-        self._was_ready |= self._catalogue.has_converged and self._is_complete()
+        if self._first_ready is None and self._catalogue.has_converged and self._is_complete():
+            self._first_ready = FirstReady(process_age(), _slowest_first(self._serving()))
         self.now = self._snapshot()
 
     def begin_draining(self) -> None:
@@ -183,14 +208,13 @@ class Health:
         return all(model.is_complete for model in models if not model.is_unloaded)
 
     def _is_ready(self) -> bool:
-        if self._is_draining or not self._was_ready:
+        if self._is_draining or self._first_ready is None:
             return False
         wanted = [model for model in self._catalogue.models.values() if not model.is_unloaded]
         return not wanted or any(model.available for model in wanted)
 
     def _snapshot(self) -> ServerStatus:
-        models = self._catalogue.models
-        serving = [model.versions[number] for model in models.values() for number in model.available]
+        models, serving = self._catalogue.models, self._serving()
         pinning, reason = _pinning(serving)
         return ServerStatus(
             revision=self._catalogue.revision,
@@ -202,8 +226,13 @@ class Health:
             workers=self._startup.workers,
             warnings=self._warnings(serving),
             ignored=self._watcher.ignored,
+            startup=self._first_ready,
             models=tuple(_model_status(name, model) for name, model in models.items()),
         )
+
+    def _serving(self) -> list[Version]:
+        models = self._catalogue.models
+        return [model.versions[number] for model in models.values() for number in model.available]
 
     def _warnings(self, serving: list[Version]) -> tuple[str, ...]:
         found = list(self._startup.warnings)
@@ -229,6 +258,11 @@ class Health:
         gauge(families.AFFINITY_CPUS, (), lambda: len(self.now.machine.affinity))
         gauge(families.CPU_QUOTA, (), lambda: self.now.machine.quota)
         gauge(families.THREADS, (), lambda: self.now.machine.threads)
+
+
+def _slowest_first(serving: list[Version]) -> float | None:
+    first = (version.serving.first_seconds for version in serving)
+    return max((seconds for seconds in first if seconds is not None), default=None)
 
 
 def _pinning(serving: list[Version]) -> tuple[bool, str]:

@@ -79,6 +79,8 @@ class LoadedModel:
         self._reads_plainly = {"BF16", "BYTES"}.isdisjoint(spec.datatype for spec in signature.outputs)
         self.inline = inline
         """Runs on the loop, one request at a time: cheaper than leaving it."""
+        self.first_seconds: float | None = None
+        """How long its first inference took; None while there was none."""
         self.in_flight = 0
         self._compiled: ov.CompiledModel | None = compiled
         self._slots = [self._make_slot(compiled.create_infer_request()) for _ in range(effect.nireq)]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -94,3 +95,22 @@ def test_without_models_there_is_nothing_to_wait_for(tmp_path):
         write(path, [{"name": "m", "base_path": str(tmp_path / "m")}])
         until("the model", lambda: server.answers("/v2/models/m/ready"), timeout=20)
         assert server.answers("/v2/health/ready")
+
+
+def test_status_says_how_long_the_start_took_and_later_models_do_not_change_that(tmp_path):
+    models.save(models.dummy(1), tmp_path / "m" / "1")
+    models.save(models.dummy(1), tmp_path / "other" / "1")
+    path = tmp_path / "config.json"
+    entries = [{"name": name, "base_path": str(tmp_path / name)} for name in ("m", "other", "late")]
+    began = time.monotonic()
+    with ServerProcess("--config_path", write(path, entries)) as server:
+        until("the two", lambda: server.answers("/v2/models/other/ready"), timeout=60)
+        assert server.status()["startup"] is None
+        models.save(models.dummy(1), tmp_path / "late" / "1")
+        server.wait_ready()
+        found = server.status()["startup"]
+        assert 0 < found["firstInferenceSeconds"] < found["loadedSeconds"] < time.monotonic() - began + 0.1
+
+        models.save(models.dummy(2), tmp_path / "m" / "2")
+        until("version 2", lambda: server.answers("/v2/models/m/versions/2/ready"), timeout=60)
+        assert server.status()["startup"] == found

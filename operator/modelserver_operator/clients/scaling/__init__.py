@@ -1,0 +1,1 @@
+"""What the cluster decides about scaling: optional APIs, scalers of others, the load of the pods."""

@@ -1,0 +1,126 @@
+"""What a group of nodes needs, and how an autoscaler learns of it before the first node exists. Pure."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Raw = Mapping[str, Any]
+_ORDINARY = {"cpu", "memory", "ephemeral-storage"}
+"""What every autoscaler knows of a machine type."""
+_TAG = "k8s.io/cluster-autoscaler/node-template"
+_AZURE = "k8s.io_cluster-autoscaler_node-template"
+
+
+@dataclass(frozen=True)
+class Taint:
+    """A taint that the pods tolerate."""
+
+    key: str
+    value: str
+    effect: str
+
+    def __str__(self) -> str:
+        """As it is written in tags."""
+        return f"{self.value}:{self.effect}"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Of the nodes for one object."""
+
+    labels: Mapping[str, str]
+    taints: tuple[Taint, ...]
+    resources: Mapping[str, str]
+    """Of one replica."""
+    is_exclusive: bool
+    """Whether the kubelet must give CPUs away for one container alone."""
+
+    def devices(self) -> dict[str, str]:
+        """Resources that a device plugin advertises, which no machine type says."""
+        return {name: amount for name, amount in self.resources.items() if name not in _ORDINARY}
+
+
+def needs(template: Raw, *, is_exclusive: bool) -> Needs:
+    """By the pod template."""
+    spec = template["spec"]
+    (container,) = spec["containers"]
+    taints = (
+        Taint(item["key"], item.get("value") or "", item.get("effect") or "NoSchedule")
+        for item in spec.get("tolerations") or []
+        if item.get("key")
+    )
+    return Needs(
+        labels=dict(spec.get("nodeSelector") or {}),
+        taints=tuple(taints),
+        resources=dict(container["resources"]["requests"]),
+        is_exclusive=is_exclusive,
+    )
+
+
+def describe(found: Needs, provider: str) -> list[str]:
+    """One line each, for people."""
+    amounts = ", ".join(f"{name} {amount}" for name, amount in sorted(found.resources.items()))
+    lines = [f"a node must have room for {amounts}, beside what its own daemons request"]
+    lines += _PROVIDERS[provider](found)
+    if found.is_exclusive:
+        lines += [
+            "kubelet configuration: cpuManagerPolicy: static, and a kubeReserved.cpu of at least 500m",
+            *_kubelet(provider),
+        ]
+    return lines
+
+
+def _kubelet(provider: str) -> Iterator[str]:
+    where = {
+        "aws": "in the launch template's user data (NodeConfig spec.kubelet.config of Amazon Linux 2023)",
+        "azure": "az aks nodepool add --kubelet-config with cpuManagerPolicy",
+        "gcp": "gcloud container node-pools create --system-config-from-file with cpuManagerPolicy",
+        "karpenter": "in the node class's userData: a NodePool cannot ask for it",
+    }
+    yield f"where: {where[provider]}"
+
+
+def _aws(found: Needs) -> Iterator[str]:
+    yield from (f"tag of the Auto Scaling group: {_TAG}/label/{k} = {v}" for k, v in found.labels.items())
+    yield from (f"tag of the Auto Scaling group: {_TAG}/taint/{t.key} = {t}" for t in found.taints)
+    for name, amount in found.devices().items():
+        yield f"tag of the Auto Scaling group: {_TAG}/resources/{name} = {amount} or more"
+
+
+def _azure(found: Needs) -> Iterator[str]:
+    """A tag's name there must not have a slash."""
+    parts = [
+        *((f"label_{key}", value) for key, value in found.labels.items()),
+        *((f"taint_{taint.key}", str(taint)) for taint in found.taints),
+        *((f"resources_{name}", f"{amount} or more") for name, amount in found.devices().items()),
+    ]
+    yield from (f"tag of the scale set: {_AZURE}_{n.replace('/', '_')} = {v}" for n, v in parts)
+
+
+def _gcp(found: Needs) -> Iterator[str]:
+    """A node pool's own labels and taints are enough there."""
+    labels = ",".join(f"{key}={value}" for key, value in found.labels.items())
+    taints = ",".join(f"{taint.key}={taint}" for taint in found.taints)
+    yield from [f"gcloud container node-pools create --node-labels={labels}"] if labels else []
+    yield from [f"gcloud container node-pools create --node-taints={taints}"] if taints else []
+    for name, amount in found.devices().items():
+        yield f"in AUTOSCALER_ENV_VARS of the instance template: extended_resources={name}={amount}"
+
+
+def _karpenter(found: Needs) -> Iterator[str]:
+    for key, value in found.labels.items():
+        yield f"NodePool spec.template.spec.requirements: {{key: {key}, operator: In, values: [{value}]}}"
+    for taint in found.taints:
+        value = f", value: {taint.value}" if taint.value else ""
+        yield f"NodePool spec.template.spec.taints: {{key: {taint.key}{value}, effect: {taint.effect}}}"
+    for name in found.devices():
+        yield f"{name}: Karpenter knows the devices of its provider's machine types only"
+
+
+_PROVIDERS: Mapping[str, Callable[[Needs], Iterator[str]]] = {
+    "aws": _aws,
+    "azure": _azure,
+    "gcp": _gcp,
+    "karpenter": _karpenter,
+}
+PROVIDERS = tuple(_PROVIDERS)

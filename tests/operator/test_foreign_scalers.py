@@ -1,0 +1,119 @@
+"""Scalers of others on a real API server, and what keeps pods away: named in Autoscaled, not fought with."""
+
+import pytest
+
+from devcluster.kubectl import Kubernetes
+from tests.support.children import SOON, created, deployment, patch, submit
+from tests.support.operator_process import OperatorProcess
+from tests.support.scalers import CPU, DEPLOYMENT, OBJECT, autoscaled, hpa, replicas, scalers
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.api
+
+
+def test_somebody_elses_scaler_on_the_object_is_named_and_ours_stays_away(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    submit(kubernetes, hpa("mine", OBJECT))
+    created(kubernetes, **CPU)
+
+    until("it is named", lambda: autoscaled(kubernetes)[0] == "ForeignAutoscaler", timeout=SOON)
+    assert "HorizontalPodAutoscaler mine scales this object already" in autoscaled(kubernetes)[1]
+    assert scalers(kubernetes) == []
+
+
+def test_one_that_comes_later_stops_both_until_ours_goes(kubernetes: Kubernetes, operator: OperatorProcess):
+    """Kubernetes scales by neither of two for the same pods, and says so in both."""
+    created(kubernetes, **CPU)
+    until("ours", lambda: scalers(kubernetes) == ["HorizontalPodAutoscaler"], timeout=SOON)
+
+    submit(kubernetes, hpa("mine", OBJECT, minReplicas=2))
+
+    until("ours is gone", lambda: scalers(kubernetes) == [], timeout=60)
+    assert autoscaled(kubernetes)[0] == "ForeignAutoscaler"
+    until("theirs works", lambda: replicas(kubernetes) == (2, 2), timeout=60)
+
+
+def test_a_vertical_autoscaler_is_named_and_keeps_ours_from_nothing(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    vertical = {
+        "apiVersion": "autoscaling.k8s.io/v1",
+        "kind": "VerticalPodAutoscaler",
+        "metadata": {"name": "mine"},
+        "spec": {"targetRef": DEPLOYMENT},
+    }
+    submit(kubernetes, vertical)
+    created(kubernetes, **CPU)
+
+    until("it is named", lambda: autoscaled(kubernetes)[0] == "ForeignAutoscaler", timeout=SOON)
+    assert "VerticalPodAutoscaler mine changes the resources of the pods" in autoscaled(kubernetes)[1]
+    until("ours", lambda: scalers(kubernetes) == ["HorizontalPodAutoscaler"], timeout=SOON)
+
+
+@pytest.mark.long
+def test_ours_comes_when_somebody_elses_is_gone(kubernetes: Kubernetes, operator: OperatorProcess):
+    """Nothing reports that: the operator looks once a minute."""
+    submit(kubernetes, hpa("mine", OBJECT))
+    created(kubernetes, **CPU)
+    until("it is named", lambda: autoscaled(kubernetes)[0] == "ForeignAutoscaler", timeout=SOON)
+
+    kubernetes.kubectl("delete", "hpa", "mine")
+
+    until("ours", lambda: scalers(kubernetes) == ["HorizontalPodAutoscaler"], timeout=150)
+
+
+def test_a_scaler_that_works_on_the_object_without_autoscaling_is_named(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    """Its trace on the object gives it away: before it scales anything, nobody has to know."""
+    created(kubernetes)
+    submit(kubernetes, hpa("mine", OBJECT, minReplicas=2))
+
+    until("it has scaled", lambda: replicas(kubernetes) == (2, 2), timeout=40)
+    until("it is named", lambda: autoscaled(kubernetes)[0] == "ForeignAutoscaler", timeout=SOON)
+    assert "mine scales this object" in autoscaled(kubernetes)[1]
+
+
+def test_a_scaler_on_our_deployment_is_named_and_not_fought_with(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    created(kubernetes)
+    submit(kubernetes, hpa("mine", DEPLOYMENT, minReplicas=3))
+
+    until("it is named", lambda: autoscaled(kubernetes)[0] == "ForeignAutoscaler", timeout=40)
+    assert "aim it at the object instead" in autoscaled(kubernetes)[1]
+    assert replicas(kubernetes) == (1, 3)
+    # A change of ours leaves its number alone.
+    patch(kubernetes, "modelserver/server", {"spec": {"rollout": {"maxSurge": 2}}})
+    until(
+        "the change",
+        lambda: deployment(kubernetes)["spec"]["strategy"]["rollingUpdate"]["maxSurge"] == 2,
+        timeout=SOON,
+    )
+    assert replicas(kubernetes) == (1, 3)
+    assert kubernetes.condition("server", "Applied")["status"] == "True"
+
+
+def test_a_full_quota_is_why_pods_are_missing(kubernetes: Kubernetes, operator: OperatorProcess):
+    kubernetes.kubectl("create", "quota", "full", "--hard=pods=0")
+    created(kubernetes, **CPU)
+
+    until("it is said", lambda: autoscaled(kubernetes)[0] == "PodsMissing", timeout=40)
+    assert "none is ready, so replicas stay as they are: pods cannot be created" in autoscaled(kubernetes)[1]
+    assert "exceeded quota: full" in autoscaled(kubernetes)[1]
+
+
+def test_pods_that_no_node_can_fit_are_why_pods_are_missing(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    created(kubernetes, **CPU)
+    (pod,) = until("a pod", lambda: kubernetes.items("pods"), timeout=SOON)
+    message = "0/1 nodes are available: 1 Insufficient cpu."
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    status = {"status": {"conditions": [condition]}}
+
+    patch(kubernetes, f"pod/{pod['metadata']['name']}", status, "--subresource=status")
+
+    until("it is said", lambda: message.rstrip(".") in autoscaled(kubernetes)[1], timeout=40)
+    assert autoscaled(kubernetes)[0] == "PodsMissing"
