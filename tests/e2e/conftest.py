@@ -6,7 +6,17 @@ import pytest
 
 from devcluster.demo import installation
 from devcluster.kubectl import Kubernetes
-from collections.abc import Generator, Iterator
+from tests.support import evidence
+from tests.support.e2e import remove
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    kubernetes = getattr(item, "funcargs", {}).get("kubernetes")
+    if report.when == "call" and report.failed and kubernetes is not None:
+        report.sections.extend(evidence.of(kubernetes).items())
+    return report
 
 
 @pytest.fixture(scope="module")
