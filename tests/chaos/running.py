@@ -94,7 +94,8 @@ class Scene:
         deadline, before = time.monotonic() + self.seconds, {"nothing": "seen yet"}
         while True:
             self.await_quiet()
-            moment, state, is_done = time.monotonic(), self.world.state(), self.world.is_carried_out()
+            # In this order: what is read while Kubernetes still follows is not the end.
+            moment, is_done, state = time.monotonic(), self.world.is_carried_out(), self.world.state()
             if state == before and is_done:
                 return moment, state
             assert time.monotonic() < deadline, f"no standstill: {json.dumps(state)}"
@@ -110,7 +111,7 @@ class Scene:
         deadline = time.monotonic() + self.seconds
         while True:
             self.await_quiet()
-            moment, state, is_done = time.monotonic(), self.world.state(), self.world.is_carried_out()
+            moment, is_done, state = time.monotonic(), self.world.is_carried_out(), self.world.state()
             if state == wanted and is_done:
                 return moment
             assert time.monotonic() < deadline, f"another end:\n{difference(state, wanted)}"
