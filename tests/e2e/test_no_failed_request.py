@@ -1,9 +1,7 @@
 """Under constant load not one request fails while pods are replaced, scaled down, or models change."""
 
 import json
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,10 +9,10 @@ from devcluster.demo import images, installation
 from devcluster.kubectl import Kubernetes, selector
 from tests.support.e2e import remove
 from tests.support.models import dummy, save
+from tests.support.under_load import client, under_load
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.kind
-LOAD = (Path(__file__).parent.parent / "support" / "load.py").read_text()
 SECONDS = 120
 OBJECT = """
 apiVersion: modelserver.dev/v1alpha1
@@ -29,18 +27,6 @@ spec:
     limits: {cpu: 250m, memory: 512Mi}
   rollout: {drainSeconds: 5}
 """
-POD = """
-apiVersion: v1
-kind: Pod
-metadata: {name: load}
-spec:
-  restartPolicy: Never
-  terminationGracePeriodSeconds: 0
-  containers:
-  - name: load
-    image: IMAGE
-    command: [/opt/venv/bin/python, -c, "import time; time.sleep(3600)"]
-"""
 
 
 @pytest.fixture
@@ -51,21 +37,10 @@ def rolling(
     save(dummy(), model / "1")
     installation.copy_into_volume(kubernetes, model, "plus-one")
     kubernetes.apply(OBJECT)
-    kubernetes.apply(POD.replace("IMAGE", server_image.name))
-    kubernetes.wait_for("rolling", timeout=150)
-    kubernetes.kubectl("wait", "pod/load", "--for=condition=Ready", "--timeout=60s")
-    yield "rolling"
-    kubernetes.kubectl("delete", "pod", "load", "--ignore-not-found", "--wait=true")
+    with client(kubernetes, server_image.name):
+        kubernetes.wait_for("rolling", timeout=150)
+        yield "rolling"
     remove(kubernetes, "rolling")
-
-
-def under_load(kubernetes: Kubernetes) -> "subprocess.Popen[str]":
-    """Requests until the process's stdin is closed."""
-    command = ["kubectl", "exec", "-i", "pod/load", "--", "/opt/venv/bin/python", "-c", LOAD]
-    return subprocess.Popen(
-        [*command, "rolling", "8081"],
-        env=kubernetes.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
 
 
 def change(kubernetes: Kubernetes, patch: dict) -> None:
@@ -78,7 +53,7 @@ def test_no_request_fails_while_tuning_changes_pods_are_replaced_and_one_goes(
     kubernetes: Kubernetes, rolling: str
 ):
     before = {pod["metadata"]["uid"] for pod in kubernetes.items("pods", selector(rolling))}
-    with under_load(kubernetes) as load:
+    with under_load(kubernetes, rolling) as load:
         change(kubernetes, {"spec": {"hint": "LATENCY"}})
         change(kubernetes, {"spec": {"pod": {"env": [{"name": "ROLLED", "value": "yes"}]}}})
         change(kubernetes, {"spec": {"replicas": 1}})

@@ -1,7 +1,6 @@
 """An upgrade of the operator under load: no pod is replaced, no request fails."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,13 @@ from devcluster.host.process import Runner
 from devcluster.kubectl import Kubernetes, selector
 from tests.support.e2e import remove
 from tests.support.models import dummy, save
+from tests.support.under_load import client, under_load
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.kind, pytest.mark.long]
 FLOOR = "fd1ee2362b6cfccd84087a54724f956f5f44d535"
 """The commit that brought kept templates and `unknownKeys` into main: from it on upgrades are safe."""
 ROOT = Path(__file__).resolve().parents[2]
-LOAD = (ROOT / "tests" / "support" / "load.py").read_text()
 OBJECT = """
 apiVersion: modelserver.dev/v1alpha1
 kind: ModelServer
@@ -35,18 +34,6 @@ spec:
   resources:
     limits: {cpu: 250m, memory: 512Mi}
   rollout: {drainSeconds: 5}
-"""
-POD = """
-apiVersion: v1
-kind: Pod
-metadata: {name: load}
-spec:
-  restartPolicy: Never
-  terminationGracePeriodSeconds: 0
-  containers:
-  - name: load
-    image: IMAGE
-    command: [/opt/venv/bin/python, -c, "import time; time.sleep(3600)"]
 """
 
 
@@ -99,15 +86,13 @@ def served(
     kubernetes.apply(default)
     pinned = OBJECT.replace("IMAGE", floor.server).replace("NAME", "pinned").replace("REPLICAS", "1")
     kubernetes.apply(pinned)
-    kubernetes.apply(POD.replace("IMAGE", this.server))
-    for name in ("rolling", "pinned"):
-        kubernetes.wait_for(name, timeout=150)
-    kubernetes.kubectl("wait", "pod/load", "--for=condition=Ready", "--timeout=60s")
-    for name in ("rolling", "pinned"):
-        # A Service follows its pods' readiness a moment later.
-        until("the Service answers", lambda name=name: answers(kubernetes, name), timeout=30)
-    yield kubernetes
-    kubernetes.kubectl("delete", "pod", "load", "--ignore-not-found", "--wait=true")
+    with client(kubernetes, this.server):
+        for name in ("rolling", "pinned"):
+            kubernetes.wait_for(name, timeout=150)
+        for name in ("rolling", "pinned"):
+            # A Service follows its pods' readiness a moment later.
+            until("the Service answers", lambda name=name: answers(kubernetes, name), timeout=30)
+        yield kubernetes
     for name in ("rolling", "pinned"):
         remove(kubernetes, name)
     this.install(kubernetes)
@@ -116,15 +101,6 @@ def served(
 def answers(kubernetes: Kubernetes, name: str) -> bool:
     script = f"import urllib.request as u; u.urlopen('http://{name}:8081/v2/health/ready', timeout=5)"
     return kubernetes.succeeds("exec", "pod/load", "--", "/opt/venv/bin/python", "-c", script)
-
-
-def under_load(kubernetes: Kubernetes, name: str) -> "subprocess.Popen[str]":
-    """Requests until the process's stdin is closed."""
-    command = ["kubectl", "exec", "-i", "pod/load", "--", "/opt/venv/bin/python", "-c", LOAD]
-    return subprocess.Popen(
-        [*command, name, "8081"],
-        env=kubernetes.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
 
 
 def pods(kubernetes: Kubernetes) -> set[tuple[str, int]]:
