@@ -95,7 +95,7 @@ class Scene:
         deadline, before = time.monotonic() + self.seconds, {"nothing": "seen yet"}
         while True:
             self.await_quiet()
-            moment, state, is_done = time.monotonic(), self.world.state(), self.world.is_carried_out()
+            moment, is_done, state = self._look()
             if state == before and is_done:
                 return moment, state
             assert time.monotonic() < deadline, f"no standstill: {json.dumps(state)}"
@@ -111,11 +111,20 @@ class Scene:
         deadline = time.monotonic() + self.seconds
         while True:
             self.await_quiet()
-            moment, state, is_done = time.monotonic(), self.world.state(), self.world.is_carried_out()
+            moment, is_done, state = self._look()
             if state == wanted and is_done:
                 return moment
             assert time.monotonic() < deadline, f"another end:\n{difference(state, wanted)}"
             self._await_more(moment)
+
+    def _look(self) -> tuple[float, bool, dict[str, Any]]:
+        """The moment, whether everything has ended then, and what there is.
+
+        In this order: what is read while Kubernetes follows, or the operator writes, is not the end.
+        """
+        moment, is_done, state = time.monotonic(), self.world.is_carried_out(), self.world.state()
+        is_writing = self.proxy.is_writing(self.namespace) or self.proxy.writes(self.namespace, moment)
+        return moment, is_done and not is_writing, state
 
     def _await_more(self, since: float) -> None:
         """A write, or a while."""

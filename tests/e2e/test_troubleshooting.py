@@ -60,7 +60,7 @@ def check(kubernetes: Kubernetes, situation: Situation) -> None:
 
     def is_as_quoted() -> bool:
         seen[0] = described(kubernetes, situation.name)
-        return is_quoted(seen[0], situation.heading)
+        return is_quoted(seen[0], situation)
 
     try:
         until("what the page quotes", is_as_quoted, timeout=SECONDS)

@@ -1,8 +1,6 @@
 """An upgrade of the operator under load: no pod is replaced, no request fails."""
 
 import json
-import subprocess
-import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +14,13 @@ from devcluster.host.process import Runner
 from devcluster.kubectl import Kubernetes, selector
 from tests.support.e2e import remove
 from tests.support.models import dummy, save
+from tests.support.under_load import Load, client
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.kind, pytest.mark.long]
 FLOOR = "fd1ee2362b6cfccd84087a54724f956f5f44d535"
 """The commit that brought kept templates and `unknownKeys` into main: from it on upgrades are safe."""
 ROOT = Path(__file__).resolve().parents[2]
-LOAD = (ROOT / "tests" / "support" / "load.py").read_text()
 OBJECT = """
 apiVersion: modelserver.dev/v1alpha1
 kind: ModelServer
@@ -36,18 +34,6 @@ spec:
   resources:
     limits: {cpu: 250m, memory: 512Mi}
   rollout: {drainSeconds: 5}
-"""
-POD = """
-apiVersion: v1
-kind: Pod
-metadata: {name: load}
-spec:
-  restartPolicy: Never
-  terminationGracePeriodSeconds: 0
-  containers:
-  - name: load
-    image: IMAGE
-    command: [/opt/venv/bin/python, -c, "import time; time.sleep(3600)"]
 """
 
 
@@ -80,8 +66,8 @@ def floor(kind_cluster: Cluster, tmp_path: Path) -> Release:
             f"In a shallow clone: git fetch --unshallow. git says: {error}"
         )
     root = tmp_path / "floor"
-    with tarfile.open(archive) as tar:
-        tar.extractall(root, filter="data")
+    root.mkdir()
+    Runner("tar").run(["tar", "-xf", str(archive), "-C", str(root)])
     operator, server = (images.build(part, root=root).name for part in ("operator", "server"))
     load(kind_cluster.name, operator, server)
     return Release(root / "charts" / "modelserver-operator", operator, server)
@@ -100,15 +86,13 @@ def served(
     kubernetes.apply(default)
     pinned = OBJECT.replace("IMAGE", floor.server).replace("NAME", "pinned").replace("REPLICAS", "1")
     kubernetes.apply(pinned)
-    kubernetes.apply(POD.replace("IMAGE", this.server))
-    for name in ("rolling", "pinned"):
-        kubernetes.wait_for(name, timeout=150)
-    kubernetes.kubectl("wait", "pod/load", "--for=condition=Ready", "--timeout=60s")
-    for name in ("rolling", "pinned"):
-        # A Service follows its pods' readiness a moment later.
-        until("the Service answers", lambda name=name: answers(kubernetes, name), timeout=30)
-    yield kubernetes
-    kubernetes.kubectl("delete", "pod", "load", "--ignore-not-found", "--wait=true")
+    with client(kubernetes, this.server):
+        for name in ("rolling", "pinned"):
+            kubernetes.wait_for(name, timeout=150)
+        for name in ("rolling", "pinned"):
+            # A Service follows its pods' readiness a moment later.
+            until("the Service answers", lambda name=name: answers(kubernetes, name), timeout=30)
+        yield kubernetes
     for name in ("rolling", "pinned"):
         remove(kubernetes, name)
     this.install(kubernetes)
@@ -117,15 +101,6 @@ def served(
 def answers(kubernetes: Kubernetes, name: str) -> bool:
     script = f"import urllib.request as u; u.urlopen('http://{name}:8081/v2/health/ready', timeout=5)"
     return kubernetes.succeeds("exec", "pod/load", "--", "/opt/venv/bin/python", "-c", script)
-
-
-def under_load(kubernetes: Kubernetes, name: str) -> "subprocess.Popen[str]":
-    """Requests until the process's stdin is closed."""
-    command = ["kubectl", "exec", "-i", "pod/load", "--", "/opt/venv/bin/python", "-c", LOAD]
-    return subprocess.Popen(
-        [*command, name, "8081"],
-        env=kubernetes.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
 
 
 def pods(kubernetes: Kubernetes) -> set[tuple[str, int]]:
@@ -145,7 +120,8 @@ def test_an_upgrade_replaces_no_pod_and_fails_no_request(
     served: Kubernetes, floor: Release, this: Release, record_property: Callable[[str, object], None]
 ):
     before = pods(served)
-    with under_load(served, "rolling") as load, under_load(served, "pinned") as pinned:
+    loads = Load(served, "rolling"), Load(served, "pinned")
+    with loads[0], loads[1]:
         this.install(served)
         until(
             "the new operator has seen the object",
@@ -158,14 +134,11 @@ def test_an_upgrade_replaces_no_pod_and_fails_no_request(
         for name in ("rolling", "pinned"):
             served.wait_for(name, timeout=120)
             assert status(served, name)["tuning"]["hint"] == "LATENCY"
-        assert load.poll() is None, "all of it must happen under load"
-        results = [json.loads(process.communicate(timeout=30)[0]) for process in (load, pinned)]
-
     record_property(
         f"from {FLOOR[:12]}",
-        f"answered {[result['answered'] for result in results]}, "
-        f"failed {[len(result['errors']) for result in results]}, pods replaced {len(before - pods(served))}",
+        f"answered {[load.answered for load in loads]}, failed {[len(load.errors) for load in loads]}, "
+        f"pods replaced {len(before - pods(served))}",
     )
-    assert [result["errors"] for result in results] == [[], []]
-    assert all(result["answered"] > 100 for result in results)
+    assert [load.errors for load in loads] == [[], []]
+    assert all(load.answered > 100 for load in loads)
     assert pods(served) == before

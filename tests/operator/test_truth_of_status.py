@@ -671,3 +671,13 @@ def test_events_tell_transitions_of_every_condition_and_no_first_appearance():
     assert set(found) == {"PodsReady", "Served", "FractionalCPU", "Bound", "Ready"}
     assert found["PodsReady"].message == "Available is True: 1 of 1 pods are ready"
     assert {item.reason for item in found.values() if item.is_warning} == {"FractionalCPU"}
+
+
+def test_a_pod_that_is_not_ready_serves_no_other_version_meanwhile():
+    absent = "version 7 of model_version_policy is not in /models/m"
+    waits = model("m", version(1), version(7, "START", absent), error=absent)
+
+    status = judged(Facts(rollout(ready=0), (pod(ready=False),), {"p": reports(waits)}))
+
+    assert absent in said(status, "Ready")[2]
+    assert "keeps serving" not in said(status, "Ready")[2]

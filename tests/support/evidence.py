@@ -4,20 +4,18 @@ from devcluster.demo import installation
 from devcluster.errors import CommandFailed
 from devcluster.kubectl import Kubernetes
 
+_LOG = (
+    "logs", f"deployment/{installation.RELEASE}", f"--namespace={installation.SYSTEM_NAMESPACE}",
+    "--timestamps", "--tail=200",
+)  # fmt: skip
 _LOOKS = {
     "objects": ("get", "modelservers,deployments,replicasets,pods", "--all-namespaces", "-o", "wide"),
     "events": ("get", "events", "--all-namespaces", "--sort-by=.lastTimestamp"),
     "status": ("get", "modelservers", "-o", "yaml"),
     "deployments": ("get", "deployments", "-o", "yaml"),
-    "operator": (
-        "logs", f"deployment/{installation.RELEASE}", f"--namespace={installation.SYSTEM_NAMESPACE}",
-        "--timestamps", "--tail=200",
-    ),
-    "operator before its last start": (
-        "logs", f"deployment/{installation.RELEASE}", f"--namespace={installation.SYSTEM_NAMESPACE}",
-        "--timestamps", "--tail=200", "--previous",
-    ),
-}  # fmt: skip
+    "operator": _LOG,
+    "operator before its last start": (*_LOG, "--previous"),
+}
 _LINES = 400
 
 

@@ -24,6 +24,8 @@ class Situation:
     """On top of a small object with one model."""
     first: tuple[Raw, ...] = ()
     """What exists before the object."""
+    may_be_there: str = ""
+    """The field of the last failure that is shown only if the kubelet saw how the container ended."""
 
     def manifest(self) -> Raw:
         return {
@@ -84,6 +86,7 @@ EVICTED = Situation(
     "A pod was evicted",
     "evicted",
     {"resources": {"requests": {"cpu": "10m"}, "limits": {**SMALL["limits"], "ephemeral-storage": "4Mi"}}},
+    may_be_there="Exit Code",
 )
 
 
@@ -94,10 +97,16 @@ def quoted(heading: str) -> str:
     return found.split("```")[1].partition("\n")[2]
 
 
-def is_quoted(text: str, heading: str) -> bool:
-    """Whether the page quotes exactly this."""
-    parts = (re.escape(part) for part in quoted(heading).split("…"))
-    return re.fullmatch("[^\n]*".join(parts), text) is not None
+def is_quoted(text: str, situation: Situation) -> bool:
+    """Whether the page quotes exactly this; how wide the columns are depends on other fields."""
+    if situation.may_be_there:
+        text = re.sub(rf"^ +{situation.may_be_there}:.*\n", "", text, flags=re.MULTILINE)
+    parts = (re.escape(part) for part in _narrow(quoted(situation.heading)).split("…"))
+    return re.fullmatch("[^\n]*".join(parts), _narrow(text)) is not None
+
+
+def _narrow(text: str) -> str:
+    return re.sub(r": {2,}", ": ", text)
 
 
 def described(kubernetes: Kubernetes, name: str) -> str:

@@ -37,8 +37,8 @@ spec:
 def client(kubernetes: Kubernetes, image: str, node: str = "") -> Iterator[None]:
     """The pod from which requests are sent; it needs no scheduler where the node is given."""
     kubernetes.apply(CLIENT.replace("IMAGE", image).replace("NODE", node))
-    kubernetes.kubectl("wait", "pod/load", "--for=condition=Ready", "--timeout=60s")
     try:
+        kubernetes.kubectl("wait", "pod/load", "--for=condition=Ready", "--timeout=60s")
         yield
     finally:
         kubernetes.kubectl("delete", "pod", "load", "--ignore-not-found", "--wait=true")

@@ -56,7 +56,7 @@ def _reported(facts: Facts) -> str:
             return f"pod {pod.name}: {pod.waiting}{ended}"
     for pod, status in facts.servers(pod for pod in facts.pods if not pod.is_leaving):
         for model in status.models:
-            if error := model_error(model):
+            if error := model_error(model, is_ready=pod.is_ready):
                 return f'pod {pod.name}: model "{model.name}": {error}'
     crashes = (pod.crash for pod in facts.failing() if pod.crash)
     crash = max(crashes, key=lambda crash: crash.time, default=None)
@@ -68,8 +68,11 @@ def _ended(crash: Crash) -> str:
     return f"{crash.reason}{code}{': ' if crash.message else ''}{crash.message}"
 
 
-def model_error(model: ModelStatus) -> str:
-    """Why the model, or a version of it that should be served, is not; empty when it is."""
+def model_error(model: ModelStatus, *, is_ready: bool = True) -> str:
+    """Why the model, or a version of it that should be served, is not; empty when it is.
+
+    `is_ready`: whether callers reach the pod, so that another version serves them meanwhile.
+    """
     late = next((version for version in model.versions if version.wanted and version.error), None)
     text = model.error or (late.error if late else None) or ""
     if late is None or (late.error or "") not in text:
@@ -77,7 +80,7 @@ def model_error(model: ModelStatus) -> str:
     if f"version {late.version} " not in text:
         text = f"version {late.version}: {text}"
     serving = [version.version for version in model.versions if version.state == "AVAILABLE"]
-    is_said = not serving or "keeps serving" in text
+    is_said = not (serving and is_ready) or "keeps serving" in text
     return text if is_said else f"{text}; version {max(serving)} keeps serving until then"
 
 
