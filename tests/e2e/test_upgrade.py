@@ -1,6 +1,5 @@
 """An upgrade of the operator under load: no pod is replaced, no request fails."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
