@@ -148,9 +148,9 @@ def together(bench: Bench, count: int) -> dict[str, Any]:
 
 
 def _complete(seen: "queue.Queue[Seen]", count: int) -> tuple[float, float]:
-    """When the last child, and the last first status, of so many objects was reported.
+    """When the last of their children was reported, and when the last of them had a status.
 
-    By watches: a list of 30,000 children, again and again, costs the API server more than the operator does.
+    By watches: to list 30,000 children again and again costs the API server more than the operator does.
     """
     found: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
     at = {True: 0.0, False: 0.0}
