@@ -215,6 +215,8 @@ class Reconciler:
         if wanted.makes_any() and is_applied(previous, server.generation):
             await self._confirm(server)
         outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
+        if outcome.unscaled:
+            self.scaling.refused()
         if not server.spec.paused:
             refused = outcome.refused + await self._clean(superfluous(breaker, at))
             outcome = replace(outcome, refused=refused, due=due(breaker, server.spec.replicas, clock))

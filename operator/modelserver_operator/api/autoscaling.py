@@ -1,5 +1,6 @@
 """`autoscaling`: what sets the number of replicas, and its rules."""
 
+import zoneinfo
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -83,7 +84,8 @@ class Autoscaling(Record):
 
     min_replicas: Annotated[int, Field(ge=0, le=10000)] = 1
     """The least number of replicas; at least 2 for a service that survives the loss of a node. 0 takes effect
-    only together with schedule, because at zero no pod reports load; otherwise one replica stays."""
+    only together with schedule, because at zero no pod reports load, and not with metrics of type CPU alone;
+    otherwise one replica stays."""
     max_replicas: Bound
     """The largest number of replicas."""
     metrics: Annotated[
@@ -97,6 +99,12 @@ class Autoscaling(Record):
     Default: 300."""
     behavior: Behavior | None = None
     """How fast replicas change: up immediately and down slowly by default."""
+
+
+def _is_time_zone(name: str) -> bool:
+    """True, too, where there is no database of time zones to look it up in."""
+    known = zoneinfo.available_timezones()
+    return name in known or not known
 
 
 _VALUE = "quantity(string(self.averageValue))"
@@ -120,6 +128,12 @@ METRIC: tuple[Rule[Metric], ...] = (
     ),
 )
 SCHEDULE: tuple[Rule[ScheduledReplicas], ...] = (
+    Rule(
+        # The API server refuses to evaluate this where it does not know the zone.
+        "self.timeZone != 'Local' && timestamp('2026-01-01T00:00:00Z').getHours(self.timeZone) >= 0",
+        "timeZone must be a name of the IANA time zone database, e.g. Europe/Berlin or Etc/UTC",
+        lambda s: _is_time_zone(s.time_zone),
+    ),
     Rule(
         "self.start != self.end",
         "start and end of a schedule must be different times",

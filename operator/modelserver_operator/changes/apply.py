@@ -27,6 +27,8 @@ _NEEDS = {"Deployment": frozenset({"ServiceAccount", "ConfigMap"})}
 _KEPT_FIRST = frozenset({"ConfigMap", "Deployment"})
 """What is changed only after the new template is kept: a later operator would not know what runs."""
 _NO_ANSWER = 0
+_SCALE = {*naming.SCALERS, naming.CAPACITY_BUFFER}
+"""Kinds without which everything else is as it should be."""
 _CLEANINGS = 5
 """Attempts to remove parts of exactly the version that was read."""
 
@@ -89,7 +91,7 @@ class Applier:
             # Another object has this name now; the write itself deals with that.
             return
         except ApiError as error:
-            writes.refuse("change", _name(deployment), error)
+            writes.refuse("change", deployment.desired.kind, deployment.desired.name, error)
             writes.held |= {"Deployment", "ConfigMap"}
             writes.deferred.append(
                 f"{_name(changed['ConfigMap'])} is not changed before {_name(deployment)} can be"
@@ -110,7 +112,8 @@ class Applier:
         except NamespaceEnding:
             raise
         except ApiError as error:
-            writes.refuse("create" if change.observed is None else "change", _name(change), error)
+            verb = "create" if change.observed is None else "change"
+            writes.refuse(verb, kind, change.desired.name, error)
             writes.unready.add(kind)
             return
         if other is not None:
@@ -128,7 +131,7 @@ class Applier:
             except NamespaceEnding:
                 raise
             except ApiError as error:
-                writes.refuse("delete", f"{child.kind} {child.name}", error)
+                writes.refuse("delete", child.kind, child.name, error)
             else:
                 # No pass before the event deletes it again; with a finalizer it returns, in a newer version.
                 self.store.forget(child.kind, child.uid, int(child.resource_version))
@@ -231,6 +234,7 @@ class _Writes:
     taken: list[str]
     awaited: list[str]
     refused: list[str] = field(default_factory=list)
+    unscaled: list[str] = field(default_factory=list)
     deferred: list[str] = field(default_factory=list)
     corrections: list[str] = field(default_factory=list)
     unready: set[str] = field(default_factory=set)
@@ -240,8 +244,9 @@ class _Writes:
     is_answered: bool = True
     """Without an answer, the next request would only wait as long again."""
 
-    def refuse(self, verb: str, name: str, error: ApiError) -> None:
-        self.refused.append(refusal(verb, name, error))
+    def refuse(self, verb: str, kind: str, name: str, error: ApiError) -> None:
+        refused = self.unscaled if kind in _SCALE else self.refused
+        refused.append(refusal(verb, f"{kind} {name}", error))
         self.is_answered = error.status != _NO_ANSWER
 
     def outcome(self) -> Outcome:
@@ -249,6 +254,7 @@ class _Writes:
             taken=tuple(self.taken),
             awaited=tuple(self.awaited),
             refused=tuple(self.refused),
+            unscaled=tuple(self.unscaled),
             deferred=tuple(self.deferred),
             corrections=tuple(self.corrections),
         )

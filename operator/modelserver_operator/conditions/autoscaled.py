@@ -20,6 +20,14 @@ _KEDA = (
     "autoscaling by requests or by a schedule needs KEDA 2.18 or newer, and this cluster does not have it: "
     "install it (helm install keda kedacore/keda), or use only a metric of type CPU"
 )
+_NO_LOAD = (
+    "KEDA cannot read the load from the operator, so replicas stay as they are: check that KEDA's pods reach the "
+    "operator's Service, and that the operator reaches the status ports of the pods"
+)
+_NO_TRIGGER = (
+    "KEDA cannot evaluate the triggers of the ScaledObject, so replicas stay as they are: kubectl describe "
+    "scaledobject names the one that fails"
+)
 _BUFFERS = (
     "headroom needs the API CapacityBuffer (autoscaling.x-k8s.io), which this cluster does not have: enable "
     "it in the cluster's autoscaler (Cluster Autoscaler 1.35, Karpenter 1.15, GKE 1.35), or remove headroom"
@@ -29,6 +37,8 @@ _BUFFERS = (
 def autoscaled(server: ModelServer, facts: Facts) -> Verdict | None:
     """None where nobody asked for it and nobody does it."""
     verdict = _scaled(server, facts)
+    if refused := facts.outcome.unscaled:
+        verdict = fails(Reason.SCALER_NOT_READY, with_remedy("; ".join(refused)))
     if server.spec.headroom is not None and naming.CAPACITY_BUFFER in facts.scaling.missing:
         rest = f" Meanwhile: {verdict.message}" if verdict else ""
         return fails(Reason.NO_CAPACITY_BUFFER, f"{_BUFFERS}.{rest}")
@@ -101,7 +111,7 @@ def _is_unread(_server: ModelServer, _wish: Autoscaling, facts: Facts) -> Verdic
 
 
 def _has_old_servers(_server: ModelServer, wish: Autoscaling, facts: Facts) -> Verdict | None:
-    if not any(metric.type in VALUES for metric in wish.metrics):
+    if not _asks_for_load(wish):
         return None
     for pod, status in facts.servers(facts.ready_pods()):
         if not status.reports_load:
@@ -139,28 +149,35 @@ def _lacks_pods(server: ModelServer, _wish: Autoscaling, facts: Facts) -> Verdic
     """Then nobody can measure anything, and the scaler says so in words of its own."""
     if facts.ready_pods() or not server.spec.replicas:
         return None
-    cause = trouble(facts)
+    if not (cause := trouble(facts)):
+        return unknown(
+            Reason.AWAITING_SCALER, "no pod is ready yet to be measured, so replicas stay as they are"
+        )
     return fails(
-        Reason.PODS_MISSING,
-        f"{server.spec.replicas} replicas are wanted, and none is ready, so replicas stay as they are"
-        + (f": {cause}" if cause else ""),
+        Reason.PODS_MISSING, f"no pod is ready to be measured, so replicas stay as they are: {cause}"
     )
 
 
-def _lacks_metrics(_server: ModelServer, _wish: Autoscaling, facts: Facts) -> Verdict | None:
+def _lacks_metrics(_server: ModelServer, wish: Autoscaling, facts: Facts) -> Verdict | None:
     keda, hpa = facts.scaling.scaled_object, facts.scaling.hpa
     if keda is not None and keda.is_fallback:
-        return fails(
-            Reason.METRICS_UNAVAILABLE,
-            "KEDA cannot read the load from the operator, so replicas stay as they are: check that KEDA's "
-            "pods reach the operator's Service, and that the operator reaches the status ports of the pods",
-        )
+        return fails(Reason.METRICS_UNAVAILABLE, _NO_LOAD if _asks_for_load(wish) else _NO_TRIGGER)
     if hpa is not None and hpa.problem:
         return fails(
             Reason.METRICS_UNAVAILABLE,
             f"the HorizontalPodAutoscaler cannot scale, so replicas stay as they are: {hpa.problem}",
         )
+    if hpa is not None and hpa.lacking and hpa.metrics:
+        return fails(
+            Reason.METRICS_UNAVAILABLE,
+            f"the HorizontalPodAutoscaler has no figure for {' and '.join(hpa.lacking)}, so replicas do not go "
+            f"down meanwhile: kubectl describe hpa {hpa.name} tells why. {_figures(wish, facts)}",
+        )
     return None
+
+
+def _asks_for_load(wish: Autoscaling) -> bool:
+    return any(metric.type in VALUES for metric in wish.metrics)
 
 
 def _is_at_zero(server: ModelServer, _wish: Autoscaling, facts: Facts) -> Verdict | None:
@@ -187,10 +204,15 @@ def _is_short(server: ModelServer, wish: Autoscaling, facts: Facts) -> Verdict |
 def _lacks_a_waker(_server: ModelServer, wish: Autoscaling, facts: Facts) -> Verdict | None:
     if wish.min_replicas > 0 or least(wish) == 0:
         return None
+    why = (
+        "KEDA would stop the last one at work, because it does not count CPU as work. Add a metric of type "
+        "RequestsPerStream, or set minReplicas to 1"
+        if wish.schedule
+        else "at zero no pod reports load, so nothing would start one again. Add a schedule, or set "
+        "minReplicas to 1"
+    )
     return fails(
-        Reason.NO_WAKER,
-        "minReplicas is 0, but one replica stays: at zero no pod reports load, so nothing would start one "
-        f"again. Add a schedule, or set minReplicas to 1. {_figures(wish, facts)}",
+        Reason.NO_WAKER, f"minReplicas is 0, but one replica stays: {why}. {_figures(wish, facts)}"
     )
 
 

@@ -21,6 +21,7 @@ from modelserver_operator.clients.scaling.loads import Loads
 from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.controller.endpoint import Endpoint
 from modelserver_operator.controller.leadership import Leadership
+from modelserver_operator.controller.others import OthersPoll
 from modelserver_operator.controller.relist import Relist
 from modelserver_operator.controller.scale import ScaleEndpoint
 from modelserver_operator.controller.watches import Watches
@@ -51,6 +52,7 @@ class Application:
     leadership: Leadership
     installed: InstalledCrd
     scale: ScaleEndpoint
+    others: OthersPoll
     connections: contextlib.AsyncExitStack
     ended: asyncio.Event
     """Set when a task has failed; kopf stops then."""
@@ -63,6 +65,7 @@ class Application:
         self.connections.push_async_callback(self.scale.close)
         await self.scale.start(settings.scale_port)
         self.spawn(self.relist.run())
+        self.spawn(self.others.run())
         self.spawn(self.installed.watch(self.wake_all))
         watches = Watches(self.cluster, self.relist, self.seen)
         for stream in self.relist.streams():
@@ -157,7 +160,9 @@ async def prepare(settings: Settings, ended: asyncio.Event) -> Application:
         for item in [] if settings.namespaces else await cluster.leases():
             leadership.seen(None, item)
         scale = ScaleEndpoint(store, loads, reconciler.scaling.read_scaler)
-        parts = (store, queue, relist, leadership, reconciler.installed, scale)
+        others = OthersPoll(cluster, store, queue.wake, settings.namespaces)
+        await others.look()
+        parts = (store, queue, relist, leadership, reconciler.installed, scale, others)
         return Application(cluster, *parts, connections.pop_all(), ended)
 
 

@@ -47,14 +47,34 @@ def needs(template: Raw, *, is_exclusive: bool) -> Needs:
     taints = (
         Taint(item["key"], item.get("value") or "", item.get("effect") or "NoSchedule")
         for item in spec.get("tolerations") or []
-        if item.get("key")
+        if item.get("key") and not _is_kubernetes_own(item["key"])
     )
     return Needs(
-        labels=dict(spec.get("nodeSelector") or {}),
+        labels=_required_labels(spec),
         taints=tuple(taints),
         resources=dict(container["resources"]["requests"]),
         is_exclusive=is_exclusive,
     )
+
+
+def _is_kubernetes_own(taint: str) -> bool:
+    """Whether Kubernetes sets it on nodes in trouble, or on those that run the control plane."""
+    place = taint.partition("/")[0]
+    return place in {"node.kubernetes.io", "node.cloudprovider.kubernetes.io", "node-role.kubernetes.io"}
+
+
+def _required_labels(spec: Raw) -> dict[str, str]:
+    """Those of the selector, and those that a required affinity with one term allows one value of."""
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    terms = required.get("nodeSelectorTerms") or []
+    expressions = (terms[0].get("matchExpressions") or []) if len(terms) == 1 else []
+    single = {
+        item["key"]: item["values"][0]
+        for item in expressions
+        if item["operator"] == "In" and len(item["values"]) == 1
+    }
+    return {**single, **(spec.get("nodeSelector") or {})}
 
 
 def describe(found: Needs, provider: str) -> list[str]:

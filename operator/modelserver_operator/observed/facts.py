@@ -43,6 +43,8 @@ class Outcome:
     """Children whose name is used by what is left of a deleted object of the same name."""
     refused: tuple[str, ...] = ()
     """A sentence for each write that failed: verb, kind, name and cause."""
+    unscaled: tuple[str, ...] = ()
+    """The same for what only scales the object: it costs nothing else, and Autoscaled says so."""
     deferred: tuple[str, ...] = ()
     """A sentence for each write that is not made before another one is."""
     held_back: tuple[str, ...] = ()

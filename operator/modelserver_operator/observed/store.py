@@ -13,6 +13,7 @@ from modelserver_operator.api import KIND, UPGRADE_ANNOTATION
 from modelserver_operator.observed.child import Child, Raw, controller, read_child, scaled_by
 from modelserver_operator.observed.facts import Snapshot
 from modelserver_operator.observed.pod import Pod, read_pod
+from modelserver_operator.observed.scaling.budgets import Budget
 
 Key = tuple[str, str]
 """Namespace and name of a ModelServer."""
@@ -50,6 +51,10 @@ class Store:
 
     def __init__(self) -> None:
         self.servers: dict[Key, Raw] = {}
+        self.aimed: Mapping[Key, frozenset[str]] = {}
+        """Scalers of others by the name that they aim at, an object's or its Deployment's; every minute."""
+        self.budgets: Mapping[str, tuple[Budget, ...]] = {}
+        """Disruption budgets of others, by namespace; every minute."""
         self._children: dict[Key, dict[tuple[str, str], Child]] = {}
         self._pods: dict[Key, dict[str, Pod]] = {}
         self._settled: dict[str, str] = {}

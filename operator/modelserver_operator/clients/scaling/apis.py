@@ -8,7 +8,7 @@ from modelserver_operator import naming
 from modelserver_operator.clients.kubernetes import Cluster
 from modelserver_operator.errors import ApiError
 
-_MISSING_SECONDS, _SERVED_SECONDS = 60.0, 600.0
+_MISSING_SECONDS, _SERVED_SECONDS, _FAILED_SECONDS = 60.0, 600.0, 5.0
 _logger = logging.getLogger(__name__)
 
 
@@ -20,6 +20,8 @@ class Apis:
         self._clock = clock
         self._versions: dict[str, str] = {}
         self._asked: dict[str, float] = {}
+        self.failed: dict[str, str] = {}
+        """Of kinds that were never answered for: why not. Whether they are served is not known."""
 
     async def served(self, kinds: Iterable[str]) -> dict[str, str]:
         """The apiVersion of each of these kinds that is served; an answer that is old is asked for again."""
@@ -37,6 +39,7 @@ class Apis:
 
     def _is_old(self, kind: str) -> bool:
         limit = _SERVED_SECONDS if self._versions.get(kind) else _MISSING_SECONDS
+        limit = _FAILED_SECONDS if kind in self.failed else limit
         return self._clock() - self._asked.get(kind, float("-inf")) > limit
 
     async def _ask(self, kind: str) -> None:
@@ -46,7 +49,10 @@ class Apis:
             version = await self._cluster.served_version(place)
         except ApiError as error:
             _logger.warning("whether the API server serves %s is not known: %s", kind, error)
+            if kind not in self._versions:
+                self.failed[kind] = error.cause
             return
+        self.failed.pop(kind, None)
         if version != self._versions.get(kind, ""):
             _logger.info("%s is %s", kind, f"served as {place.group}/{version}" if version else "not served")
         self._versions[kind] = version

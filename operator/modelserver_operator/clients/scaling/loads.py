@@ -38,10 +38,9 @@ class _Asked:
     """Whether it answered without its load: an older server. Nothing can be said about it."""
     task: asyncio.Task[None] | None = None
 
-    @property
-    def is_known(self) -> bool:
-        """Whether it counts: it has answered, or it does not."""
-        return not self.is_silent and (self.load is not None or self.misses >= MISSES)
+    def is_known(self, misses: int) -> bool:
+        """Whether it counts: it has answered, or it has missed so many requests."""
+        return not self.is_silent and (self.load is not None or self.misses >= misses)
 
 
 @dataclass
@@ -50,6 +49,8 @@ class _Object:
 
     servers: dict[str, _Asked] = field(default_factory=dict)
     """By the pod's uid."""
+    was_known: bool = False
+    """Whether all of them counted once. Then a new pod that misses its first request has no load yet."""
 
 
 class Loads:
@@ -78,8 +79,10 @@ class Loads:
         if waiting:
             await asyncio.wait(waiting, timeout=WAIT_SECONDS)
         servers = list(known.servers.values())
-        if not all(asked.is_known for asked in servers):
+        misses = 1 if known.was_known else MISSES
+        if not all(asked.is_known(misses) for asked in servers):
             return None
+        known.was_known = True
         return summed(asked.load or NOTHING for asked in servers)
 
     async def close(self) -> None:
@@ -122,7 +125,8 @@ class Loads:
             load = read_load(answer.document)
             asked.load = asked.load if load is None else load
             asked.misses = asked.misses + 1 if load is None else 0
-            asked.is_silent = load is None and answer.outcome is ProbeOutcome.ANSWERED
+            is_answered = answer.outcome is ProbeOutcome.ANSWERED
+            asked.is_silent = load is None and (asked.is_silent or is_answered)
         finally:
             asked.at, asked.task = self._clock(), None
 

@@ -1,8 +1,8 @@
 """Looks for the scalers of others: when a sign says that there may be one, and rarely else.
 
-A watch would cost an event for every HorizontalPodAutoscaler of the cluster several times a minute. A scaler
-that works leaves a trace on the object or its Deployment (managedFields name who wrote `scale`), and two of
-them on one object make Kubernetes say so in ours.
+The signs: one that works leaves a trace on the object or its Deployment (managedFields name who wrote
+`scale`), two of them on one object make Kubernetes say so in ours, and once a minute all of the cluster are
+listed (controller/others.py).
 """
 
 import time
@@ -81,7 +81,7 @@ class Others:
         return look.found
 
     async def _list(self, namespace: str) -> list[tuple[str, Raw]]:
-        kinds = [naming.HPA, *(await self._apis.served([naming.VPA]))]
+        kinds = [naming.HPA, *(await self._apis.served([naming.SCALED_OBJECT, naming.VPA]))]
         found: list[tuple[str, Any]] = []
         for kind in kinds:
             try:

@@ -14,6 +14,7 @@ from modelserver_operator.desired.scaling.wish import scaler_kind
 from modelserver_operator.errors import ApiError
 from modelserver_operator.observed.child import Child, read_child
 from modelserver_operator.observed.facts import Snapshot
+from modelserver_operator.observed.scaling.budgets import selecting
 from modelserver_operator.observed.scaling.facts import Scaling
 from modelserver_operator.observed.scaling.foreign import DEPLOYMENT, Foreign
 from modelserver_operator.observed.scaling.report import HpaReport, ScaledObjectReport
@@ -37,8 +38,8 @@ class Gatherer:
         """What the cluster decides about an object's scaling, and what is known of it."""
         wanted, known = _optional(server), self._known(server)
         served = await self.apis.served(sorted(wanted | known))
-        missing = frozenset(wanted - served.keys())
         unread = [text for kind in sorted(wanted | known) if (text := await self._try(kind, server, served))]
+        missing = frozenset(wanted - served.keys() - self.apis.failed.keys())
         seen = self._store.snapshot((server.namespace, server.name))
         scaling = await self._scaling(server, seen)
         is_changing = _is_changing(server, seen)
@@ -47,6 +48,7 @@ class Gatherer:
             key=_key(scaling) or (secrets.token_urlsafe(_KEY_BYTES) if _needs_key(server, served) else ""),
             api_versions=tuple(sorted(served.items())),
             waits=is_changing or any(item.changes_replicas for item in scaling.foreign),
+            budget=selecting(server, self._store.budgets.get(server.namespace, ())),
         )
         unread += scaling.unread
         return around, replace(scaling, missing=missing, is_changing=is_changing, unread=tuple(unread))
@@ -54,13 +56,28 @@ class Gatherer:
     async def _try(self, kind: str, server: ModelServer, served: dict[str, str]) -> str:
         """Why a child cannot be read; empty when it was. One that is not known is not written then."""
         key = (server.namespace, server.name)
+        if cause := self.apis.failed.get(kind):
+            return f"whether the API server serves {kind} cannot be read: {cause}"
+        was_known = self._knows(kind, key)
         try:
             await self.read(kind, key, is_served=kind in served)
         except ApiError as error:
-            if (kind, server.name) not in self._store.snapshot(key).children:
+            if not self._knows(kind, key):
                 served.pop(kind, None)
             return f"{kind} {server.name} cannot be read: {error.cause}"
+        if was_known and not self._knows(kind, key):
+            await self._ask_again(kind, served)
         return ""
+
+    def _knows(self, kind: str, key: Key) -> bool:
+        return (kind, key[1]) in self._store.snapshot(key).children
+
+    async def _ask_again(self, kind: str, served: dict[str, str]) -> None:
+        """A child that has vanished may have gone with its API, or with this version of it."""
+        self.apis.forget(kind)
+        now = await self.apis.served([kind])
+        served.pop(kind, None)
+        served.update(now)
 
     async def read(self, kind: str, key: Key, *, is_served: bool = True) -> None:
         """Take over an optional child as it is now; nothing watches it."""
@@ -75,6 +92,11 @@ class Gatherer:
         """The same for KEDA's object."""
         if await self.apis.served([naming.SCALED_OBJECT]):
             await self.read(naming.SCALED_OBJECT, key)
+
+    def refused(self) -> None:
+        """A write of an optional child was refused: its API may have gone."""
+        for kind in naming.OPTIONAL:
+            self.apis.forget(kind)
 
     def forget(self, key: Key) -> None:
         """The object is gone."""
@@ -99,7 +121,8 @@ class Gatherer:
         """Something that changes when there may be a scaler of others; None while there is none."""
         body = self._store.servers.get((server.namespace, server.name)) or {"metadata": {}}
         rollout = seen.rollout(server)
-        traces = (body["metadata"].get("scaledBy", ()), rollout.scaled_by if rollout else ())
+        aimed = self._store.aimed.get((server.namespace, server.name), frozenset())
+        traces = (body["metadata"].get("scaledBy", ()), rollout.scaled_by if rollout else (), aimed)
         if server.spec.autoscaling is not None:
             is_ambiguous = scaling.hpa is not None and scaling.hpa.is_ambiguous
             return ("scaled", *traces, is_ambiguous)
@@ -149,8 +172,8 @@ def _key(scaling: Scaling) -> str:
 def _is_changing(server: ModelServer, seen: Snapshot) -> bool:
     """Whether a scaler of ours of the other kind is there, or what KEDA made of it; the wanted one waits."""
     kind = scaler_kind(server.spec)
-    hpas = [child for child in seen.children.values() if child.kind == naming.HPA]
+    names = {child.name for child in seen.children.values() if child.kind == naming.HPA}
     if kind == naming.SCALED_OBJECT:
-        return any(child.owner_uid == server.uid for child in hpas)
-    is_kedas = any(child.owner_uid != server.uid for child in hpas)
+        return server.name in names
+    is_kedas = bool(names - {server.name})  # KEDA calls it keda-hpa-NAME
     return bool(kind) and (is_kedas or (naming.SCALED_OBJECT, server.name) in seen.children)

@@ -28,6 +28,8 @@ class Surroundings:
     """Of the optional kinds that the API server serves."""
     waits: bool = False
     """Whether no scaler may be there now: another one is, or is on its way out."""
+    budget: str = ""
+    """A disruption budget of others over the object's pods: with two no pod could be evicted any more."""
 
     def api_version(self, kind: str) -> str:
         """Of an optional kind; empty where the API server does not serve it."""
@@ -40,7 +42,8 @@ EXAMPLE = Surroundings()
 
 def scaling(server: ModelServer, around: Surroundings) -> tuple[Manifest | None, ...]:
     """None for each child that the object does not need, or that cannot be there."""
-    return (disruption_budget(server), _scaler(server, around), _buffer(server, around))
+    budget = None if around.budget else disruption_budget(server)
+    return (budget, _scaler(server, around), _buffer(server, around))
 
 
 def _scaler(server: ModelServer, around: Surroundings) -> Manifest | None:

@@ -35,8 +35,13 @@ def scaler_kind(spec: Spec) -> str:
 
 
 def least(wish: Autoscaling) -> int:
-    """The least number of replicas in effect: at zero only a schedule would start a pod again."""
-    return wish.min_replicas if wish.schedule else max(1, wish.min_replicas)
+    """The least number of replicas in effect.
+
+    At zero only a schedule would start a pod again; and where CPU is all that is measured, KEDA would stop the
+    last one at work: for zero it looks at other triggers only.
+    """
+    is_seen = not wish.metrics or any(item.type != "CPU" for item in wish.metrics)
+    return wish.min_replicas if wish.schedule and is_seen else max(1, wish.min_replicas)
 
 
 def stable(spec: Spec) -> int:

@@ -29,7 +29,7 @@ class Foreign:
 
 def foreign_scalers(server: ModelServer, found: Iterable[tuple[str, Raw]]) -> tuple[Foreign, ...]:
     """Of all scalers in the object's namespace (kind and body) those that scale it and are not its own."""
-    items = [(kind, body, _target(server, body)) for kind, body in found]
+    items = [(kind, body, _target(server, kind, body)) for kind, body in found]
     return tuple(
         sorted(
             {
@@ -42,22 +42,38 @@ def foreign_scalers(server: ModelServer, found: Iterable[tuple[str, Raw]]) -> tu
     )
 
 
-def _target(server: ModelServer, body: Raw) -> str:
+def aim(kind: str, body: Raw) -> tuple[str, str] | None:
+    """The kind and the name of what a scaler scales; None where it is neither of ours.
+
+    KEDA's ScaledObject means a Deployment where it does not say.
+    """
     spec = body.get("spec") or {}
     reference = spec.get("scaleTargetRef") or spec.get("targetRef") or {}
-    group = str(reference.get("apiVersion") or "").partition("/")[0]
-    is_ours = (reference.get("kind"), group) in {(KIND, GROUP), (DEPLOYMENT, "apps")}
-    return str(reference["kind"]) if is_ours and reference.get("name") == server.name else ""
+    default = ("apps/v1", DEPLOYMENT) if kind == naming.SCALED_OBJECT else ("", "")
+    version, target = reference.get("apiVersion") or default[0], reference.get("kind") or default[1]
+    is_ours = (target, str(version).partition("/")[0]) in {(KIND, GROUP), (DEPLOYMENT, "apps")}
+    return (str(target), str(reference.get("name"))) if is_ours else None
+
+
+def _target(server: ModelServer, kind: str, body: Raw) -> str:
+    found = aim(kind, body)
+    return found[0] if found is not None and found[1] == server.name else ""
 
 
 def _is_own(server: ModelServer, body: Raw) -> bool:
-    """Ours, or the one that KEDA made of our ScaledObject: it copies our labels."""
+    """Ours, a predecessor's, one that lost its owner, or the one that KEDA made of our ScaledObject.
+
+    KEDA copies our labels.
+    """
     metadata = body["metadata"]
     owner, labels = controller(metadata), metadata.get("labels") or {}
     if owner.get("uid") == server.uid:
         return True
-    is_ours = labels.get(naming.MANAGED_BY_LABEL) == naming.MANAGER
-    return is_ours and (owner.get("kind"), owner.get("name")) == (naming.SCALED_OBJECT, server.name)
+    if labels.get(naming.MANAGED_BY_LABEL) != naming.MANAGER:
+        return False
+    if not owner:
+        return bool(metadata["name"] == server.name)
+    return owner.get("name") == server.name and owner.get("kind") in (KIND, naming.SCALED_OBJECT)
 
 
 def _acts(kind: str, body: Raw) -> bool:

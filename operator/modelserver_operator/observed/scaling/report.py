@@ -24,7 +24,7 @@ class HpaReport:
     current: int
     wanted: int
     metrics: tuple[str, ...]
-    """Each metric with its target, in words."""
+    """Each metric that has a figure, with its target, in words."""
     limit: str
     """TooManyReplicas at the largest number, TooFewReplicas at the least; empty between."""
     problem: str
@@ -37,6 +37,8 @@ class HpaReport:
     """When it last changed replicas; empty when it never did."""
     has_looked: bool
     """Whether it has reported at all."""
+    lacking: tuple[str, ...] = ()
+    """The names of metrics that have no figure."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def _hpa(body: Raw) -> HpaReport:
         is_ambiguous=active.get("reason") == "AmbiguousSelector",
         last_scale=status.get("lastScaleTime") or "",
         has_looked=bool(conditions),
+        lacking=tuple(_lacking(body)),
     )
 
 
@@ -130,6 +133,14 @@ def _metrics(body: Raw) -> Iterator[str]:
         part = next(name for name in _METRIC if name in item)
         now, target = found[part].get("current") or {}, item[part].get("target") or {}
         yield f"{_METRIC[part] or _name(item[part])} {_figure(now, target)}"
+
+
+def _lacking(body: Raw) -> Iterator[str]:
+    """The HorizontalPodAutoscaler leaves an empty entry in their place."""
+    figures = {_place(item) for item in (body.get("status") or {}).get("currentMetrics") or []}
+    for item in (body.get("spec") or {}).get("metrics") or []:
+        if (place := _place(item)) is not None and place not in figures:
+            yield _METRIC[place[0]] or _name(item[place[0]])
 
 
 def _place(metric: Raw) -> tuple[str, str] | None:
