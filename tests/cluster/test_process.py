@@ -40,7 +40,7 @@ def test_a_program_that_ignores_sigterm_is_killed(owner, tmp_path):
     begun = time.monotonic()
     stop_all(owner, grace=0.5)
     assert owned_by(owner) == []
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_programs_of_others_are_left_alone(owner):

@@ -90,11 +90,17 @@ def has_unready(kubernetes: Kubernetes) -> bool:
     return found["replicas"] > found.get("readyReplicas", 0)
 
 
+def is_carried_out(kubernetes: Kubernetes) -> bool:
+    """Whether the Deployment has the object's replicas."""
+    wanted = kubernetes.get("modelserver", "rolling")["spec"]["replicas"]
+    return bool(kubernetes.get("deployment", "rolling")["spec"]["replicas"] == wanted)
+
+
 BESIDE: dict[str, tuple[Callable[[Kubernetes], None], Callable[[Kubernetes], bool], int, int]] = {
     "up during a roll": (lambda k: roll(k, "1"), is_half_rolled, 2, 3),
     "a roll while it goes up": (lambda k: scale(k, 4), has_unready, 3, 4),
     "down during a roll": (lambda k: roll(k, "3"), is_half_rolled, 4, 2),
-    "a roll while it goes down": (lambda k: scale(k, 1), lambda _: True, 2, 1),
+    "a roll while it goes down": (lambda k: scale(k, 1), is_carried_out, 2, 1),
 }
 """The first step, when the second one follows, and the replicas before and after both."""
 

@@ -30,7 +30,7 @@ def test_one_that_comes_later_stops_both_until_ours_goes(kubernetes: Kubernetes,
     submit(kubernetes, hpa("mine", OBJECT, minReplicas=2))
 
     until("ours is gone", lambda: scalers(kubernetes) == [], timeout=60)
-    assert autoscaled(kubernetes)[0] == "ForeignAutoscaler"
+    until("it is named", lambda: autoscaled(kubernetes)[0] == "ForeignAutoscaler", timeout=SOON)
     until("theirs works", lambda: replicas(kubernetes) == (2, 2), timeout=60)
 
 
@@ -99,9 +99,10 @@ def test_a_full_quota_is_why_pods_are_missing(kubernetes: Kubernetes, operator: 
     kubernetes.kubectl("create", "quota", "full", "--hard=pods=0")
     created(kubernetes, **CPU)
 
-    until("it is said", lambda: autoscaled(kubernetes)[0] == "PodsMissing", timeout=40)
-    assert "none is ready, so replicas stay as they are: pods cannot be created" in autoscaled(kubernetes)[1]
-    assert "exceeded quota: full" in autoscaled(kubernetes)[1]
+    until("it is said", lambda: "exceeded quota: full" in autoscaled(kubernetes)[1], timeout=40)
+    assert autoscaled(kubernetes)[0] == "PodsMissing"
+    said = "no pod is ready to be measured, so replicas stay as they are: pods cannot be created"
+    assert said in autoscaled(kubernetes)[1]
 
 
 def test_pods_that_no_node_can_fit_are_why_pods_are_missing(

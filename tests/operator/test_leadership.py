@@ -77,11 +77,11 @@ async def test_a_namespace_is_not_taken_back_because_the_watch_of_its_lease_is_s
             assert not leadership.leads("n")
             await asyncio.sleep(0.02)
         fails[0] = True
-        await until_async("an attempt that failed", lambda: readings[0] >= 3, timeout=5)
+        await until_async("an attempt that failed", lambda: readings[0] >= 3)
         assert not leadership.leads("n"), "nothing is known"
         fails[0] = False
 
-        await until_async("it is taken back", lambda: leadership.leads("n"), timeout=5)
+        await until_async("it is taken back", lambda: leadership.leads("n"))
         leadership.seen("MODIFIED", claim("again"))
         assert not leadership.leads("n")
 
@@ -95,13 +95,13 @@ async def test_a_pass_that_was_turned_away_is_made_up_for():
         woken[0] += 1
 
     async with running(leadership, wake):
-        await until_async("the first look", lambda: woken[0] == 1, timeout=5)
+        await until_async("the first look", lambda: woken[0] == 1)
         lease.renewed = None
         assert not leadership.leads("n")
         leadership.turn_away("n")
         lease.renewed = clock()
 
-        await until_async("all are woken", lambda: woken[0] == 2, timeout=5)
+        await until_async("all are woken", lambda: woken[0] == 2)
 
 
 async def test_a_renewal_that_fails_wakes_nobody_while_the_lease_is_held():
@@ -117,7 +117,7 @@ async def test_a_renewal_that_fails_wakes_nobody_while_the_lease_is_held():
         woken[0] += 1
 
     async with running(leadership, wake, read):
-        await until_async("the first look", lambda: looks[0] == 1, timeout=5)
+        await until_async("the first look", lambda: looks[0] == 1)
         before = woken[0]
         lease.problem = "500 Internal Server Error"
         await until_async("more looks", lambda: looks[0] >= 3, timeout=10)
@@ -146,7 +146,7 @@ async def test_where_another_operator_writes_no_server_is_asked(is_deleted: bool
         process = where_leading(leadership, reconciler(store, cluster, asking, Images("c", "", "")))
         store.put(KIND, body)
         asking.replies(KEY, [read_pod(server_pod(port))], "r")
-        await until_async("an answer", lambda: asking.outcomes[ProbeOutcome.UNREADABLE] > 0, timeout=5)
+        await until_async("an answer", lambda: asking.outcomes[ProbeOutcome.UNREADABLE] > 0)
 
         lease.renewed = None
         if is_deleted:

@@ -142,7 +142,7 @@ def test_a_leader_that_ends_hands_over_at_once_to_its_own_installation(kubernete
 
     assert leader.stop() == 0
 
-    until("the standby leads", lambda: leads(standby), timeout=5)
+    until("the standby leads", lambda: leads(standby), timeout=10)
     assert standby.stop() == 0
     assert holder(kubernetes) == ""
     assert (
@@ -151,17 +151,16 @@ def test_a_leader_that_ends_hands_over_at_once_to_its_own_installation(kubernete
 
 
 def test_a_container_that_was_killed_has_its_own_lease_back_at_once(kubernetes: Kubernetes, run: Start):
-    leader = run("pod-a", OURS)
+    lasting = "--lease-seconds=120"
+    leader = run("pod-a", OURS, lasting)
     until("it leads", lambda: leads(leader), timeout=SOON)
     assert leader.process is not None
     os.kill(leader.process.pid, signal.SIGKILL)
     leader.process.wait()
-    begun = time.monotonic()
 
-    again = run("pod-a", OURS)
+    again = run("pod-a", OURS, lasting)
 
-    until("it leads again", lambda: leads(again), timeout=8)
-    assert time.monotonic() - begun < 14, "it must not have waited for the Lease to expire"
+    until("it leads again, without waiting for the Lease to expire", lambda: leads(again), timeout=SOON)
 
 
 def test_a_second_installation_of_another_name_never_writes_and_says_whose_lease_it_met(
@@ -212,9 +211,9 @@ def test_a_namespace_changes_hands_between_a_cluster_wide_and_a_namespaced_opera
     options = ["--set", f"watchNamespaces={{{namespace}}}", "--set", "crds.install=false"]
     install(kubernetes, *options, release="scoped")
     config = kubeconfig(kubernetes, tmp_path, "scoped-modelserver-operator")
-    mine = ["--installation=system/scoped", f"--namespaces={namespace}", "--lease-seconds=3"]
+    mine = ["--installation=system/scoped", f"--namespaces={namespace}", "--lease-seconds=8"]
     scoped = run("pod-s", OTHER, *mine, config=config)
-    until("the cluster-wide one leaves it", lambda: notes(kubernetes, "NamespaceLeft", namespace), timeout=5)
+    until("the cluster-wide one leaves it", lambda: notes(kubernetes, "NamespaceLeft", namespace))
     assert not leads(scoped, namespace), "the newcomer waits for one duration of its Lease"
     submit(kubernetes, model_server("during"))
     until("the newcomer works", lambda: image(kubernetes, "during") == "modelserver:other", timeout=SOON)

@@ -8,21 +8,19 @@ from devcluster.demo.installation import RELEASE, SYSTEM_NAMESPACE
 from devcluster.kubectl import Kubernetes
 from tests.support import keda as real_keda
 from tests.support import scaled
-from tests.support.e2e import remove
 from tests.support.scaled import HEAVY, Clients, Course, Record
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.kind, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.kind, pytest.mark.long, pytest.mark.timeout(1800)]
 NAME = "by-requests"
 
 
 @pytest.fixture
 def by_requests(keda: Kubernetes, clients: str) -> Iterator[str]:
     metrics = [{"type": "RequestsPerStream", "averageValue": "750m"}]
-    scaled.apply(keda, scaled.scaled(NAME, {"minReplicas": 1, "maxReplicas": 3, "metrics": metrics}))
-    keda.wait_for(NAME)
-    yield NAME
-    remove(keda, NAME)
+    wish = {"minReplicas": 1, "maxReplicas": 3, "metrics": metrics}
+    with scaled.running(keda, scaled.scaled(NAME, wish)) as name:
+        yield name
 
 
 def goes_down_under_load(keda: Kubernetes, course: Course, stop: Callable[[], None]) -> None:

@@ -7,8 +7,7 @@ import pytest
 from devcluster.errors import CommandFailed
 from devcluster.kubectl import Kubernetes, selector
 from tests.support import scaled
-from tests.support.e2e import remove
-from tests.support.scaled import HEAVY, Clients, Course, Record
+from tests.support.scaled import Clients, Course, Record
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.kind, pytest.mark.timeout(600)]
@@ -19,22 +18,20 @@ EVICTION = '{{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {{"name
 @pytest.fixture(scope="module")
 def by_cpu(kubernetes: Kubernetes, clients: str) -> Iterator[str]:
     wish = {"minReplicas": 1, "maxReplicas": 2, "metrics": [scaled.HALF]}
-    scaled.apply(kubernetes, scaled.scaled(NAME, wish, resources=scaled.MEASURED))
-    kubernetes.wait_for(NAME)
-    yield NAME
-    remove(kubernetes, NAME)
+    with scaled.running(kubernetes, scaled.scaled(NAME, wish, resources=scaled.MEASURED)) as name:
+        yield name
 
 
 def test_load_makes_a_second_replica_by_cpu_and_no_request_fails(
     kubernetes: Kubernetes, by_cpu: str, record_property: Record
 ):
     course = Course(kubernetes, by_cpu, record_property)
-    with Clients(kubernetes, by_cpu, **HEAVY) as clients:
+    with Clients(kubernetes, by_cpu, number=2, pause=0.02) as clients:
         course.reaches(2, "from the first request to two ready replicas")
     record_property("requests", clients.answered)
 
     assert clients.errors == []
-    assert clients.answered > 100
+    assert clients.answered > 50
     assert course.wished == [1, 2]
     assert "CPU" in scaled.autoscaled(kubernetes, by_cpu)["message"]
 

@@ -29,6 +29,15 @@ SPEC = {
     "pod": {
         "nodeSelector": {"example.com/pool": "inference"},
         "tolerations": [{"key": "example.com/inference", "operator": "Exists", "effect": "NoSchedule"}],
+        # Not over zones, which is the default: a pod that moves would want a node in a zone that has none.
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 5,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": {"app.kubernetes.io/name": "modelserver"}},
+            }
+        ],
     },
 }
 Record = Callable[[str, object], None]
@@ -98,6 +107,10 @@ def placed(kubernetes: Kubernetes, name: str) -> set[str]:
     return set(found) if found and all(found) else set()
 
 
+def is_complete(kubernetes: Kubernetes) -> bool:
+    return len(kubernetes.items("nodeclaims")) == len(nodes(kubernetes))
+
+
 def scale(kubernetes: Kubernetes, name: str, replicas: int) -> float:
     kubernetes.kubectl("scale", "modelserver", name, f"--replicas={replicas}")
     return time.monotonic()
@@ -128,11 +141,14 @@ def test_fifty_replicas_that_wait_get_nodes_and_give_them_back(
         began = scale(kubernetes, "server", FEW)
         until("few are left", lambda: len(kubernetes.items("pods", own)) == FEW, timeout=60)
         serving.begin()
-        until("no node too many", lambda: len(nodes(kubernetes)) <= FEW, timeout=400)
+        until(
+            "no node too many",
+            lambda: len(nodes(kubernetes)) < FEW and evictions(audit) >= 1,
+            timeout=400,
+        )
         record_property("50 to 4 replicas, consolidated", f"{time.monotonic() - began:.1f} s")
         until("the last that was moved serves", lambda: serving.now == FEW, timeout=60)
         # The budget allows one of up to ten.
-        assert evictions(audit) >= 1
         assert serving.fewest >= FEW - 1
 
     began = scale(kubernetes, "server", 0)
@@ -151,6 +167,7 @@ def test_headroom_has_its_nodes_before_the_replicas_come(kubernetes: Kubernetes,
 
     until("a replica and its headroom have room", is_provided, timeout=200)
     record_property("1 replica and headroom 3 provided", f"{time.monotonic() - began:.1f} s")
+    until("every node that was asked for is there", lambda: is_complete(kubernetes), timeout=60)
     before = set(nodes(kubernetes))
 
     began = scale(kubernetes, "spare", 4)

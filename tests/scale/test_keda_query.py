@@ -17,7 +17,7 @@ from tests.support.one_field import server
 from tests.support.scaled import Record
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.kind, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kind, pytest.mark.long, pytest.mark.timeout(1500)]
 NAME, PORT = "asked", 8090
 RECORDER = (Path(scaled.__file__).with_name("recorder_inside.py")).read_text()
 ANSWER = '{"requestsPerStream": 6.0, "concurrency": 24.0}'

@@ -8,7 +8,6 @@ import pytest
 from devcluster.kubectl import Kubernetes, selector
 from tests.support import prometheus as real_prometheus
 from tests.support import scaled
-from tests.support.e2e import remove
 from tests.support.scaled import HEAVY, Clients, Record
 from tests.support.waiting import until
 
@@ -42,12 +41,12 @@ RECIPE = {
 
 @pytest.fixture
 def recipe(kubernetes: Kubernetes, prometheus: Kubernetes, clients: str) -> Iterator[str]:
-    scaled.apply(kubernetes, scaled.scaled(NAME, None))
-    kubernetes.wait_for(NAME)
-    kubernetes.apply(json.dumps(RECIPE))
-    yield NAME
-    kubernetes.kubectl("delete", "hpa", "recipe-of-old", "--ignore-not-found")
-    remove(kubernetes, NAME)
+    with scaled.running(kubernetes, scaled.scaled(NAME, None)) as name:
+        try:
+            kubernetes.apply(json.dumps(RECIPE))
+            yield name
+        finally:
+            kubernetes.kubectl("delete", "hpa", "recipe-of-old", "--ignore-not-found")
 
 
 def test_it_scales_our_object_and_its_expression_is_the_load_of_each_pod(

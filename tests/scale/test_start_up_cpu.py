@@ -10,7 +10,6 @@ from devcluster.errors import CommandFailed
 from devcluster.host.paths import cache
 from devcluster.kubectl import Kubernetes, selector
 from tests.support import scaled
-from tests.support.e2e import remove
 from tests.support.scaled import Course, Record
 
 pytestmark = [pytest.mark.kind, pytest.mark.long, pytest.mark.timeout(600)]
@@ -23,10 +22,8 @@ def slow_to_load(kubernetes: Kubernetes) -> Iterator[str]:
     model = {"name": "resnet", "uri": "pvc://models/resnet"}
     wish = {"minReplicas": 1, "maxReplicas": 4, "metrics": [scaled.HALF]}
     limits = {"requests": {"cpu": "60m"}, "limits": {"cpu": "200m", "memory": "1Gi"}}
-    scaled.apply(kubernetes, scaled.scaled(NAME, wish, models=[model], resources=limits))
-    kubernetes.wait_for(NAME, timeout=240)
-    yield NAME
-    remove(kubernetes, NAME)
+    with scaled.running(kubernetes, scaled.scaled(NAME, wish, models=[model], resources=limits)) as name:
+        yield name
 
 
 def test_two_replicas_that_start_do_not_become_more(

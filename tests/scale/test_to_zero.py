@@ -11,7 +11,7 @@ from tests.support.e2e import remove
 from tests.support.scaled import LIGHT, Clients, Course, Document, Record
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.kind, pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.kind, pytest.mark.long, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_to_zero_and_back_and_to_zero_by_schedule(
 ):
     document, name = office_hours, office_hours["metadata"]["name"]
     (hours,) = document["spec"]["autoscaling"]["schedule"]
-    hours |= {"timeZone": "Europe/Berlin", "start": soon(3), "end": soon(5)}
+    hours |= {"timeZone": "Europe/Berlin", "start": soon(5), "end": soon(9)}
     document["spec"] |= scaled.SMALL
     document["spec"]["autoscaling"] |= {"scaleToZeroAfterSeconds": 10, "behavior": scaled.QUICK}
 
@@ -45,10 +45,10 @@ def test_to_zero_and_back_and_to_zero_by_schedule(
     assert (ready["status"], ready["reason"]) == ("True", "ScaledToZero")
     assert "next schedule" in scaled.says(keda, name, "ScaledToZero")["message"]
 
-    course.reaches(1, "from zero to one when the hours begin", timeout=300)
+    course.reaches(1, "from zero to one when the hours begin", timeout=420)
     keda.wait_for(name)
     with Clients(keda, name, **LIGHT) as clients:
         until("it serves", lambda: scaled.autoscaled(keda, name).get("reason") == "Autoscaled", timeout=60)
     assert clients.errors == []
-    course.reaches(0, "to zero after the hours", timeout=400)
+    course.reaches(0, "to zero after the hours", timeout=500)
     assert course.wished[-3:] == [0, 1, 0]

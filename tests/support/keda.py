@@ -16,7 +16,9 @@ def install(cluster: Cluster) -> None:
     load(cluster.name, *keda.images(engine.ensure(), Progress(0)))
     kubernetes = cluster.kubernetes(NAMESPACE)
     manifest = keda.manifest(cluster.binaries / "kubectl")
-    kubernetes.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
+    # A part of it is in kube-system.
+    everywhere = Kubernetes(kubernetes.environment, namespace="")
+    everywhere.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
     is_up(kubernetes)
 
 

@@ -3,6 +3,7 @@
 argv: port, answer. Every request gets that answer. Prints the requests.
 """
 
+import contextlib
 import json
 import socket
 import sys
@@ -16,14 +17,20 @@ listener = socket.create_server(("", PORT))
 def serve() -> None:
     while True:
         connection, _ = listener.accept()
-        with connection:
-            connection.settimeout(5)
-            head = b""
-            while b"\r\n\r\n" not in head and (more := connection.recv(65536)):
-                head += more
-            asked.append(head.decode())
-            lines = ["HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {len(ANSWER)}"]
-            connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode() + ANSWER)
+        with connection, contextlib.suppress(OSError):
+            record(connection)
+
+
+def record(connection: socket.socket) -> None:
+    connection.settimeout(5)
+    head = b""
+    while b"\r\n\r\n" not in head:
+        if not (more := connection.recv(65536)):
+            return  # a connection that asks nothing
+        head += more
+    asked.append(head.decode())
+    lines = ["HTTP/1.1 200 OK", "Content-Type: application/json", f"Content-Length: {len(ANSWER)}"]
+    connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode() + ANSWER)
 
 
 threading.Thread(target=serve, daemon=True).start()

@@ -13,6 +13,7 @@ import yaml
 from devcluster.demo import installation
 from devcluster.errors import CommandFailed
 from devcluster.kubectl import Kubernetes
+from tests.support.e2e import remove
 from tests.support.waiting import until
 
 Document = dict[str, Any]
@@ -80,11 +81,23 @@ def patch(kubernetes: Kubernetes, name: str, spec: Document) -> None:
 
 
 @contextlib.contextmanager
+def running(kubernetes: Kubernetes, document: Document) -> Iterator[str]:
+    """The object while it is used, Ready; gives its name. Nothing of it stays, whatever goes wrong."""
+    name: str = document["metadata"]["name"]
+    try:
+        apply(kubernetes, document)
+        kubernetes.wait_for(name, timeout=240)
+        yield name
+    finally:
+        remove(kubernetes, name)
+
+
+@contextlib.contextmanager
 def client_pod(kubernetes: Kubernetes, image: str) -> Iterator[str]:
     """The pod that the clients run in."""
     kubernetes.apply(POD_MANIFEST.replace("IMAGE", image).replace("POD", POD))
-    kubernetes.kubectl("wait", f"pod/{POD}", "--for=condition=Ready", "--timeout=60s")
     try:
+        kubernetes.kubectl("wait", f"pod/{POD}", "--for=condition=Ready", "--timeout=60s")
         yield POD
     finally:
         kubernetes.kubectl("delete", "pod", POD, "--ignore-not-found", "--wait=true")
@@ -143,7 +156,7 @@ class Course:
             self.wished.append(wanted)
         return wanted, (found.get("status") or {}).get("readyReplicas") or 0
 
-    def reaches(self, replicas: int, what: str, timeout: float = 240) -> None:
+    def reaches(self, replicas: int, what: str, timeout: float = 400) -> None:
         """Wait until so many replicas are wanted and ready, and record how long it took."""
         end = time.monotonic() + timeout
         while self.look() != (replicas, replicas):

@@ -30,7 +30,7 @@ _NO_TRIGGER = (
 )
 _BUFFERS = (
     "headroom needs the API CapacityBuffer (autoscaling.x-k8s.io), which this cluster does not have: enable "
-    "it in the cluster's autoscaler (Cluster Autoscaler 1.35, Karpenter 1.15, GKE 1.35), or remove headroom"
+    "it in the cluster's autoscaler (Cluster Autoscaler 1.35, Karpenter 1.14 with its feature gate CapacityBuffer, GKE 1.35), or remove headroom"
 )
 
 

@@ -35,7 +35,8 @@ class ModelLoad:
 
     name: str
     in_flight: float
-    """Requests inside that do not wait; of a model that runs inline, its part of the loop's time."""
+    """Requests inside that do not wait; of a model that runs inline, its part of the loop's time, and requests
+    whose images are being decoded."""
     queued: float
     """Requests that wait for a free infer request."""
     streams: int | None
@@ -136,9 +137,10 @@ class LoadMeter:
         """`inline`: the model's part of the loop's time."""
         known = self._observed[name]
         loaded = [version.loaded for version in model.versions.values() if version.loaded is not None]
-        pooled = [one for one in loaded if not one.inline]
-        queued = sum(one.waiting for one in pooled)
-        known.in_flight.add(sum(one.in_flight for one in pooled) - queued + inline, seconds)
+        loaded += [old for old, of in self._catalogue.draining.items() if of == name]
+        queued = sum(one.waiting for one in loaded)
+        # This runs on the loop: a request of an inline model is inside now only while it waits for its images.
+        known.in_flight.add(sum(one.in_flight for one in loaded) - queued + inline, seconds)
         known.queued.add(queued, seconds)
         return _model_load(name, model, known)
 

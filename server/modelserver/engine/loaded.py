@@ -102,8 +102,10 @@ class LoadedModel:
         return self._pool.waiting
 
     def inlined(self, compiled: ov.CompiledModel) -> "LoadedModel":
-        """The same model, compiled for the event loop."""
-        return LoadedModel(compiled, self._description, self.effect, self._limits, inline=True)
+        """The same model, compiled for the event loop; its first inference was that of this one."""
+        inlined = LoadedModel(compiled, self._description, self.effect, self._limits, inline=True)
+        inlined.first_seconds = self.first_seconds
+        return inlined
 
     def _queue_limit(self) -> int:
         """How many requests may wait now; by the number of those that run where nobody set it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from modelserver.engine import LoadedModel
 from modelserver.errors import NotFound, NotReady
 from modelserver.models.model import Model, State, Version
 
@@ -17,6 +18,8 @@ class Catalogue:
         """How often a version began or ceased to answer: equal numbers mean that the same ones answer."""
         self.has_converged = False
         """Whether the first pass over all models of the configuration has ended."""
+        self.draining: dict[LoadedModel, str] = {}
+        """Loaded models that answer no new requests, until those inside are done, with the model's name."""
         self._listeners: list[Callable[[], None]] = []
 
     def find(self, name: str, number: int | None) -> Version:

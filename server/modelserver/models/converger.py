@@ -167,7 +167,7 @@ class Converger:
         version.state, version.error, version.fault, version.failures = State.AVAILABLE, None, None, 0
         self._announce(version, new)
         if old is not None:
-            self._retirement.replaced(old)
+            self._retirement.replaced(old, version.model)
         return True
 
     def _announce(self, version: Version, new: Loading) -> None:

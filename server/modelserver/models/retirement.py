@@ -28,19 +28,21 @@ class Retirement:
         self._series.retires(version.labels)
         self._catalogue.changes += 1
         self._catalogue.notify()
-        self._begin(old, version)
+        self._begin(old, version.model, version)
 
-    def replaced(self, old: LoadedModel) -> None:
+    def replaced(self, old: LoadedModel, model: str) -> None:
         """Its version goes on with another one."""
-        self._begin(old, None)
+        self._begin(old, model, None)
 
-    def _begin(self, old: LoadedModel, version: Version | None) -> None:
+    def _begin(self, old: LoadedModel, model: str, version: Version | None) -> None:
+        self._catalogue.draining[old] = model
         task = asyncio.get_running_loop().create_task(self._finish(old, version))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _finish(self, old: LoadedModel, version: Version | None) -> None:
         await old.drained()
+        del self._catalogue.draining[old]
         await self._loader.close(old)
         if version is not None and version.state is State.UNLOADING:
             version.state = State.END

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -49,6 +50,14 @@ class Loop:
         return {load.name: load for load in self.meter.now}
 
 
+@dataclass(frozen=True)
+class Draining:
+    """A loaded model that answers no new requests."""
+
+    in_flight: int
+    waiting: int
+
+
 def test_requests_that_run_and_requests_that_wait_are_told_apart():
     loop = Loop()
     loaded = loop.serve("m")
@@ -58,6 +67,25 @@ def test_requests_that_run_and_requests_that_wait_are_told_apart():
 
     assert (load.in_flight, load.queued) == (pytest.approx(4, abs=0.1), pytest.approx(3, abs=0.1))
     assert (load.streams, load.nireq, load.inline) == (2, 4, False)
+
+
+def test_requests_of_a_version_that_is_drained_count_until_they_are_answered():
+    loop = Loop()
+    loop.serve("m")
+    loop.catalogue.draining = {Draining(in_flight=5, waiting=2): "m"}
+
+    load = loop.pass_by(20)["m"]
+    assert (load.in_flight, load.queued) == (pytest.approx(3, abs=0.1), pytest.approx(2, abs=0.1))
+
+    loop.catalogue.draining = {}
+    assert loop.pass_by(20)["m"].queued < 0.1
+
+
+def test_requests_of_a_model_on_the_loop_that_wait_for_their_images_count():
+    loop = Loop()
+    loop.serve("m", inline=True).in_flight = 6
+
+    assert loop.pass_by(20)["m"].in_flight == pytest.approx(6, abs=0.1)
 
 
 def test_a_moment_weighs_little_and_what_is_long_ago_nothing():

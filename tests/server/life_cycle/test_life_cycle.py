@@ -319,12 +319,12 @@ def test_a_cancelled_or_late_call_leaves_the_queue(repository):
             until(
                 "an empty server",
                 lambda: metrics_line(server, b"ovms_current_requests").endswith(b" 0"),
-                timeout=5,
+                timeout=30,
             )
             until(
                 "idle requests",
                 lambda: metrics_line(server, b"ovms_infer_req_active").endswith(b" 0"),
-                timeout=5,
+                timeout=30,
             )
             assert metrics_line(server, b"modelserver_queue_waiting").endswith(b" 0")
             assert rpc(slow_request(), timeout=30)

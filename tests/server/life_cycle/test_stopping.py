@@ -51,7 +51,7 @@ def test_a_second_signal_ends_the_drain(repository):
     with dummy(repository, "--drain_seconds", "60") as server:
         server.wait_ready()
         server.terminate()
-        until("the drain", lambda: server.get("/v2/health/ready")[0] == 503, timeout=5)
+        until("the drain", lambda: server.get("/v2/health/ready")[0] == 503, timeout=20)
         server.terminate()
         assert server.wait(15) == 0
 

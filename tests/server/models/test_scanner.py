@@ -87,7 +87,7 @@ async def test_one_pause_is_enough_for_all_models(tmp_path, threads):
     started = time.monotonic()
     await Scanner(LocalStorage(), threads.load).scan(copied, settle=True)
     assert [set(one.files) for one in copied] == [{1}] * 20
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15, "a pause for each would be 20 s"
 
 
 async def test_what_did_not_change_costs_one_look(weights, threads):
