@@ -21,8 +21,8 @@ _KEDA = (
     "install it (helm install keda kedacore/keda), or use only a metric of type CPU"
 )
 _NO_LOAD = (
-    "KEDA cannot read the load from the operator, so replicas stay as they are: check that KEDA's pods reach the "
-    "operator's Service, and that the operator reaches the status ports of the pods"
+    "KEDA cannot read the load from the operator, so replicas stay as they are: check that KEDA's pods reach "
+    "the operator's Service, and that the operator reaches the status ports of the pods"
 )
 _NO_TRIGGER = (
     "KEDA cannot evaluate the triggers of the ScaledObject, so replicas stay as they are: kubectl describe "
@@ -30,7 +30,8 @@ _NO_TRIGGER = (
 )
 _BUFFERS = (
     "headroom needs the API CapacityBuffer (autoscaling.x-k8s.io), which this cluster does not have: enable "
-    "it in the cluster's autoscaler (Cluster Autoscaler 1.35, Karpenter 1.14 with its feature gate CapacityBuffer, GKE 1.35), or remove headroom"
+    "it in the cluster's autoscaler (Cluster Autoscaler 1.35, GKE 1.35, Karpenter 1.14 with its feature gate "
+    "CapacityBuffer), or remove headroom"
 )
 
 
@@ -170,8 +171,8 @@ def _lacks_metrics(_server: ModelServer, wish: Autoscaling, facts: Facts) -> Ver
     if hpa is not None and hpa.lacking and hpa.metrics:
         return fails(
             Reason.METRICS_UNAVAILABLE,
-            f"the HorizontalPodAutoscaler has no figure for {' and '.join(hpa.lacking)}, so replicas do not go "
-            f"down meanwhile: kubectl describe hpa {hpa.name} tells why. {_figures(wish, facts)}",
+            f"the HorizontalPodAutoscaler has no figure for {' and '.join(hpa.lacking)}, so replicas do not "
+            f"go down meanwhile: kubectl describe hpa {hpa.name} tells why. {_figures(wish, facts)}",
         )
     return None
 
@@ -211,9 +212,7 @@ def _lacks_a_waker(_server: ModelServer, wish: Autoscaling, facts: Facts) -> Ver
         else "at zero no pod reports load, so nothing would start one again. Add a schedule, or set "
         "minReplicas to 1"
     )
-    return fails(
-        Reason.NO_WAKER, f"minReplicas is 0, but one replica stays: {why}. {_figures(wish, facts)}"
-    )
+    return fails(Reason.NO_WAKER, f"minReplicas is 0, but one replica stays: {why}. {_figures(wish, facts)}")
 
 
 def _is_limited(_server: ModelServer, wish: Autoscaling, facts: Facts) -> Verdict | None:

@@ -47,11 +47,11 @@ class OthersPoll:
                 self._found[kind] = await self._scalers(kind)
             except ApiError as error:
                 _logger.warning("%s of others could not be listed: %s", kind, error)
+        budgets = self._store.budgets
         try:
             budgets = await self._budgets()
         except ApiError as error:
             _logger.warning("%s of others could not be listed: %s", naming.BUDGET, error)
-            budgets = self._store.budgets
         self._take(self._merged(), budgets)
 
     def _take(self, aimed: Mapping[Key, frozenset[str]], budgets: Mapping[str, tuple[Budget, ...]]) -> None:

@@ -35,8 +35,8 @@ class ModelLoad:
 
     name: str
     in_flight: float
-    """Requests inside that do not wait; of a model that runs inline, its part of the loop's time, and requests
-    whose images are being decoded."""
+    """Requests inside that do not wait; of a model that runs inline, its part of the loop's time, and
+    requests whose images are being decoded."""
     queued: float
     """Requests that wait for a free infer request."""
     streams: int | None
@@ -139,7 +139,7 @@ class LoadMeter:
         loaded = [version.loaded for version in model.versions.values() if version.loaded is not None]
         loaded += [old for old, of in self._catalogue.draining.items() if of == name]
         queued = sum(one.waiting for one in loaded)
-        # This runs on the loop: a request of an inline model is inside now only while it waits for its images.
+        # This runs on the loop: a request of an inline model is inside only while it waits for its images.
         known.in_flight.add(sum(one.in_flight for one in loaded) - queued + inline, seconds)
         known.queued.add(queued, seconds)
         return _model_load(name, model, known)

@@ -37,8 +37,8 @@ def scaler_kind(spec: Spec) -> str:
 def least(wish: Autoscaling) -> int:
     """The least number of replicas in effect.
 
-    At zero only a schedule would start a pod again; and where CPU is all that is measured, KEDA would stop the
-    last one at work: for zero it looks at other triggers only.
+    At zero only a schedule would start a pod again; and where CPU is all that is measured, KEDA would stop
+    the last one at work: for zero it looks at other triggers only.
     """
     is_seen = not wish.metrics or any(item.type != "CPU" for item in wish.metrics)
     return wish.min_replicas if wish.schedule and is_seen else max(1, wish.min_replicas)
