@@ -1,5 +1,6 @@
 """`modelserver-operator plan FILE`: what applying a file would change in the cluster. It only reads."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +24,7 @@ from modelserver_operator.errors import Forbidden, Invalid
 from modelserver_operator.observed.child import read_child
 from modelserver_operator.observed.facts import Snapshot
 from modelserver_operator.observed.rejections import CLOSED, Breaker, read_breaker
+from modelserver_operator.observed.scaling.budgets import Budget, read_budget, selecting
 from modelserver_operator.observed.scaling.report import ScaledObjectReport
 from modelserver_operator.settings import images_of
 
@@ -77,7 +79,7 @@ async def preview(cluster: Cluster, server: ModelServer, images: Images, provide
     before = _children(stored, choose(stored, images, past).kept) if stored else ()
     served = await Apis(cluster).served(naming.OPTIONAL)
     observed = await _observe(cluster, owned, [*before, *_children(owned, choice.kept)])
-    around = _around(served, observed)
+    around = replace(_around(served, observed), budget=await _budget(cluster, owned))
     wanted = plan(_render(owned, choice.kept, past, observed, around), observed, owned.uid, {})
     title = f"{server.namespace}/{server.name}:{'' if body else ' new object'}"
     return Preview(
@@ -85,6 +87,15 @@ async def preview(cluster: Cluster, server: ModelServer, images: Images, provide
         tuple(_lines(wanted, before, paused=server.spec.paused)),
         (*_notes(choice), *_lacks(owned, around), *_nodes(owned, choice.kept, provider)),
     )
+
+
+async def _budget(cluster: Cluster, server: ModelServer) -> str:
+    """A disruption budget of others over the pods; who may not read them is shown ours."""
+    found: list[Budget | None] = []
+    with contextlib.suppress(Forbidden):
+        async for page in cluster.pages(naming.BUDGET, server.namespace, of_others=True):
+            found += map(read_budget, page.items)
+    return selecting(server, tuple(filter(None, found)))
 
 
 async def _history(cluster: Cluster, stored: ModelServer, body: Mapping[str, Any]) -> History:

@@ -7,7 +7,7 @@ import pytest
 
 from modelserver_operator.api import Condition
 from modelserver_operator.conditions import awaits_scaling, judge
-from modelserver_operator.observed.facts import Facts
+from modelserver_operator.observed.facts import Facts, Outcome
 from modelserver_operator.observed.pod import Pod
 from modelserver_operator.observed.report import Reply
 from modelserver_operator.observed.scaling.facts import Scaling
@@ -153,6 +153,27 @@ CASES = {
         "AwaitingScaler",
         "until the HorizontalPodAutoscaler of this object is gone",
     ),
+    "zero by CPU": (
+        scaled(minReplicas=0, metrics=[{"type": "CPU", "averageUtilization": 80}], schedule=[OFFICE_HOURS]),
+        BOTH,
+        "False",
+        "NoWaker",
+        "KEDA would stop the last one at work",
+    ),
+    "one metric of two": (
+        scaled(),
+        hpa(lacking=("CPU",)),
+        "False",
+        "MetricsUnavailable",
+        "no figure for CPU, so replicas do not go down meanwhile",
+    ),
+    "a trigger that fails, and none of ours": (
+        scaled(metrics=[], schedule=[OFFICE_HOURS]),
+        keda(is_fallback=True),
+        "False",
+        "MetricsUnavailable",
+        "kubectl describe scaledobject",
+    ),
     "no buffers": (
         {"headroom": 1},
         Scaling(missing=frozenset({"CapacityBuffer"})),
@@ -197,11 +218,12 @@ def test_without_a_ready_pod_the_pods_are_the_reason_and_not_who_asks_for_their_
     condition = autoscaled(Facts(waiting, (NO_POD_FITS,), scaling=scaling), **spec)
     assert condition is not None
     assert (condition.status, condition.reason) == ("False", "PodsMissing")
-    assert "none is ready, so replicas stay as they are: pod q: Unschedulable: no room" in condition.message
+    said = "no pod is ready to be measured, so replicas stay as they are: pod q: Unschedulable: no room"
+    assert said in condition.message
 
     condition = autoscaled(Facts(waiting, (loading,), scaling=scaling), **spec)
     assert condition is not None
-    assert (condition.status, condition.reason) == ("False", "PodsMissing")
+    assert (condition.status, condition.reason) == ("Unknown", "AwaitingScaler"), "it only starts"
 
 
 def test_an_old_server_is_the_reason_why_requests_are_not_known():
@@ -387,6 +409,33 @@ def test_our_own_scalers_are_nobody_elses():
 
     assert found(scaler(OBJECT, owner)) == ()
     assert found(scaler(OBJECT, keda, **OURS)) == ()
+
+
+@pytest.mark.parametrize("owner", [None, {"kind": "ModelServer", "name": "server", "uid": "predecessor"}])
+def test_one_that_lost_its_owner_or_has_a_predecessor_for_it_is_ours_all_the_same(owner: dict | None):
+    body = scaler(OBJECT, owner, **OURS)
+    body["metadata"]["name"] = "server"
+
+    assert found(body) == ()
+
+
+def test_a_scaled_object_that_does_not_say_what_it_scales_means_a_deployment():
+    body = scaler({"name": "server"})
+
+    assert found(body, "ScaledObject") == (Foreign("ScaledObject", "mine", "Deployment"),)
+    assert found(body) == ()
+
+
+def test_what_cannot_be_written_is_said_and_costs_nothing_else():
+    refused = "the API server refused to create HorizontalPodAutoscaler server: exceeded quota"
+    outcome = Outcome(unscaled=(refused,))
+
+    status = judge(server(**CPU), replace(facts(hpa()), outcome=outcome), REVISION, NEVER_JUDGED, NOW)
+
+    by_type = {item.type: item for item in status.conditions}
+    assert (by_type["Autoscaled"].reason, by_type["Applied"].status) == ("ScalerNotReady", "True")
+    assert "exceeded quota" in by_type["Autoscaled"].message
+    assert by_type["Ready"].status == "True"
 
 
 def test_an_autoscaler_that_keda_made_is_named_by_the_object_that_somebody_wrote():

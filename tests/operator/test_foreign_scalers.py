@@ -95,6 +95,90 @@ def test_a_scaler_on_our_deployment_is_named_and_not_fought_with(
     assert kubernetes.condition("server", "Applied")["status"] == "True"
 
 
+@pytest.mark.long
+def test_what_has_never_scaled_anything_is_named_within_a_minute_or_so(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    """Nothing reports a paused ScaledObject, or a VerticalPodAutoscaler that nobody serves."""
+    created(kubernetes)
+    paused = {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "mine", "annotations": {"autoscaling.keda.sh/paused": "true"}},
+        "spec": {"scaleTargetRef": OBJECT, "triggers": [{"type": "cpu", "metadata": {"value": "50"}}]},
+    }
+    vertical = {
+        "apiVersion": "autoscaling.k8s.io/v1",
+        "kind": "VerticalPodAutoscaler",
+        "metadata": {"name": "mine"},
+        "spec": {"targetRef": DEPLOYMENT},
+    }
+    for body in (paused, vertical):
+        submit(kubernetes, body)
+
+    until("both are named", lambda: "VerticalPodAutoscaler mine" in autoscaled(kubernetes)[1], timeout=150)
+    assert "ScaledObject mine scales this object" in autoscaled(kubernetes)[1]
+    assert autoscaled(kubernetes)[0] == "ForeignAutoscaler"
+
+
+@pytest.mark.long
+def test_a_budget_of_others_over_the_pods_takes_the_place_of_ours(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    created(kubernetes, replicas=2)
+    until("ours", lambda: budgets(kubernetes) == ["server"], timeout=SOON)
+    labels = {"app.kubernetes.io/name": "modelserver"}
+    theirs = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "theirs"},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
+    }
+    submit(kubernetes, theirs)
+    until("only theirs", lambda: budgets(kubernetes) == ["theirs"], timeout=150)
+    assert kubernetes.condition("server", "Applied")["status"] == "True"
+
+    kubernetes.kubectl("delete", "pdb", "theirs")
+    until("ours again", lambda: budgets(kubernetes) == ["server"], timeout=150)
+
+
+def budgets(kubernetes: Kubernetes) -> list[str]:
+    return [item["metadata"]["name"] for item in kubernetes.items("poddisruptionbudgets")]
+
+
+def test_a_scaler_that_the_api_server_refuses_costs_only_itself(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    kubernetes.kubectl("create", "quota", "none", "--hard=count/horizontalpodautoscalers.autoscaling=0")
+    created(kubernetes, **CPU)
+
+    until("it is said", lambda: autoscaled(kubernetes)[0] == "ScalerNotReady", timeout=SOON)
+    assert "refused to create HorizontalPodAutoscaler server" in autoscaled(kubernetes)[1]
+    assert "exceeded quota" in autoscaled(kubernetes)[1]
+    assert kubernetes.condition("server", "Applied")["status"] == "True"
+
+
+def test_an_object_made_again_beside_its_orphans_takes_over_its_scaler(
+    kubernetes: Kubernetes, operator: OperatorProcess
+):
+    created(kubernetes, **CPU)
+    until("ours", lambda: scalers(kubernetes) == ["HorizontalPodAutoscaler"], timeout=SOON)
+    before = kubernetes.get("hpa", "server")["metadata"]["uid"]
+
+    kubernetes.kubectl("delete", "modelserver", "server", "--cascade=orphan")
+    created(kubernetes, **CPU)
+
+    uid = kubernetes.get("modelserver", "server")["metadata"]["uid"]
+    until("it is ours again", lambda: owner(kubernetes) == uid, timeout=SOON)
+    assert kubernetes.get("hpa", "server")["metadata"]["uid"] == before
+    assert autoscaled(kubernetes)[0] != "ForeignAutoscaler"
+
+
+def owner(kubernetes: Kubernetes) -> str:
+    (found,) = kubernetes.get("hpa", "server")["metadata"].get("ownerReferences") or [{"uid": ""}]
+    return str(found["uid"])
+
+
 def test_a_full_quota_is_why_pods_are_missing(kubernetes: Kubernetes, operator: OperatorProcess):
     kubernetes.kubectl("create", "quota", "full", "--hard=pods=0")
     created(kubernetes, **CPU)

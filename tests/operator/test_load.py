@@ -245,6 +245,28 @@ async def test_a_pod_that_never_answers_counts_as_nothing_in_the_end():
         assert await loads.of(KEY, [pod(port, "a"), pod(closed, "b")]) == Load(3, 3)
 
 
+async def test_a_new_pod_that_misses_its_first_request_has_no_load_yet():
+    async with status_port(whole(b"")) as port:
+        closed = port
+    async with status_port(whole(answer(3))) as port, asking() as (loads, clock):
+        assert await loads.of(KEY, [pod(port, "a")]) == Load(3, 3)
+        clock.now += FRESH_SECONDS
+
+        assert await loads.of(KEY, [pod(port, "a"), pod(closed, "b")]) == Load(3, 3)
+
+
+async def test_an_old_server_that_does_not_answer_any_more_is_not_taken_for_idle_either():
+    async with asking() as (loads, clock):
+        async with status_port(whole(b'{"models": []}')) as port:
+            for _ in range(4):
+                assert await loads.of(KEY, [pod(port)]) is None
+                clock.now += FRESH_SECONDS
+
+        for _ in range(4):
+            assert await loads.of(KEY, [pod(port)]) is None
+            clock.now += FRESH_SECONDS
+
+
 async def test_a_server_too_old_to_report_its_load_is_never_taken_for_idle():
     async with status_port(whole(b'{"models": []}')) as port, asking() as (loads, clock):
         for _ in range(5):

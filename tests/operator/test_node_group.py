@@ -40,6 +40,32 @@ def test_shared_cpus_need_no_policy():
     assert "cpuManagerPolicy" not in "\n".join(lines("aws", cpuManagerPolicy="none"))
 
 
+def test_taints_that_kubernetes_sets_itself_are_not_for_a_group():
+    keys = ("node.kubernetes.io/unreachable", "node-role.kubernetes.io/control-plane", "team")
+    pod = {"tolerations": [{"key": key, "operator": "Exists", "effect": "NoExecute"} for key in keys]}
+
+    text = "\n".join(lines("karpenter", pod=pod))
+
+    assert "key: team" in text
+    assert "kubernetes.io/unreachable" not in text
+    assert "control-plane" not in text
+
+
+def test_a_label_that_an_affinity_requires_is_one_of_the_group():
+    def affinity(*terms: list[dict]) -> dict:
+        required = {"nodeSelectorTerms": [{"matchExpressions": term} for term in terms]}
+        node = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+        return {"affinity": node, "nodeSelector": {}}
+
+    one = [
+        {"key": "pool", "operator": "In", "values": ["gpu"]},
+        {"key": "zone", "operator": "In", "values": ["a", "b"]},
+    ]
+    assert "label/pool = gpu" in "\n".join(lines("aws", pod=affinity(one)))
+    assert "zone" not in "\n".join(lines("aws", pod=affinity(one)))
+    assert "pool" not in "\n".join(lines("aws", pod=affinity(one, one))), "one of two terms is enough"
+
+
 def test_aws_has_tags():
     tags = [line.partition(": ")[2] for line in lines("aws") if line.startswith("tag")]
 

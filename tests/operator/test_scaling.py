@@ -132,6 +132,15 @@ def test_cpu_and_times_are_triggers_beside_requests():
         pytest.param({"minReplicas": 3}, 3, 3, id="three"),
         pytest.param({"minReplicas": 0}, 1, 1, id="zero without anything to wake it"),
         pytest.param({"minReplicas": 0, "schedule": [OFFICE_HOURS]}, 0, 1, id="zero with a schedule"),
+        pytest.param(
+            {"minReplicas": 0, "schedule": [OFFICE_HOURS], "metrics": []}, 0, 1, id="nothing but a schedule"
+        ),
+        pytest.param(
+            {"minReplicas": 0, "schedule": [OFFICE_HOURS], "metrics": [CPU]},
+            1,
+            1,
+            id="a schedule, and only CPU, which KEDA does not count as work",
+        ),
     ],
 )
 def test_zero_takes_effect_only_with_a_schedule(fields: dict, least: int, fallback: int):

@@ -38,9 +38,12 @@ class ApiServer:
         self.served = [self.places[kind].plural for kind in served]
         self.objects: dict[str, dict[str, Any]] = {}
         self.refused: set[str] = set()
+        self.is_down = False
         self.asked: list[str] = []
 
     async def served_version(self, place: Resource) -> str:
+        if self.is_down:
+            raise ApiError(0, "GET /apis: no answer")
         return place.version if place.plural in self.served else ""
 
     async def get(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
@@ -127,6 +130,48 @@ async def test_what_cannot_be_read_is_not_written_unless_it_is_known():
     around, scaling = await known.look(server(**scaled()))
     assert (around.key, around.api_version(SCALED_OBJECT)) == ("k3y", "keda.sh/v1alpha1")
     assert scaling.unread
+
+
+async def test_what_the_api_server_does_not_tell_is_not_missing_and_nothing_is_forgotten():
+    api = ApiServer(SCALED_OBJECT)
+    api.objects[SCALED_OBJECT] = scaled_object()
+    api.is_down = True
+    gathered, store = gatherer(api)
+    store.put(SCALED_OBJECT, scaled_object())
+
+    around, scaling = await gathered.look(server(**scaled()))
+
+    assert scaling.missing == frozenset()
+    assert scaling.unread == ("whether the API server serves ScaledObject cannot be read: no answer",)
+    assert around.api_version(SCALED_OBJECT) == ""
+    assert (SCALED_OBJECT, "server") in store.snapshot(KEY).children
+
+
+async def test_a_child_that_vanishes_with_its_api_is_not_written_again():
+    api = ApiServer(SCALED_OBJECT)
+    api.objects[SCALED_OBJECT] = scaled_object()
+    gathered, _ = gatherer(api)
+    await gathered.look(server(**scaled()))
+    api.objects.clear()
+    api.served.clear()
+
+    around, scaling = await gathered.look(server(**scaled()))
+
+    assert scaling.missing == {SCALED_OBJECT}
+    assert around.api_version(SCALED_OBJECT) == ""
+
+
+async def test_a_scaler_that_lost_its_owner_is_ours_and_nothing_waits_for_it():
+    api = ApiServer()
+    gathered, store = gatherer(api)
+    orphan = child()
+    orphan["metadata"]["ownerReferences"] = []
+    store.put(HPA, orphan)
+
+    around, scaling = await gathered.look(server(**CPU))
+
+    assert not around.waits
+    assert not scaling.is_changing
 
 
 async def test_a_child_that_is_gone_is_forgotten():

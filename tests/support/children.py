@@ -15,7 +15,7 @@ CHILDREN = [
 ]
 KINDS = "configmaps,deployments,services,serviceaccounts"
 OURS = "app.kubernetes.io/managed-by=modelserver-operator"
-SOON = 10
+SOON = 30
 
 
 def submit(kubernetes: Kubernetes, body: dict) -> None:

@@ -177,6 +177,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         scaled(schedule=[{**OFFICE_HOURS, "end": OFFICE_HOURS["start"]}]),
         r"start and end of a schedule must be different",
     ),
+    "a time zone that does not exist": (
+        scaled(schedule=[{**OFFICE_HOURS, "timeZone": "Europe/Berln"}]),
+        r"timeZone must be a name of the IANA",
+    ),
+    "a time zone of whoever reads it": (
+        scaled(schedule=[{**OFFICE_HOURS, "timeZone": "Local"}]),
+        r"timeZone must be a name of the IANA",
+    ),
     "a schedule above the largest number": (
         scaled(maxReplicas=3, schedule=[OFFICE_HOURS]),
         r"a schedule has more replicas than maxReplicas",

@@ -186,7 +186,17 @@ _POOLS: dict[Path, tuple[Any, ...]] = {
     ("metrics",): METRICS,
     ("start",): CRONS,
     ("end",): CRONS,
-    ("timeZone",): ("Etc/UTC", "Europe/Berlin", "UTC", "Etc/GMT+1", "/UTC", "a b", ""),
+    ("timeZone",): (
+        "Etc/UTC",
+        "Europe/Berlin",
+        "UTC",
+        "Etc/GMT+1",
+        "Europe/Berln",
+        "Local",
+        "/UTC",
+        "a b",
+        "",
+    ),
 }
 
 

@@ -33,6 +33,10 @@ class Apis:
                 found[kind] = f"{self._cluster.places[kind].group}/{version}"
         return found
 
+    def lacks(self, kind: str) -> bool:
+        """Whether the API server has answered that it does not serve this kind."""
+        return self._versions.get(kind) == ""
+
     def forget(self, kind: str) -> None:
         """It was not there: ask again."""
         self._asked.pop(kind, None)

@@ -79,7 +79,8 @@ class Loads:
         if waiting:
             await asyncio.wait(waiting, timeout=WAIT_SECONDS)
         servers = list(known.servers.values())
-        misses = 1 if known.was_known else MISSES
+        is_heard = any(asked.load is not None for asked in servers)
+        misses = 1 if known.was_known and is_heard else MISSES
         if not all(asked.is_known(misses) for asked in servers):
             return None
         known.was_known = True

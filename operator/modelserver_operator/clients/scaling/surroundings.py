@@ -39,7 +39,7 @@ class Gatherer:
         wanted, known = _optional(server), self._known(server)
         served = await self.apis.served(sorted(wanted | known))
         unread = [text for kind in sorted(wanted | known) if (text := await self._try(kind, server, served))]
-        missing = frozenset(wanted - served.keys() - self.apis.failed.keys())
+        missing = frozenset(kind for kind in wanted if self.apis.lacks(kind))
         seen = self._store.snapshot((server.namespace, server.name))
         scaling = await self._scaling(server, seen)
         is_changing = _is_changing(server, seen)
