@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from devcluster import cluster as clusters
 from devcluster import engine as engines
 from devcluster import plain, state
+from devcluster.build import keda, programs, prometheus
 from devcluster.errors import DevclusterError
 from devcluster.host.progress import Progress, duration
 
@@ -36,7 +37,10 @@ def parser() -> argparse.ArgumentParser:
     load = command("load", _load, "copy images of the engine to the nodes")
     load.add_argument("images", nargs="+", metavar="IMAGE")
     command("env", _env, 'print exports for a shell: eval "$(python -m devcluster env)"')
-    command("prepare", _prepare, "build everything that a cluster with a node needs, without starting one")
+    prepare = command(
+        "prepare", _prepare, "build everything that a cluster with a node needs, without starting one"
+    )
+    prepare.add_argument("--scaling", action="store_true", help="also KEDA, Karpenter and Prometheus")
     command("release", _release, "stop the docker daemon if we started it and no container runs")
     command("binaries", _binaries, "build the Go programs and print their directory")
     return root
@@ -122,8 +126,13 @@ def _env(chosen: argparse.Namespace) -> None:
             print(f"export {variable}={shlex.quote(value)}")
 
 
-def _prepare(_: argparse.Namespace) -> None:
-    engine, image = clusters.prepare(Progress())
+def _prepare(options: argparse.Namespace) -> None:
+    progress = Progress()
+    engine, image = clusters.prepare(progress)
+    if options.scaling:
+        keda.images(engine, progress)
+        prometheus.image(engine)
+        programs.build_separately(programs.KARPENTER, progress)
     print(f"Ready: node image {image.name} in the engine of {engine.client}.")
 
 
