@@ -116,10 +116,11 @@ class World:
 
     def _has_scaled(self, children: dict[str, list[dict[str, Any]]]) -> bool:
         """Whether Kubernetes has looked at each autoscaler, which takes it 15 s, and the status says so."""
-        said = self.condition("Autoscaled").get("reason")
+        said = self.condition("Autoscaled").get("message", "")
         scalers = children["HorizontalPodAutoscaler"]
         looked = all((item.get("status") or {}).get("conditions") for item in scalers)
-        return not scalers or (looked and said not in {None, "AwaitingScaler"})
+        # No pod ever is, here.
+        return not scalers or (looked and "no pod is ready" in said)
 
     def state(self) -> dict[str, Any]:
         """All that is said about the object, and all that was made of it, in words of no time and place."""
