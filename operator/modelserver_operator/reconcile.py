@@ -154,6 +154,8 @@ class Reconciler:
         around, scaling = await self.scaling.look(server)
         server = followed(server, scaling, self.store.snapshot(key))
         made = await self._make_once(key, server, previous, around)
+        if made.outcome.unscaled:
+            self.scaling.refused()
         for message in made.outcome.corrections:
             await self._events.record(Event("DriftCorrected", message, is_warning=True), body["metadata"])
         facts = await self._look(key, server, made.outcome, made.revision)
@@ -215,8 +217,6 @@ class Reconciler:
         if wanted.makes_any() and is_applied(previous, server.generation):
             await self._confirm(server)
         outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
-        if outcome.unscaled:
-            self.scaling.refused()
         if not server.spec.paused:
             refused = outcome.refused + await self._clean(superfluous(breaker, at))
             outcome = replace(outcome, refused=refused, due=due(breaker, server.spec.replicas, clock))

@@ -39,9 +39,9 @@ class Mutation:
 MUTATIONS = {
     "a refused child silences the status": Mutation(
         "reconcile.py",
-        "self._contest).apply(wanted)\n        if outcome.unscaled",
+        "self._contest).apply(wanted)\n        if not server",
         "self._contest).apply(wanted)\n        if outcome.refused:\n"
-        "            raise ApiError(403, outcome.refused[0])\n        if outcome.unscaled",
+        "            raise ApiError(403, outcome.refused[0])\n        if not server",
         ("create: configmaps 403 for ever",),
     ),
     "what is gone may come back": Mutation(

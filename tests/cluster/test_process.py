@@ -73,4 +73,4 @@ def test_a_program_that_becomes_another_is_found_at_every_moment(owner, tmp_path
     script = tmp_path / "again"
     script.write_text('exec sh "$0"\n')
     Runner(owner).start(["sh", str(script)], tmp_path / "log")
-    assert [n for n in range(500) if len(owned_by(owner)) != 1] == []
+    assert [n for n in range(100) if len(owned_by(owner)) != 1] == []

@@ -111,6 +111,7 @@ def test_pods_that_the_kubelet_rejects_stay_few_and_one_is_tried_until_the_devic
     assert "modelserver.dev/breaker" not in deployment(kubernetes)["metadata"]["annotations"]
 
 
+@pytest.mark.long
 def test_a_serving_object_keeps_its_pods_while_those_of_its_new_template_are_rejected(
     faulty: Devices,
 ):

@@ -13,7 +13,7 @@ from tests.support.status_port import black_hole
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
-OBJECTS = (150, pytest.param(300, marks=pytest.mark.long))
+OBJECTS = (100, pytest.param(300, marks=pytest.mark.long))
 """More than are asked at the same time (128), and than there are workers."""
 SECONDS = 2.0
 

@@ -31,6 +31,7 @@ def load(url: str) -> dict[str, float]:
     return found
 
 
+@pytest.mark.long
 def test_an_autoscaler_writes_the_objects_replicas_and_nothing_forces_them_back(
     kubernetes: Kubernetes, operator: OperatorProcess
 ):
@@ -146,6 +147,7 @@ def test_keda_is_answered_with_the_load_of_the_pods_and_nobody_else_is(
     assert fetch(address)[0] == fetch(f"{address}?key=other")[0] == 404
 
 
+@pytest.mark.long
 def test_every_pod_of_the_operator_answers_and_a_restart_keeps_the_key(
     kubernetes: Kubernetes, operator: OperatorProcess, start: Start, tmp_path
 ):
@@ -199,7 +201,9 @@ def test_zero_replicas_are_ready_and_zero_without_a_schedule_says_what_is_missin
     until(
         "Ready", lambda: kubernetes.condition("server", "Ready").get("reason") == "ScaledToZero", timeout=SOON
     )
-    assert kubernetes.condition("server", "Ready")["status"] == "True"
+    until(
+        "it is ready", lambda: kubernetes.condition("server", "Ready").get("status") == "True", timeout=SOON
+    )
     assert kubernetes.get("scaledobject", "server")["spec"]["minReplicaCount"] == 0
 
     patch(kubernetes, "modelserver/server", {"spec": {"autoscaling": {"schedule": None}}})

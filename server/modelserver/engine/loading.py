@@ -33,7 +33,7 @@ SPREAD_CPUS = 1.3
 """CPU seconds per second of a model that more than one thread works on."""
 SEARCH_SECONDS = 50e-3
 """How long a quick inference is looked for, without what interruptions took: each counts as the quickest."""
-SEARCH_LIMIT_SECONDS = 1.0
+SEARCH_LIMIT_SECONDS = 0.3
 """With them: on a busy machine most inferences are interrupted."""
 TWICE_BYTES = 1 << 20
 """Weights that may be in memory twice for a moment."""

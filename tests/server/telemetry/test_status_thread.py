@@ -305,7 +305,7 @@ async def test_the_machine_is_looked_at_on_the_main_loop_whoever_asks():
 
 
 EFFECT = SimpleNamespace(execution_devices=("CPU",), streams=1, nireq=1, hint=None, threads=1, pinning=False)
-LOADED = SimpleNamespace(effect=EFFECT, inline=False)
+LOADED = SimpleNamespace(effect=EFFECT, inline=False, first_seconds=None)
 PLAN = SimpleNamespace(warnings=("w",), pinning_reason="none")
 
 

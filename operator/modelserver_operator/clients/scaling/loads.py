@@ -39,7 +39,7 @@ class _Asked:
     task: asyncio.Task[None] | None = None
 
     def is_known(self, misses: int) -> bool:
-        """Whether it counts: it has answered, or it has missed so many requests."""
+        """Whether it counts: it has reported its load once, or missed this number of requests."""
         return not self.is_silent and (self.load is not None or self.misses >= misses)
 
 
