@@ -202,6 +202,18 @@ def test_one_pod_is_tried_when_the_time_has_come():
     assert decide(trying, look(*pods, bound("try"), seconds=700)) == trying
 
 
+@pytest.mark.parametrize("on_their_way", range(8))
+def test_pods_on_their_way_when_it_opened_do_not_keep_it_from_trying(on_their_way: int):
+    """Or the object would be due at every moment, and never tried again."""
+    opened = decide(CLOSED, look(*burst(), seconds=3))
+    late = [rejected(3 + n / 100, node=f"n{n}") for n in range(on_their_way)]
+
+    tried = decide(opened, look(*burst(), *late, seconds=3 + 600))
+
+    assert tried.is_trying
+    assert due(tried, 2, Clock(at(3 + 600), 600.0)) is None
+
+
 def test_a_try_ends_with_the_first_rejection():
     pods = (*burst(), ready())
     trying = decide(opened(ready()), look(*pods, rejected(5), seconds=610))

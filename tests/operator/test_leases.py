@@ -211,7 +211,7 @@ def test_a_namespace_changes_hands_between_a_cluster_wide_and_a_namespaced_opera
     options = ["--set", f"watchNamespaces={{{namespace}}}", "--set", "crds.install=false"]
     install(kubernetes, *options, release="scoped")
     config = kubeconfig(kubernetes, tmp_path, "scoped-modelserver-operator")
-    mine = ["--installation=system/scoped", f"--namespaces={namespace}", "--lease-seconds=8"]
+    mine = ["--installation=system/scoped", f"--namespaces={namespace}", "--lease-seconds=5"]
     scoped = run("pod-s", OTHER, *mine, config=config)
     until("the cluster-wide one leaves it", lambda: notes(kubernetes, "NamespaceLeft", namespace))
     assert not leads(scoped, namespace), "the newcomer waits for one duration of its Lease"

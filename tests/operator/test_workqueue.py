@@ -150,6 +150,24 @@ async def test_a_failure_is_tried_again_later_and_holds_up_nobody():
     assert pauses[2] >= 0.08
 
 
+async def test_a_key_that_is_due_again_at_once_for_ever_holds_up_nobody():
+    """Its passes may need nothing that would let others have their turn."""
+    seen: list[str] = []
+
+    async def process(key: str) -> float | None:
+        seen.append(key)
+        return 0.0 if key == "always" else None
+
+    queue: WorkQueue[str] = WorkQueue(process)
+    async with working(queue, workers=1):
+        queue.wake("always")
+        await within(lambda: "always" in seen)
+        queue.wake("other")
+        await within(lambda: "other" in seen)
+        await asyncio.sleep(0.5)  # the length of the window is what is asserted
+    assert seen.count("always") < 20
+
+
 async def test_a_pass_that_never_ends_is_told():
     gate = asyncio.Event()
 

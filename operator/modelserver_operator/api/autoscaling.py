@@ -1,5 +1,6 @@
 """`autoscaling`: what sets the number of replicas, and its rules."""
 
+import functools
 import zoneinfo
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -101,10 +102,15 @@ class Autoscaling(Record):
     """How fast replicas change: up immediately and down slowly by default."""
 
 
+@functools.cache
+def _time_zones() -> frozenset[str]:
+    """Read from hundreds of files."""
+    return frozenset(zoneinfo.available_timezones())
+
+
 def _is_time_zone(name: str) -> bool:
     """True, too, where there is no database of time zones to look it up in."""
-    known = zoneinfo.available_timezones()
-    return name in known or not known
+    return name in _time_zones() or not _time_zones()
 
 
 _VALUE = "quantity(string(self.averageValue))"

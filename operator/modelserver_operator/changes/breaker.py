@@ -115,8 +115,9 @@ def decide(before: Breaker, at: Scene) -> Breaker:
     new = _new(before, at)
     if before.is_trying:
         return _tried(before, at, new)
-    if _is_burst(new):
-        return _opened(before, at, new)
+    if _is_burst(new) and (opened := _opened(before, at, new)) != before:
+        return opened
+    # Pods that were on their way when it opened must not keep it from trying.
     return _waited(before, at) if before.is_open else before
 
 

@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 Key = TypeVar("Key", bound=Hashable)
 BACK_OFF_SECONDS = 1.0
 _BACK_OFF_LIMIT = 60.0
+_LEAST_SECONDS = 0.1
+"""Before a key that asks for it is processed again: its passes may wait for nothing, and others wait."""
 _SPARE = 100
 """Outdated entries that are kept however few keys wait."""
 _logger = logging.getLogger(__name__)
@@ -72,6 +74,9 @@ class WorkQueue(Generic[Key]):
             key = await self._next()
             self._active[key] = asyncio.get_running_loop().time()
             try:
+                await asyncio.sleep(
+                    0
+                )  # neither `_next` of a key that is due nor a pass need wait for anything
                 await self._attempt(key)
             finally:
                 self._active.pop(key, None)
@@ -88,7 +93,7 @@ class WorkQueue(Generic[Key]):
         else:
             self._failures.pop(key, None)
             if again is not None:
-                self.wake(key, again)
+                self.wake(key, max(again, _LEAST_SECONDS))
 
     async def _next(self) -> Key:
         while True:
