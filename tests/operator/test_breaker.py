@@ -214,6 +214,39 @@ def test_pods_on_their_way_when_it_opened_do_not_keep_it_from_trying(on_their_wa
     assert due(tried, 2, Clock(at(3 + 600), 600.0)) is None
 
 
+PODS = st.lists(
+    st.one_of(
+        st.builds(
+            rejected, st.integers(0, 2000), st.sampled_from(("new", "old")), st.sampled_from(("n1", "n2"))
+        ),
+        st.builds(ready, st.just("ready"), st.sampled_from(("new", "old"))),
+        st.builds(bound, st.just("bound"), st.sampled_from(("new", "old")), st.sampled_from(("n1", "n2"))),
+        st.builds(starting, st.just("starting"), st.sampled_from(("new", "old"))),
+    ),
+    max_size=12,
+)
+
+
+@given(
+    looks=st.lists(st.tuples(st.integers(0, 4000), PODS), max_size=6),
+    wanted=st.integers(0, 3),
+    can_go_back=st.booleans(),
+    may_surge=st.booleans(),
+)
+def test_whatever_happens_it_is_never_due_with_nothing_to_do(
+    looks: list[tuple[int, list[Pod]]], wanted: int, can_go_back: bool, may_surge: bool
+):
+    """Each look may be followed by more at the same moment; in the end nothing changes any more."""
+    breaker, rules = CLOSED, {"wanted": wanted, "can_go_back": can_go_back, "may_surge": may_surge}
+    for seconds, pods in sorted(looks, key=lambda item: item[0]):
+        seen = look(*(pod for pod in pods if pod.created <= at(seconds)), seconds=seconds, **rules)
+        for _ in range(4):
+            breaker = decide(breaker, seen)
+        assert decide(breaker, seen) == breaker
+        left = due(breaker, wanted, seen.clock)
+        assert left is None or left > 0
+
+
 def test_a_try_ends_with_the_first_rejection():
     pods = (*burst(), ready())
     trying = decide(opened(ready()), look(*pods, rejected(5), seconds=610))
