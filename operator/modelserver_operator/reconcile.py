@@ -219,7 +219,7 @@ class Reconciler:
         outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
         if not server.spec.paused:
             refused = outcome.refused + await self._clean(superfluous(breaker, at))
-            outcome = replace(outcome, refused=refused, due=due(breaker, server.spec.replicas, clock))
+            outcome = replace(outcome, refused=refused, due=due(breaker, at))
         return _Made(
             outcome,
             desired.revision,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelserver_operator.api import ModelServer, Status, parse
@@ -170,8 +170,8 @@ def test_it_says_which_node_why_and_when():
 
     assert (found.node, found.reason, found.message) == ("n1", "UnexpectedAdmissionError", BROKEN)
     assert found.next_try == at(610)
-    assert due(found, 2, Clock(at(100), 600.0)) == 510
-    assert due(found, 2, Clock(at(700), 600.0)) == 0
+    assert due(found, look(wanted=2, seconds=100)) == 510
+    assert due(found, look(wanted=2, seconds=700)) == 0
 
 
 def test_pods_on_their_way_when_it_opened_change_nothing():
@@ -211,39 +211,59 @@ def test_pods_on_their_way_when_it_opened_do_not_keep_it_from_trying(on_their_wa
     tried = decide(opened, look(*burst(), *late, seconds=3 + 600))
 
     assert tried.is_trying
-    assert due(tried, 2, Clock(at(3 + 600), 600.0)) is None
+    assert due(tried, look(wanted=2, seconds=3 + 600)) is None
 
 
+MOMENTS = st.sampled_from((0, 1, 2, 3, 4, 5, 602, 603, 604, 605, 1204, 1206, 1208, 2000))
+"""A burst, pods on their way after it, and tries."""
+TEMPLATES, NODES = st.sampled_from(("new", "new", "old")), st.sampled_from(("n1", "n2"))
 PODS = st.lists(
     st.one_of(
-        st.builds(
-            rejected, st.integers(0, 2000), st.sampled_from(("new", "old")), st.sampled_from(("n1", "n2"))
-        ),
-        st.builds(ready, st.just("ready"), st.sampled_from(("new", "old"))),
-        st.builds(bound, st.just("bound"), st.sampled_from(("new", "old")), st.sampled_from(("n1", "n2"))),
-        st.builds(starting, st.just("starting"), st.sampled_from(("new", "old"))),
+        st.builds(rejected, MOMENTS, TEMPLATES, NODES),
+        st.builds(rejected, MOMENTS, TEMPLATES, NODES),
+        st.builds(rejected, MOMENTS, TEMPLATES, NODES),
+        st.builds(ready, st.just("ready"), TEMPLATES),
+        st.builds(bound, st.just("bound"), TEMPLATES, NODES),
+        st.builds(starting, st.just("starting"), TEMPLATES),
     ),
-    max_size=12,
+    min_size=3,
+    max_size=14,
 )
 
 
+def test_where_nothing_can_be_tried_it_is_not_due():
+    """All replicas have the last good template, and the object allows no pod more."""
+    pods = (*burst(), *(rejected(4, "old", node) for node in ("n1", "n2", "n3")), starting("s", "old"))
+    rules = {"wanted": 1, "can_go_back": True, "may_surge": False}
+    breaker = decide(decide(CLOSED, look(*burst(), seconds=2, **rules)), look(*pods, seconds=4, **rules))
+    assert (breaker.is_back, breaker.replicas) == (True, 1)
+
+    later = look(*pods, seconds=2000, **rules)
+
+    assert decide(breaker, later) == breaker
+    assert due(breaker, later) is None
+
+
+@settings(max_examples=200)
 @given(
-    looks=st.lists(st.tuples(st.integers(0, 4000), PODS), max_size=6),
+    pods=PODS,
+    moments=st.sets(MOMENTS, min_size=2),
     wanted=st.integers(0, 3),
     can_go_back=st.booleans(),
     may_surge=st.booleans(),
 )
 def test_whatever_happens_it_is_never_due_with_nothing_to_do(
-    looks: list[tuple[int, list[Pod]]], wanted: int, can_go_back: bool, may_surge: bool
+    pods: list[Pod], moments: set[int], wanted: int, can_go_back: bool, may_surge: bool
 ):
     """Each look may be followed by more at the same moment; in the end nothing changes any more."""
     breaker, rules = CLOSED, {"wanted": wanted, "can_go_back": can_go_back, "may_surge": may_surge}
-    for seconds, pods in sorted(looks, key=lambda item: item[0]):
-        seen = look(*(pod for pod in pods if pod.created <= at(seconds)), seconds=seconds, **rules)
+    for seconds in sorted(moments | {2}):
+        there = [pod for pod in (*burst(), *pods) if pod.created <= at(seconds)]
+        seen = look(*there, seconds=seconds, **rules)
         for _ in range(4):
             breaker = decide(breaker, seen)
         assert decide(breaker, seen) == breaker
-        left = due(breaker, wanted, seen.clock)
+        left = due(breaker, seen)
         assert left is None or left > 0
 
 
@@ -286,7 +306,7 @@ def test_an_object_that_wants_no_more_than_there_is_is_not_held_back():
     found = opened(ready())
 
     assert not found.limits(1)
-    assert due(found, 1, Clock(at(700), 600.0)) is None
+    assert due(found, look(wanted=1, seconds=700)) is None
     assert decide(found, look(*burst(), ready(), wanted=1, seconds=700)) == found
     assert decide(found, look(*burst(), ready(), wanted=2, seconds=701)).is_trying
 
@@ -337,7 +357,7 @@ def test_without_surge_or_without_replicas_a_template_is_not_tried():
     found = opened(old, can_go_back=True, may_surge=False)
 
     assert found.next_try == ""
-    assert due(found, 2, Clock(at(700), 600.0)) is None
+    assert due(found, look(wanted=2, seconds=700)) is None
     assert decide(found, look(*burst(), old, can_go_back=True, may_surge=False, seconds=9999)) == found
 
     surging = opened(old, can_go_back=True)

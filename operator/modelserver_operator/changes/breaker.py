@@ -238,11 +238,10 @@ def _is_taken(before: Breaker, at: Scene) -> bool:
     return at.is_complete or any(pod.template == before.replica_set for pod in taken)
 
 
-def due(breaker: Breaker, wanted: int, clock: Clock) -> float | None:
+def due(breaker: Breaker, at: Scene) -> float | None:
     """The seconds after which to look again; None when only events matter."""
-    if not (breaker.limits(wanted) and breaker.next_try) or breaker.is_trying:
-        return None
-    return max(0.0, clock.left(breaker))
+    may_try = breaker.limits(at.wanted) and breaker.next_try and _can_try(breaker, at)
+    return max(0.0, at.clock.left(breaker)) if may_try and not breaker.is_trying else None
 
 
 def applied(kept: Kept, past: History, breaker: Breaker) -> Kept:
