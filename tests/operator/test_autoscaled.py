@@ -403,6 +403,11 @@ def test_a_scaler_of_something_else_is_not_ours_to_name(target: dict):
     assert found(scaler(target)) == ()
 
 
+@pytest.mark.parametrize("target", ["server", ["server"], None, {}, {"name": None}])
+def test_a_target_that_is_none_is_nobodys(target: object):
+    assert found({"metadata": {"name": "mine"}, "spec": {"scaleTargetRef": target}}, "ScaledObject") == ()
+
+
 def test_our_own_scalers_are_nobody_elses():
     owner = {"kind": "ModelServer", "name": "server", "uid": "owner"}
     keda = {"kind": "ScaledObject", "name": "server", "uid": "so"}

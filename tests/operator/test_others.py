@@ -11,8 +11,10 @@ from modelserver_operator.api import ModelServer
 from modelserver_operator.clients.kubernetes import Page
 from modelserver_operator.clients.scaling.apis import Apis
 from modelserver_operator.clients.scaling.others import FOUND_SECONDS, FRESH_SECONDS, OLD_SECONDS, Others
+from modelserver_operator.controller.others import OthersPoll
 from modelserver_operator.errors import ApiError, NotFound
-from modelserver_operator.naming import KINDS, NEVER_OURS, OPTIONAL, Resource
+from modelserver_operator.naming import BUDGET, KINDS, NEVER_OURS, OPTIONAL, Resource
+from modelserver_operator.observed.store import Key, Store
 from tests.support.one_field import server
 
 HPA, VPA, BUFFER = "HorizontalPodAutoscaler", "VerticalPodAutoscaler", "CapacityBuffer"
@@ -26,6 +28,7 @@ class ApiServer:
         self.versions = versions
         self.asked: Counter[str] = Counter()
         self.scalers: list[dict[str, Any]] = []
+        self.budgets: list[dict[str, Any]] = []
         self.now = 1000.0
         self.is_down = False
 
@@ -45,7 +48,7 @@ class ApiServer:
             raise ApiError(0, "GET /apis: no answer")
         if kind == VPA and "verticalpodautoscalers" not in self.versions:
             raise NotFound(404, "no such kind")
-        yield Page(self.scalers if kind == HPA else [], 1)
+        yield Page({HPA: self.scalers, BUDGET: self.budgets}.get(kind, []), 1)
 
 
 def others(api: ApiServer) -> Others:
@@ -58,7 +61,67 @@ def named(name: str, namespace: str = "n") -> ModelServer:
 
 def scaler_of(name: str) -> dict[str, Any]:
     target = {"apiVersion": "modelserver.dev/v1alpha1", "kind": "ModelServer", "name": name}
-    return {"metadata": {"name": "mine"}, "spec": {"scaleTargetRef": target}}
+    return {"metadata": {"name": "mine", "namespace": "n"}, "spec": {"scaleTargetRef": target}}
+
+
+def poll(api: ApiServer, *names: str) -> tuple[OthersPoll, Store, list[Key]]:
+    """And the keys that it wakes; the namespace has objects of these names."""
+    store, woken = Store(), list[Key]()
+    for name in names:
+        metadata = {"namespace": "n", "name": name, "uid": name, "resourceVersion": "1", "generation": 1}
+        store.put("ModelServer", {"metadata": metadata, "spec": {}})
+    return OthersPoll(api, store, woken.append, ("n",)), store, woken  # type: ignore[arg-type]
+
+
+async def test_only_the_object_that_a_new_scaler_aims_at_is_woken():
+    api = ApiServer()
+    looks, store, woken = poll(api, "a", "b")
+    await looks.look()
+    assert (woken, store.aimed) == ([], {})
+
+    api.scalers = [scaler_of("b")]
+    await looks.look()
+    await looks.look()
+    assert woken == [("n", "b")]
+    assert store.aimed == {("n", "b"): frozenset({f"{HPA}/mine"})}
+
+    api.scalers = []
+    await looks.look()
+    assert woken == [("n", "b")] * 2
+
+
+async def test_our_own_scaler_is_none_of_others():
+    api = ApiServer()
+    looks, store, woken = poll(api, "a")
+    api.scalers = [scaler_of("a")]
+    api.scalers[0]["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "modelserver-operator"}
+    await looks.look()
+
+    assert (woken, store.aimed) == ([], {})
+
+
+async def test_a_new_budget_wakes_the_objects_of_its_namespace():
+    api = ApiServer()
+    looks, store, woken = poll(api, "a", "b")
+    await looks.look()
+    api.budgets = [{"metadata": {"name": "theirs", "namespace": "n"}, "spec": {"selector": {}}}]
+    await looks.look()
+    await looks.look()
+
+    assert sorted(woken) == [("n", "a"), ("n", "b")]
+    assert [budget.name for budget in store.budgets["n"]] == ["theirs"]
+
+
+async def test_what_cannot_be_listed_stays_as_it_was():
+    api = ApiServer()
+    looks, store, woken = poll(api, "a")
+    api.scalers = [scaler_of("a")]
+    await looks.look()
+    before = store.aimed
+    api.is_down = True
+    await looks.look()
+
+    assert (store.aimed, woken) == (before, [("n", "a")])
 
 
 async def test_one_list_serves_all_objects_of_a_namespace():

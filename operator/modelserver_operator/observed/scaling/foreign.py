@@ -49,6 +49,8 @@ def aim(kind: str, body: Raw) -> tuple[str, str] | None:
     """
     spec = body.get("spec") or {}
     reference = spec.get("scaleTargetRef") or spec.get("targetRef") or {}
+    if not isinstance(reference, Mapping):  # whose CRD is not strict
+        return None
     default = ("apps/v1", DEPLOYMENT) if kind == naming.SCALED_OBJECT else ("", "")
     version, target = reference.get("apiVersion") or default[0], reference.get("kind") or default[1]
     is_ours = (target, str(version).partition("/")[0]) in {(KIND, GROUP), (DEPLOYMENT, "apps")}
