@@ -82,7 +82,7 @@ SAMPLED_KILLS = {
 }  # fmt: skip
 SAMPLED_LINES = {
     (Lines.DROPPED, "edit twice"), (Lines.DOUBLED, "edit twice"), (Lines.LATE, "edit twice"),
-    (Lines.REPEATED, "edit twice"), (Lines.REPEATED, "scale and delete"), (Lines.DROPPED, "remove"),
+    (Lines.REPEATED, "scale and delete"), (Lines.DROPPED, "remove"),
 }  # fmt: skip
 IN_A_LANE = 8
 """Kills take turns, so this many share an operator."""

@@ -172,6 +172,7 @@ def test_two_nodes_never_share_an_exclusive_cpu_and_leave_nothing(run_name, imag
     assert traces.of(name) == {}
 
 
+@pytest.mark.long
 def test_a_node_that_the_engine_still_creates_when_up_is_killed_is_removed_too(run_name):
     name = f"{run_name}-early"
     command = [sys.executable, "-m", "devcluster", "up", "--name", name]

@@ -205,6 +205,7 @@ def simulated_pod(name: str, cpu: int, **spec: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.api
 def test_the_scheduler_says_whether_removing_a_pod_would_help(full: Kubernetes):
     """`read_pod` relies on the scheduler's sentences: here are those of the real one."""

@@ -249,6 +249,7 @@ def _turns(audit: Audit, namespace: str) -> list[list[Write]]:
     return [list(mine) for _, mine in groupby(written, key=lambda write: write.user)]
 
 
+@pytest.mark.long
 def test_a_deleted_namespace_costs_only_itself(kubernetes: Kubernetes, run: Start, tmp_path: Path):
     lost = f"{kubernetes.namespace}-lost"
     kubernetes.kubectl("create", "namespace", lost)

@@ -56,6 +56,7 @@ def test_it_outlives_the_api_server_and_misses_no_deletion(
     until("new ones are noticed", lambda: kubernetes.condition("second", "Applied"), timeout=30)
 
 
+@pytest.mark.long
 def test_after_etcd_was_restored_from_a_backup_it_forgets_what_it_knew(
     own: devcluster.Cluster, kubernetes: Kubernetes, operator: OperatorProcess, tmp_path: Path
 ):

@@ -177,6 +177,7 @@ def test_one_pod_is_tried_until_a_kubelet_takes_it(kubernetes: Kubernetes, impat
     until("nothing is remembered", lambda: breaker(kubernetes) == CLOSED, timeout=SOON)
 
 
+@pytest.mark.long
 def test_a_rollout_goes_back_to_the_last_good_template_and_tries_the_new_one_beside_it(
     kubernetes: Kubernetes, impatient: None, start: Start, faulty: Node
 ):

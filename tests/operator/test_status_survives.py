@@ -245,6 +245,7 @@ def older_crd(cluster: Kubernetes, operator: OperatorProcess) -> Iterator[None]:
         operator.start("--cpu-image=modelserver:test")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("older_crd")
 def test_an_older_crd_is_named_and_does_not_freeze_the_status(
     cluster: Kubernetes, kubernetes: Kubernetes, operator: OperatorProcess
