@@ -1,6 +1,7 @@
 """Every name, label, annotation and path, so that a rename changes one line."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from modelserver_operator.api import GROUP, KIND, PLURAL, VERSION, ModelServer
 
@@ -83,6 +84,11 @@ NEVER_OURS = {VPA: Resource("autoscaling.k8s.io", "v1", "verticalpodautoscalers"
 def selector(name: str) -> dict[str, str]:
     """The labels by which a Deployment and a Service select the pods; they never change."""
     return {NAME_LABEL: "modelserver", INSTANCE_LABEL: name, MANAGED_BY_LABEL: MANAGER}
+
+
+def is_ours(metadata: Mapping[str, Any]) -> bool:
+    """Whether an object has the operator's label; KEDA copies it."""
+    return bool((metadata.get("labels") or {}).get(MANAGED_BY_LABEL) == MANAGER)
 
 
 def selector_text(name: str) -> str:

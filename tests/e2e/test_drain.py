@@ -13,7 +13,7 @@ from devcluster import engine
 from devcluster.demo import images, installation
 from devcluster.kubectl import Kubernetes, selector
 from tests.support.models import dummy, save
-from tests.support.under_load import Load, Serving, client
+from tests.support.under_load import Load, Serving, client, two_replicas
 
 pytestmark = [pytest.mark.kind, pytest.mark.long, pytest.mark.timeout(900)]
 TAINT = "node-role.kubernetes.io/control-plane"
@@ -36,20 +36,6 @@ spec:
   storageClassName: ""
   volumeName: models
   resources: {requests: {storage: 10Mi}}
-"""
-OBJECT = """
-apiVersion: modelserver.dev/v1alpha1
-kind: ModelServer
-metadata: {name: drained}
-spec:
-  models:
-  - {name: plus-one, uri: "pvc://models/plus-one"}
-  replicas: 2
-  cpuManagerPolicy: none
-  resources:
-    requests: {cpu: 100m, memory: 128Mi}
-    limits: {cpu: 500m, memory: 512Mi}
-  rollout: {drainSeconds: 5}
 """
 
 
@@ -116,7 +102,7 @@ def test_a_drain_takes_one_replica_after_the_other_and_no_request_fails(
 ):
     kubernetes = nodes.kubernetes
     kubernetes.kubectl("cordon", nodes.first)
-    kubernetes.apply(OBJECT)
+    kubernetes.apply(two_replicas("drained", "500m"))
     kubernetes.wait_for("drained", timeout=150)
     assert nodes.of_pods("drained") == [nodes.second, nodes.second]
     kubernetes.kubectl("uncordon", nodes.first)

@@ -9,25 +9,11 @@ from devcluster.demo import images, installation
 from devcluster.kubectl import Kubernetes, selector
 from tests.support.e2e import remove
 from tests.support.models import dummy, save
-from tests.support.under_load import Load, Serving, Wishes, client
+from tests.support.under_load import Load, Serving, Wishes, client, two_replicas
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.kind
 SECONDS = 120
-OBJECT = """
-apiVersion: modelserver.dev/v1alpha1
-kind: ModelServer
-metadata: {name: rolling}
-spec:
-  models:
-  - {name: plus-one, uri: "pvc://models/plus-one"}
-  replicas: 2
-  cpuManagerPolicy: none
-  resources:
-    requests: {cpu: 100m, memory: 128Mi}
-    limits: {cpu: 250m, memory: 512Mi}
-  rollout: {drainSeconds: 5}
-"""
 
 
 @pytest.fixture
@@ -37,7 +23,7 @@ def rolling(
     model = tmp_path_factory.mktemp("model") / "plus-one"
     save(dummy(), model / "1")
     installation.copy_into_volume(kubernetes, model, "plus-one")
-    kubernetes.apply(OBJECT)
+    kubernetes.apply(two_replicas("rolling", "250m"))
     with client(kubernetes, server_image.name):
         kubernetes.wait_for("rolling", timeout=150)
         yield "rolling"

@@ -70,7 +70,8 @@ def poll(api: ApiServer, *names: str) -> tuple[OthersPoll, Store, list[Key]]:
     for name in names:
         metadata = {"namespace": "n", "name": name, "uid": name, "resourceVersion": "1", "generation": 1}
         store.put("ModelServer", {"metadata": metadata, "spec": {}})
-    return OthersPoll(api, store, woken.append, ("n",)), store, woken  # type: ignore[arg-type]
+    apis = Apis(api, api.clock)  # type: ignore[arg-type]
+    return OthersPoll(api, apis, store, woken.append, ("n",)), store, woken  # type: ignore[arg-type]
 
 
 async def test_only_the_object_that_a_new_scaler_aims_at_is_woken():

@@ -18,6 +18,20 @@ from devcluster.kubectl import Kubernetes
 from tests.support.waiting import until
 
 LOAD = Path(__file__).with_name("load.py").read_text()
+OBJECT = """
+apiVersion: modelserver.dev/v1alpha1
+kind: ModelServer
+metadata: {name: NAME}
+spec:
+  models:
+  - {name: plus-one, uri: "pvc://models/plus-one"}
+  replicas: 2
+  cpuManagerPolicy: none
+  resources:
+    requests: {cpu: 100m, memory: 128Mi}
+    limits: {cpu: LIMIT, memory: 512Mi}
+  rollout: {drainSeconds: 5}
+"""
 CLIENT = """
 apiVersion: v1
 kind: Pod
@@ -31,6 +45,11 @@ spec:
     image: IMAGE
     command: [/opt/venv/bin/python, -c, "import time; time.sleep(3600)"]
 """
+
+
+def two_replicas(name: str, cpus: str) -> str:
+    """An object with shared CPUs, at most so many for each pod."""
+    return OBJECT.replace("NAME", name).replace("LIMIT", cpus)
 
 
 @contextlib.contextmanager

@@ -160,7 +160,7 @@ async def prepare(settings: Settings, ended: asyncio.Event) -> Application:
         for item in [] if settings.namespaces else await cluster.leases():
             leadership.seen(None, item)
         scale = ScaleEndpoint(store, loads, reconciler.scaling.read_scaler)
-        others = OthersPoll(cluster, store, queue.wake, settings.namespaces)
+        others = OthersPoll(cluster, reconciler.scaling.apis, store, queue.wake, settings.namespaces)
         await others.look()
         parts = (store, queue, relist, leadership, reconciler.installed, scale, others)
         return Application(cluster, *parts, connections.pop_all(), ended)

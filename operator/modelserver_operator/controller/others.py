@@ -25,13 +25,18 @@ class OthersPoll:
     """Keeps `store.aimed` and `store.budgets`, and wakes the objects for which they change."""
 
     def __init__(
-        self, cluster: Cluster, store: Store, wake: Callable[[Key], None], namespaces: tuple[str, ...]
+        self,
+        cluster: Cluster,
+        apis: Apis,
+        store: Store,
+        wake: Callable[[Key], None],
+        namespaces: tuple[str, ...],
     ) -> None:
         self._cluster = cluster
+        self._apis = apis
         self._store = store
         self._wake = wake
         self._namespaces = namespaces or (None,)
-        self._apis = Apis(cluster)
         self._found: dict[str, Mapping[Key, frozenset[str]]] = {}
 
     async def run(self) -> None:
@@ -72,10 +77,8 @@ class OthersPoll:
     async def _scalers(self, kind: str) -> dict[Key, frozenset[str]]:
         found: defaultdict[Key, frozenset[str]] = defaultdict(frozenset)
         for body in await self._list(kind):
-            labels = body["metadata"].get("labels") or {}
-            target = aim(kind, body)
-            if target is not None and labels.get(naming.MANAGED_BY_LABEL) != naming.MANAGER:
-                metadata = body["metadata"]
+            target, metadata = aim(kind, body), body["metadata"]
+            if target is not None and not naming.is_ours(metadata):
                 found[metadata["namespace"], target[1]] |= {f"{kind}/{metadata['name']}"}
         return dict(found)
 

@@ -74,9 +74,8 @@ class WorkQueue(Generic[Key]):
             key = await self._next()
             self._active[key] = asyncio.get_running_loop().time()
             try:
-                await asyncio.sleep(
-                    0
-                )  # neither `_next` of a key that is due nor a pass need wait for anything
+                # Neither `_next` of a key that is due nor a pass need wait for anything.
+                await asyncio.sleep(0)
                 await self._attempt(key)
             finally:
                 self._active.pop(key, None)

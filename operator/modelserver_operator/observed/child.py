@@ -146,13 +146,12 @@ def scaled_by(metadata: Raw) -> tuple[str, ...]:
 def _owner(metadata: Raw) -> tuple[str, str]:
     """Name and uid; the uid is empty when the owner reference of a child we made has been removed."""
     owner, labels = controller(metadata), metadata.get("labels") or {}
-    if owner.get("kind") == naming.SCALED_OBJECT and labels.get(naming.MANAGED_BY_LABEL) == naming.MANAGER:
+    if owner.get("kind") == naming.SCALED_OBJECT and naming.is_ours(metadata):
         # KEDA copies the labels of our ScaledObject to the autoscaler that it makes; that one is KEDA's.
         return labels.get(naming.INSTANCE_LABEL, ""), owner["uid"]
     if owner:
         return (owner["name"], owner["uid"]) if owner.get("kind") == KIND else ("", "")
-    is_made_here = naming.HASH_ANNOTATION in (metadata.get("annotations") or {})
-    is_made_here = is_made_here and labels.get(naming.MANAGED_BY_LABEL) == naming.MANAGER
+    is_made_here = naming.HASH_ANNOTATION in (metadata.get("annotations") or {}) and naming.is_ours(metadata)
     return (labels.get(naming.INSTANCE_LABEL, ""), "") if is_made_here else ("", "")
 
 

@@ -178,7 +178,8 @@ def _warm_up(loaded: LoadedModel, enough: float) -> float | None:
     """
     arrays = [zeros(spec, smallest(spec)) for spec in loaded.signature.inputs]
     try:
-        loaded.first_seconds = loaded.first_seconds or _timed(loaded, arrays)
+        first = _timed(loaded, arrays)
+        loaded.first_seconds = loaded.first_seconds or first
         end = time.perf_counter() + SEARCH_LIMIT_SECONDS
         quickest = min(_timed(loaded, arrays) for _ in range(3))
         spent = 0.0

@@ -30,8 +30,7 @@ def read_budget(body: Raw) -> Budget | None:
     """None for one that selects nothing, and for the operator's own."""
     metadata = body["metadata"]
     selector = (body.get("spec") or {}).get("selector")
-    is_ours = (metadata.get("labels") or {}).get(naming.MANAGED_BY_LABEL) == naming.MANAGER
-    if selector is None or is_ours or metadata.get("deletionTimestamp"):
+    if selector is None or naming.is_ours(metadata) or metadata.get("deletionTimestamp"):
         return None
     expressions = selector.get("matchExpressions") or []
     return Budget(

@@ -68,10 +68,10 @@ def _is_own(server: ModelServer, body: Raw) -> bool:
     KEDA copies our labels.
     """
     metadata = body["metadata"]
-    owner, labels = controller(metadata), metadata.get("labels") or {}
+    owner = controller(metadata)
     if owner.get("uid") == server.uid:
         return True
-    if labels.get(naming.MANAGED_BY_LABEL) != naming.MANAGER:
+    if not naming.is_ours(metadata):
         return False
     if not owner:
         return bool(metadata["name"] == server.name)

@@ -72,20 +72,20 @@ def _hpa(body: Raw) -> HpaReport:
     conditions = _conditions(status)
     active, able = conditions.get("ScalingActive", {}), conditions.get("AbleToScale", {})
     limited = conditions.get("ScalingLimited", {})
-    is_off = active.get("reason") == "ScalingDisabled"
+    is_off, measured = active.get("reason") == "ScalingDisabled", tuple(_measured(body))
     failed = [item for item in (able, active) if item.get("status") == "False"]
     return HpaReport(
         name=body["metadata"]["name"],
         current=status.get("currentReplicas") or 0,
         wanted=status.get("desiredReplicas") or 0,
-        metrics=tuple(_metrics(body)),
+        metrics=tuple(f"{name} {figure}" for name, figure in measured if figure is not None),
         limit=limited.get("reason", "") if limited.get("status") == "True" else "",
         problem="" if is_off or not failed else _said(failed[0]),
         is_off=is_off,
         is_ambiguous=active.get("reason") == "AmbiguousSelector",
         last_scale=status.get("lastScaleTime") or "",
         has_looked=bool(conditions),
-        lacking=tuple(_lacking(body)),
+        lacking=tuple(name for name, figure in measured if figure is None),
     )
 
 
@@ -121,26 +121,18 @@ def _said(condition: Raw) -> str:
     return f"{condition.get('reason', '')}: {condition.get('message', '')}"
 
 
-def _metrics(body: Raw) -> Iterator[str]:
-    """In the order of the spec; a metric without a figure is left out."""
-    wanted = (body.get("spec") or {}).get("metrics") or []
-    current = (body.get("status") or {}).get("currentMetrics") or []
-    figures = {_place(item): item for item in current}
-    for item in wanted:
-        place, found = _place(item), figures.get(_place(item))
-        if place is None or found is None:
-            continue
-        part = next(name for name in _METRIC if name in item)
-        now, target = found[part].get("current") or {}, item[part].get("target") or {}
-        yield f"{_METRIC[part] or _name(item[part])} {_figure(now, target)}"
+def _measured(body: Raw) -> Iterator[tuple[str, str | None]]:
+    """Each metric in the order of the spec: its name, and its figure with the target.
 
-
-def _lacking(body: Raw) -> Iterator[str]:
-    """The HorizontalPodAutoscaler leaves an empty entry in their place."""
-    figures = {_place(item) for item in (body.get("status") or {}).get("currentMetrics") or []}
+    None where the HorizontalPodAutoscaler has no figure: it leaves an empty entry in that place.
+    """
+    figures = {_place(item): item for item in (body.get("status") or {}).get("currentMetrics") or []}
     for item in (body.get("spec") or {}).get("metrics") or []:
-        if (place := _place(item)) is not None and place not in figures:
-            yield _METRIC[place[0]] or _name(item[place[0]])
+        if (place := _place(item)) is None:
+            continue
+        part, found = place[0], figures.get(place)
+        name, target = _METRIC[part] or _name(item[part]), item[part].get("target") or {}
+        yield name, None if found is None else _figure(found[part].get("current") or {}, target)
 
 
 def _place(metric: Raw) -> tuple[str, str] | None:
