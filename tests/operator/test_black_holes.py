@@ -13,8 +13,8 @@ from tests.support.status_port import black_hole
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.api
-OBJECTS = (100, pytest.param(300, marks=pytest.mark.long))
-"""More than are asked at the same time (128), and than there are workers."""
+OBJECTS = (40, pytest.param(300, marks=pytest.mark.long))
+"""More than there are workers; and more than are asked at the same time (128)."""
 SECONDS = 2.0
 
 

@@ -40,6 +40,7 @@ def operator(kubernetes: Kubernetes, tmp_path: Path) -> Iterator[OperatorProcess
     assert process.stop() == 0, process.log()[-3000:]
 
 
+@pytest.mark.long  # a control plane of its own
 def test_it_outlives_the_api_server_and_misses_no_deletion(
     own: devcluster.Cluster, kubernetes: Kubernetes, operator: OperatorProcess
 ):
