@@ -14,6 +14,10 @@ BENCH ?=
 # Tests mostly wait, so there are more workers than the two CPUs they are made for.
 WORKERS ?= 5
 export PYTHONUNBUFFERED := 1
+# Where it is set, each of the hundreds of processes that a run starts compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+# The CPU is what is short, not the memory: the control planes and kubectl collect garbage less often.
+export GOGC ?= 400
 
 .PHONY: help setup demo demo-down up down images test test-long lint format generate constraints
 .PHONY: bench-quick bench-compare bench-operator walks picture clean
