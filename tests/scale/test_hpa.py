@@ -26,7 +26,7 @@ def test_load_makes_a_second_replica_by_cpu_and_no_request_fails(
     kubernetes: Kubernetes, by_cpu: str, record_property: Record
 ):
     course = Course(kubernetes, by_cpu, record_property)
-    with Clients(kubernetes, by_cpu, number=1, pause=0.1) as clients:
+    with Clients(kubernetes, by_cpu, number=1, pause=0.03) as clients:
         course.reaches(2, "from the first request to two ready replicas")
     record_property("requests", clients.answered)
 
