@@ -4,6 +4,7 @@ Level-triggered: a pass looks at everything and does not depend on what triggere
 verdict; none keeps the status, which is written last, from being written.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -43,6 +44,7 @@ from modelserver_operator.desired.config import configuration
 from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading, ObjectGone
 from modelserver_operator.observed.accepted import Accepted
 from modelserver_operator.observed.facts import Facts, Outcome, Rejection, Snapshot
+from modelserver_operator.observed.occupancy import Occupancy
 from modelserver_operator.observed.pod import Pod
 from modelserver_operator.observed.rejections import CLOSED, Breaker, read_breaker
 from modelserver_operator.observed.store import Key, Store
@@ -91,6 +93,10 @@ class Reconciler:
     """While nodes reject the pods of an object, one is tried in this interval."""
     scale_url: str = ""
     """Where KEDA reaches the operator."""
+    lifts_quota: bool = False
+    """Whether every kubelet lifts the CPU quota of containers with exclusive CPUs."""
+    wake: Callable[[Key], None] = lambda _key: None
+    """Called with an object that has to be looked at although nothing of its own has changed."""
     _tries: dict[Key, int] = field(default_factory=dict)
     _accepted: Accepted = field(default_factory=lambda: Accepted(lambda server: configuration(server.spec)))
     _contest: Contest = field(default_factory=Contest)
@@ -100,6 +106,7 @@ class Reconciler:
         """What it needs beside the clients that are given."""
         self.installed = InstalledCrd(self.cluster)
         self.scaling = Gatherer(self.cluster, self.store, self.scale_url)
+        self._occupancy = Occupancy(lambda key: self.wake(key))
         self._events = EventRecorder(self.cluster, self.now)
         self._status = StatusWriter(self.cluster, self.store, self.installed, self.now)
         self._waiting = Waiting(self.cluster)
@@ -133,6 +140,7 @@ class Reconciler:
         """Another operator works on the object: its servers are not asked twice."""
         if key in self.store.servers:
             self.asking.forget(key)
+            self._occupancy.forget(key)
         else:
             self._forget(key)
 
@@ -142,6 +150,7 @@ class Reconciler:
         self._unchanged.forget(key)
         self._waiting.forget(key)
         self.asking.forget(key)
+        self._occupancy.forget(key)
         self.nudger.forget(key)
         self.scaling.forget(key)
         self._status.forget(key)
@@ -290,7 +299,15 @@ class Reconciler:
         if outcome.is_complete():
             refused = await self.nudger.nudge(key, seen.pods, revision, replies)
             outcome = replace(outcome, refused=refused)
-        return Facts(seen.rollout(server), seen.pods, replies, outcome)
+        claims = server.spec.cpu_manager_policy != "none"
+        self._occupancy.note(key, seen.pods, replies, time.monotonic(), claims=claims)
+        overlaps = self._occupancy.overlaps(key)
+        if not all(overlap.is_certain for overlap in overlaps.values()):
+            self._occupancy.ask_again(key)
+            outcome = replace(outcome, due=min(_QUICK, outcome.due or _QUICK))
+        return Facts(
+            seen.rollout(server), seen.pods, replies, outcome, overlaps=overlaps, lifts_quota=self.lifts_quota
+        )
 
     async def _tell(self, key: Key, body: Raw, previous: Status, status: Status) -> Status:
         """Write the status, and Events for what changed in it; returns what the object says now."""

@@ -17,8 +17,9 @@ from modelserver.codec import image
 from modelserver.dataplane.backend import Backend
 from modelserver.dataplane.control import Control
 from modelserver.dataplane.plane import DataPlane
-from modelserver.dataplane.status import Health, Startup
+from modelserver.dataplane.status import DevicesStatus, Health, Startup
 from modelserver.engine import Devices
+from modelserver.engine.device_files import device_files
 from modelserver.errors import ServerError
 from modelserver.front.addresses import addresses, grpc_targets
 from modelserver.front.http.access import AccessApp
@@ -133,10 +134,11 @@ class Server:
         self._limits = LiveLimits(settings.limits)
         self._limits.follow(configuration.limits)
         self._catalogue = Catalogue()
-        converger = self._converger(metrics)
+        devices = Devices(settings.cache_dir, settings.cpu_extension)
+        converger = self._converger(metrics, devices)
         watch = Watch(settings.config_path, settings.poll_seconds)
         self._watcher = Watcher(self._catalogue, converger, self._limits, configuration, watch)
-        startup = Startup(workers, warnings)
+        startup = Startup(workers, warnings, DevicesStatus(devices.names, device_files()))
         self._health = Health(self._catalogue, self._watcher, metrics, machine.read_machine, startup)
         self._recovery = Recovery(converger, self._watcher.in_turn, self._threads.check)
         plane = DataPlane(self._catalogue, self._recovery, metrics, self._decode_images)
@@ -148,9 +150,8 @@ class Server:
         self._status: HttpThread | None = None
         self._loading: asyncio.Task[None] | None = None
 
-    def _converger(self, metrics: Metrics) -> Converger:
+    def _converger(self, metrics: Metrics, devices: Devices) -> Converger:
         settings, thread = self._settings, self._threads.load
-        devices = Devices(settings.cache_dir, settings.cpu_extension)
         return Converger(
             self._catalogue,
             Scanner(LocalStorage(), thread),

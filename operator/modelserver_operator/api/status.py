@@ -99,6 +99,13 @@ class Reason(StrEnum):
     NOT_GUARANTEED = "NotGuaranteed"
     INJECTED_CONTAINER = "InjectedContainer"
     NODE_POLICY_NONE = "NodePolicyNone"
+    NODE_NARROWED = "NodeNarrowed"
+    NO_WITNESS = "NoWitness"
+    OVERLAPPING = "Overlapping"
+    PINNED_EXTERNALLY = "PinnedExternally"
+    POD_LEVEL_RESOURCES = "PodLevelResources"
+    SMT_MISALIGNED = "SMTMisaligned"
+    SPANS_NUMA_NODES = "SpansNUMANodes"
 
     BOUND = "Bound"
     AUTOMATIC = "Automatic"

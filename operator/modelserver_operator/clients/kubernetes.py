@@ -4,6 +4,7 @@ Paths are explicit: discovery would cost requests, and its cache is a file with 
 """
 
 import logging
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -199,6 +200,11 @@ class Cluster:
         except NotFound:
             pass
         return ""
+
+    async def minor_version(self) -> int:
+        """36 of Kubernetes 1.36; every client may read it."""
+        found = await self._request("GET", "/version")
+        return int(re.sub(r"\D.*", "", str(found.get("minor") or "")) or 0)
 
     async def schemas(self) -> Raw:
         """The schemas of the API as this cluster has it, as OpenAPI v3; every client may read them."""

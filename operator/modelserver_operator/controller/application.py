@@ -16,6 +16,7 @@ from modelserver_operator.clients import lease
 from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.context import is_in_pod
 from modelserver_operator.clients.installed import InstalledCrd
+from modelserver_operator.clients.kubelets import lift_quota
 from modelserver_operator.clients.kubernetes import Cluster, Event, connect
 from modelserver_operator.clients.scaling.loads import Loads
 from modelserver_operator.clients.servers import ServerClient
@@ -152,8 +153,9 @@ async def prepare(settings: Settings, ended: asyncio.Event) -> Application:
         connections.push_async_callback(loads.close)
         store = Store()
         reconciler = _reconciler(settings, store, cluster, asking)
+        reconciler.lifts_quota = await lift_quota(cluster)
         queue = WorkQueue(where_leading(leadership, reconciler))
-        asking.wake = queue.wake
+        asking.wake = reconciler.wake = queue.wake
         relist = Relist(cluster, store, queue.wake, settings)
         await _list_all(relist)
         await reconciler.installed.refresh()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from modelserver_operator.api import ModelServer
 from modelserver_operator.errors import Invalid
 from modelserver_operator.observed.child import Child, Rollout
+from modelserver_operator.observed.occupancy import Overlap
 from modelserver_operator.observed.pod import Crash, Pod, without_room
 from modelserver_operator.observed.rejections import CLOSED, Breaker
 from modelserver_operator.observed.report import Reply, ServerStatus
@@ -88,6 +89,10 @@ class Facts:
     is_configuration_back: bool = False
     """Whether the servers get the configuration of the last good template instead of the object's."""
     scaling: Scaling = field(default_factory=Scaling)
+    overlaps: Mapping[str, Overlap] = field(default_factory=dict)
+    """By the pod's uid: CPUs that another pod of ours may use, too."""
+    lifts_quota: bool = False
+    """Whether every kubelet of the cluster lifts the CPU quota of containers with exclusive CPUs."""
 
     def ready_pods(self) -> list[Pod]:
         """Pods that take requests."""

@@ -115,7 +115,7 @@ class Inquiry:
         reply = self._reply if digest == self._digest and self._reply else read_reply(answer.document)
         if reply.status is None:
             return self._miss(ProbeOutcome.UNREADABLE, reply.problem)
-        self._reply, self._digest = reply, digest
+        self._reply, self._digest = replace(reply, asked_at=self._asked_at), digest
         self._answered, self._misses = self.question, 0
         return ProbeOutcome.ANSWERED
 

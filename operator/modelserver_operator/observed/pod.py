@@ -75,6 +75,10 @@ class Pod:
     """Whether its kubelet has taken it: it runs, or its containers are being created."""
     scheduled: str = ""
     """When it got its node; empty before."""
+    has_pod_resources: bool = False
+    """Whether resources are set for the pod as a whole, which nobody gives exclusive CPUs."""
+    is_limited: bool = False
+    """Whether its server's container has a CPU limit."""
     started: str = ""
     """When its container was started, for the first time; empty where that is not known any more."""
 
@@ -105,6 +109,8 @@ def read_pod(body: Raw) -> Pod:
         is_admitted=bool(status.get("containerStatuses")) and status.get("phase") in {"Pending", "Running"},
         scheduled=_scheduled(conditions.get("PodScheduled", {})),
         started=_started(status),
+        has_pod_resources=bool(spec.get("resources")),
+        is_limited="cpu" in ((_server(spec).get("resources") or {}).get("limits") or {}),
     )
 
 

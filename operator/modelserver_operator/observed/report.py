@@ -5,7 +5,7 @@ be missing, and unknown ones are ignored. What a pod's image answers is not trus
 neither the other objects their time nor the operator its memory.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -69,6 +69,37 @@ class StartupStatus(_Reported):
     first_inference_seconds: Duration | None = None
 
 
+class NumaNode(_Reported):
+    """A NUMA node that holds a CPU of the affinity."""
+
+    node: int
+    cpus: Several[int]
+
+
+class CpuFacts(_Reported):
+    """What the kernel says about the server's CPUs."""
+
+    cgroup: int | None = None
+    own_cpuset: Several[int] | None = None
+    siblings: Several[Several[int]] = ()
+    numa_nodes: Several[NumaNode] = ()
+
+
+class DeviceFile(_Reported):
+    """A device file in the container."""
+
+    path: Text
+    group: Annotated[int, Field(ge=0, le=2**32 - 1)]
+    usable: bool
+
+
+class DevicesStatus(_Reported):
+    """What the server could run models on."""
+
+    available: Several[Text] = ()
+    files: Several[DeviceFile] = ()
+
+
 class ServerStatus(_Reported):
     """One server."""
 
@@ -76,6 +107,8 @@ class ServerStatus(_Reported):
     revision: Text | None
     affinity: Several[int]
     cpus_online: int
+    quota: float | None = None
+    """CPUs that the CFS quota allows; where it is not among `model_fields_set`, nothing was said."""
     threads: int
     pinning: bool
     pinning_reason: Text
@@ -84,6 +117,8 @@ class ServerStatus(_Reported):
     reports_load: Annotated[bool, BeforeValidator(_is_there)] = Field(default=False, alias="load")
     """What it reports changes all the time, and is asked for elsewhere."""
     startup: StartupStatus | None = None
+    cpus: CpuFacts | None = None
+    devices: DevicesStatus | None = None
     models: Several[ModelStatus]
 
 
@@ -116,6 +151,8 @@ class Reply:
     problem: str = ""
     is_current: bool = True
     """Whether it was asked after its pod became as it is now, and after the last new configuration."""
+    asked_at: float = field(default=float("-inf"), compare=False)
+    """When the answer came, on the clock of who asked."""
 
 
 def is_too_much(document: bytes) -> bool:

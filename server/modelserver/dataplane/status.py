@@ -11,6 +11,7 @@ from typing import Any
 from modelserver import __version__
 from modelserver.dataplane.load import LoadMeter
 from modelserver.engine import Effect
+from modelserver.engine.device_files import DeviceFile
 from modelserver.models.catalogue import Catalogue
 from modelserver.models.model import Model, State, Version
 from modelserver.models.watcher import Watcher
@@ -91,6 +92,20 @@ class FirstReady:
 
 
 @dataclass(frozen=True)
+class DevicesStatus:
+    """What models could run on."""
+
+    available: tuple[str, ...] = ()
+    """As OpenVINO names them."""
+    files: tuple[DeviceFile, ...] = ()
+    """The device files in the container, whether they are of use or not."""
+
+    def document(self) -> dict[str, Any]:
+        """Its part of GET /status."""
+        return {"available": list(self.available), "files": [file.document() for file in self.files]}
+
+
+@dataclass(frozen=True)
 class ServerStatus:
     """The whole server at one moment."""
 
@@ -104,6 +119,7 @@ class ServerStatus:
     warnings: tuple[str, ...]
     ignored: tuple[str, ...]
     startup: FirstReady | None
+    devices: DevicesStatus
     models: tuple[ModelStatus, ...]
 
     def document(self) -> dict[str, Any]:
@@ -119,6 +135,8 @@ class ServerStatus:
             "cpusOnline": machine.online,
             "quota": machine.quota,
             "threads": machine.threads,
+            "cpus": {**machine.cpuset.document(), **machine.topology.document()},
+            "devices": self.devices.document(),
             "pinning": self.pinning,
             "pinningReason": self.pinning_reason,
             "workers": self.workers,
@@ -135,6 +153,7 @@ class Startup:
 
     workers: int
     warnings: tuple[str, ...] = ()
+    devices: DevicesStatus = DevicesStatus()
 
 
 class Health:
@@ -227,6 +246,7 @@ class Health:
             warnings=self._warnings(serving),
             ignored=self._watcher.ignored,
             startup=self._first_ready,
+            devices=self._startup.devices,
             models=tuple(_model_status(name, model) for name, model in models.items()),
         )
 
