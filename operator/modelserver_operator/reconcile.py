@@ -106,7 +106,7 @@ class Reconciler:
         """What it needs beside the clients that are given."""
         self.installed = InstalledCrd(self.cluster)
         self.scaling = Gatherer(self.cluster, self.store, self.scale_url)
-        self._occupancy = Occupancy(lambda key: self.wake(key))
+        self._occupancy = Occupancy(lambda key: self.wake(key))  # noqa: PLW0108 - it is set later
         self._events = EventRecorder(self.cluster, self.now)
         self._status = StatusWriter(self.cluster, self.store, self.installed, self.now)
         self._waiting = Waiting(self.cluster)

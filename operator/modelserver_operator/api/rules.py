@@ -9,13 +9,20 @@ from decimal import Decimal
 from typing import Any
 
 from modelserver_operator.api import autoscaling
-from modelserver_operator.api.fields import BANNED_KEYS, LEGACY_STREAM_KEYS, TYPED_KEYS, quantity
+from modelserver_operator.api.claims import ResourceClaim
+from modelserver_operator.api.cpu_rules import (
+    CPU_LIMIT,
+    CPUS,
+    RESOURCES,
+    UNLIMITED,
+    at_most_cpu,
+    cpu_limit,
+    is_unlimited,
+)
+from modelserver_operator.api.fields import BANNED_KEYS, LEGACY_STREAM_KEYS, TYPED_KEYS
 from modelserver_operator.api.rule import Rule
-from modelserver_operator.api.spec import DEFAULT_CPU, Model, Resources, Spec, Tuning, VersionPolicy
+from modelserver_operator.api.spec import DEFAULT_CPU, Model, Spec, Tuning, VersionPolicy
 from modelserver_operator.api.volumes import RESERVED, Volume
-
-MOST_CPUS = 1_000_000
-"""No node has more; CEL could not round a larger number."""
 
 
 def _has_key(keys: tuple[str, ...]) -> str:
@@ -74,36 +81,6 @@ VERSION_POLICY: tuple[Rule[VersionPolicy], ...] = (
     ),
 )
 
-_CPU = (
-    "[has(self.resources) && has(self.resources.limits) && 'cpu' in self.resources.limits"
-    " ? quantity(string(self.resources.limits['cpu']))"
-    " : has(self.resources) && has(self.resources.requests) && 'cpu' in self.resources.requests"
-    f" ? quantity(string(self.resources.requests['cpu'])) : quantity('{DEFAULT_CPU}')]"
-)
-
-
-def cpu_limit(resources: Resources) -> Decimal:
-    """The limit in effect: a request without its limit becomes the limit; the default when neither is set."""
-    for amounts in (resources.limits, resources.requests):
-        if amounts and "cpu" in amounts:
-            return quantity(amounts["cpu"])
-    return Decimal(DEFAULT_CPU)
-
-
-def _both(resources: Resources) -> list[tuple[Decimal, Decimal]]:
-    limits, requests = resources.limits or {}, resources.requests or {}
-    return [(quantity(limits[key]), quantity(requests[key])) for key in limits.keys() & requests.keys()]
-
-
-RESOURCES: tuple[Rule[Resources], ...] = (
-    Rule(
-        "!has(self.limits) || !has(self.requests) || self.requests.all(key, !(key in self.limits) || "
-        "quantity(string(self.requests[key])).compareTo(quantity(string(self.limits[key]))) <= 0)",
-        "resources: a request is above its limit; raise the limit or lower the request",
-        lambda r: all(request <= limit for limit, request in _both(r)),
-    ),
-)
-
 
 def tuning_choice(spec: Spec, model: Model) -> Tuning:
     """Whose hint, streams and expectedClients apply: one choice, which a model replaces as a whole."""
@@ -128,22 +105,13 @@ def _model_nireq_fits(spec: Spec) -> bool:
     return True
 
 
-def _at_most_cpu(variable: str) -> str:
-    return f"{variable} <= 1 || cpu.sub({variable}).compareTo(quantity('0')) >= 0"
-
-
-# Whole CPUs are equal to the nearest whole number; int() of the sum rounds.
-_WHOLE = f"""
-cpu.compareTo(quantity('1')) >= 0 && cpu.compareTo(quantity('{MOST_CPUS}')) <= 0 &&
-cpu.sub(int(cpu.asApproximateFloat() + 0.5)).compareTo(quantity('0')) == 0
-"""
 _DEVICE = "(has(m.device) ? m.device : self.device)"
 _CHOOSES = _chooses_cel("m")
 _STREAMS_FIT = f"""
-{_CPU}.all(cpu, self.models.all(m, {_DEVICE} != 'CPU' ||
+{CPU_LIMIT}.all(cpu, self.models.all(m, {_DEVICE} != 'CPU' ||
 ({_CHOOSES}
- ? !has(m.streams) || type(m.streams) != int || {_at_most_cpu("m.streams")}
- : !has(self.streams) || type(self.streams) != int || {_at_most_cpu("self.streams")})))
+ ? !has(m.streams) || type(m.streams) != int || {at_most_cpu("m.streams")}
+ : !has(self.streams) || type(self.streams) != int || {at_most_cpu("self.streams")})))
 """
 _NIREQ_FITS = f"""
 self.models.all(m, {_CHOOSES}
@@ -159,41 +127,17 @@ def _accelerates(device: str | None) -> bool:
 
 SPEC: tuple[Rule[Spec], ...] = (
     Rule(
-        _STREAMS_FIT,
+        f"{UNLIMITED} || ({_STREAMS_FIT})",
         "streams is above the CPU limit, and OpenVINO would clamp it silently: raise resources.limits.cpu "
         f"({DEFAULT_CPU} when unset) or lower streams",
-        _model_streams_fit,
+        lambda s: is_unlimited(s) or _model_streams_fit(s),
     ),
     Rule(
         _NIREQ_FITS,
         "a model's nireq is below its streams (its own or the object's): raise nireq or lower streams",
         _model_nireq_fits,
     ),
-    Rule(
-        f"{_CPU}.all(cpu, {_at_most_cpu('self.workers')})",
-        f"workers is above the CPU limit: raise resources.limits.cpu ({DEFAULT_CPU} when unset) or lower "
-        "workers",
-        lambda s: s.workers <= max(Decimal(1), cpu_limit(s.resources)),
-    ),
-    Rule(
-        f"self.cpuManagerPolicy != 'static' || {_CPU}.all(cpu, {_WHOLE})",
-        "cpuManagerPolicy static needs whole CPUs: make resources.limits.cpu a whole number, or set "
-        "cpuManagerPolicy: none",
-        lambda s: (
-            s.cpu_manager_policy != "static"
-            or (1 <= cpu_limit(s.resources) <= MOST_CPUS and cpu_limit(s.resources) % 1 == 0)
-        ),
-    ),
-    Rule(
-        "self.cpuManagerPolicy != 'static' || !has(self.resources) || !has(self.resources.limits) || "
-        "!has(self.resources.requests) || "
-        "self.resources.requests.all(key, !(key in self.resources.limits) || "
-        "quantity(string(self.resources.requests[key])).compareTo("
-        "quantity(string(self.resources.limits[key]))) == 0)",
-        "cpuManagerPolicy static needs requests equal to limits: remove resources.requests, or set "
-        "cpuManagerPolicy: none",
-        lambda s: s.cpu_manager_policy != "static" or all(a == b for a, b in _both(s.resources)),
-    ),
+    *CPUS,
     Rule(
         "!has(self.accelerator) || ([self.device] + self.models.filter(m, has(m.device)).map(m, m.device))"
         ".exists(d, d.contains('GPU') || d.contains('NPU') || d == 'AUTO')",
@@ -255,6 +199,14 @@ MODEL: tuple[Rule[Model], ...] = (
     ),
 )
 
+CLAIM: tuple[Rule[ResourceClaim], ...] = (
+    Rule(
+        "has(self.resourceClaimName) != has(self.resourceClaimTemplateName)",
+        "exactly one of resourceClaimName and resourceClaimTemplateName must be set",
+        lambda c: (c.resource_claim_name is None) != (c.resource_claim_template_name is None),
+    ),
+)
+
 VOLUME: tuple[Rule[Volume], ...] = (
     Rule(
         f"!self.name.startsWith('{RESERVED}')",
@@ -283,6 +235,9 @@ def broken(spec: Spec) -> list[str]:
     for index, volume in enumerate(spec.pod.volumes):
         place = f"spec.pod.volumes[{index}]"
         faults += [f"{place}: {rule.message}" for rule in VOLUME if not rule.holds(volume)]
+    for index, claim in enumerate(spec.pod.resource_claims):
+        place = f"spec.pod.resourceClaims[{index}]"
+        faults += [f"{place}: {rule.message}" for rule in CLAIM if not rule.holds(claim)]
     return faults
 
 
@@ -294,6 +249,7 @@ def validations() -> dict[str, list[dict[str, Any]]]:
         "Spec": level + [rule.schema() for rule in SPEC],
         "Model": level + [rule.schema() for rule in MODEL],
         "Volume": [rule.schema() for rule in VOLUME],
+        "ResourceClaim": [rule.schema() for rule in CLAIM],
         "VersionPolicy": [rule.schema() for rule in VERSION_POLICY],
         "Resources": [rule.schema() for rule in RESOURCES],
         **autoscaling.validations(),

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from modelserver_operator.api.autoscaling import Autoscaling
+from modelserver_operator.api.claims import ResourceClaims
 from modelserver_operator.api.fields import (
     EXACT,
     Annotations,
@@ -99,7 +100,10 @@ class Model(Tuning):
 
 
 class Resources(Record):
-    """Resources of one replica. Unset: cpu 1, memory 2Gi. A request without its limit becomes the limit."""
+    """Resources of one replica. Unset: cpu 1, memory 2Gi. A request without its limit becomes the limit.
+
+    With cpuManagerPolicy external nothing is filled in.
+    """
 
     limits: Quantities | None = None
     """Limits of the container. With cpuManagerPolicy static, cpu must be a whole number and requests must
@@ -210,6 +214,8 @@ class PodTemplate(Record):
     """Additional volumes, as in a Pod; their names must not begin with modelserver-."""
     volume_mounts: VolumeMounts = []  # noqa: RUF012 - pydantic copies it
     """Volume mounts of the server's container."""
+    resource_claims: ResourceClaims = []  # noqa: RUF012 - pydantic copies it
+    """Devices or CPUs of a DRA driver, as in a Pod; the server's container gets all of them."""
 
 
 class Secret(Record):
@@ -252,8 +258,9 @@ class Spec(Tuning):
     autoscaler has that API. Recommended: 1, when a new node takes longer than the clients can wait."""
     resources: Resources = Resources()
     """Resources of one replica."""
-    cpu_manager_policy: Literal["static", "none"] = "static"
-    """static: exclusive CPUs (whole CPUs, requests equal limits, Guaranteed QoS). none: shared CPUs."""
+    cpu_manager_policy: Literal["static", "none", "external"] = "static"
+    """static: exclusive CPUs (whole CPUs, requests equal limits, Guaranteed QoS). none: shared CPUs.
+    external: an NRI plugin or a DRA driver pins the pods, whose resources are left as you give them."""
     accelerator: Accelerator | None = None
     """The device plugin's resource; only together with a device that can be a GPU or NPU."""
     ports: Ports = Ports()

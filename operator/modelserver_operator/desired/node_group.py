@@ -44,6 +44,7 @@ def needs(template: Raw, *, is_exclusive: bool) -> Needs:
     """By the pod template."""
     spec = template["spec"]
     (container,) = spec["containers"]
+    amounts = container.get("resources") or {}
     taints = (
         Taint(item["key"], item.get("value") or "", item.get("effect") or "NoSchedule")
         for item in spec.get("tolerations") or []
@@ -52,7 +53,7 @@ def needs(template: Raw, *, is_exclusive: bool) -> Needs:
     return Needs(
         labels=_required_labels(spec),
         taints=tuple(taints),
-        resources=dict(container["resources"]["requests"]),
+        resources={**(amounts.get("limits") or {}), **(amounts.get("requests") or {})},
         is_exclusive=is_exclusive,
     )
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer, Spec
-from modelserver_operator.api.rules import cpu_limit
+from modelserver_operator.api.cpu_rules import cpu_limit
 from modelserver_operator.api.scheduling import manifest
 from modelserver_operator.api.spec import DEFAULT_CPU, DEFAULT_MEMORY
 from modelserver_operator.desired.config import request_timeout
@@ -33,13 +33,19 @@ def pod_spec(server: ModelServer, image: str) -> dict[str, Any]:
 
 
 def resources(spec: Spec) -> dict[str, dict[str, str]]:
-    """Limits and requests in effect; a request without its limit becomes the limit."""
-    limits = {**(spec.resources.requests or {}), **(spec.resources.limits or {})}
-    limits = {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY, **limits}
-    if spec.accelerator:
-        limits[spec.accelerator.resource_name] = str(spec.accelerator.count)
-    requests = {**limits, **(spec.resources.requests or {})}
-    return {"limits": limits, "requests": requests}
+    """Limits and requests in effect: a request without its limit becomes the limit; not where others pin."""
+    given, requested = dict(spec.resources.limits or {}), dict(spec.resources.requests or {})
+    devices = {spec.accelerator.resource_name: str(spec.accelerator.count)} if spec.accelerator else {}
+    if spec.cpu_manager_policy == "external":
+        amounts = {"limits": {**given, **devices}, "requests": requested}
+        return {kind: amount for kind, amount in amounts.items() if amount}
+    limits = {"cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY, **requested, **given, **devices}
+    return {"limits": limits, "requests": {**limits, **requested}}
+
+
+def _resources(spec: Spec) -> dict[str, Any]:
+    claims = [{"name": claim.name} for claim in spec.pod.resource_claims]
+    return {**resources(spec), **({"claims": claims} if claims else {})}
 
 
 def exclusive_cpu_count(spec: Spec) -> int | None:
@@ -81,7 +87,7 @@ def _container(spec: Spec, image: str) -> dict[str, Any]:
             {"name": "rest", "containerPort": spec.ports.rest, "protocol": "TCP"},
             {"name": "status", "containerPort": spec.ports.status, "protocol": "TCP"},
         ],
-        "resources": resources(spec),
+        "resources": _resources(spec),
         **_probes(spec),
         # `sleep` needs no shell in the image, unlike `exec`.
         **({"lifecycle": {"preStop": {"sleep": {"seconds": drain}}}} if drain else {}),
@@ -186,5 +192,6 @@ def _scheduling(server: ModelServer) -> dict[str, Any]:
         "priorityClassName": pod.priority_class_name,
         "schedulerName": pod.scheduler_name,
         "runtimeClassName": pod.runtime_class_name,
+        "resourceClaims": [manifest(claim) for claim in pod.resource_claims],
     }
     return {key: value for key, value in fields.items() if value}

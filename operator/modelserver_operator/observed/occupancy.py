@@ -69,9 +69,7 @@ class Occupancy:
             cpus, old = frozenset(status.affinity), before.get(pod.uid)
             since = old.since if old is not None and old.cpus == cpus else now
             is_claim = claims and len(cpus) < status.cpus_online
-            found[pod.uid] = Occupant(
-                key, pod.name, pod.uid, pod.node, cpus, is_claim, since, reply.asked_at
-            )
+            found[pod.uid] = Occupant(key, pod.name, pod.uid, pod.node, cpus, is_claim, since, reply.asked_at)
         self._replace(key, before, found)
 
     def forget(self, key: Key) -> None:

@@ -38,6 +38,10 @@ def _is_there(value: Any) -> bool:
     return value is not None
 
 
+def _or_nothing(value: Any) -> Any:
+    return () if value is None else value
+
+
 class VersionStatus(_Reported):
     """One version of a model."""
 
@@ -80,7 +84,8 @@ class CpuFacts(_Reported):
     """What the kernel says about the server's CPUs."""
 
     cgroup: int | None = None
-    own_cpuset: Several[int] | None = None
+    own_cpuset: Annotated[Several[int], BeforeValidator(_or_nothing)] = ()
+    """What a CPU manager wrote; empty where nobody did, or where that cannot be told."""
     siblings: Several[Several[int]] = ()
     numa_nodes: Several[NumaNode] = ()
 

@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from modelserver.tuning import cgroup
@@ -18,8 +18,8 @@ class Machine:
     affinity: tuple[int, ...]
     online: int
     quota: float | None
-    topology: Topology = Topology()
-    cpuset: Cpuset = Cpuset()
+    topology: Topology = field(default_factory=Topology)
+    cpuset: Cpuset = field(default_factory=Cpuset)
 
     @property
     def threads(self) -> int:

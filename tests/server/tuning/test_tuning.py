@@ -13,13 +13,14 @@ from modelserver.settings.config_file import Shaping
 from modelserver.settings.limits import Limits
 from modelserver.tuning.legacy import LEGACY_NAMES, translate
 from modelserver.tuning.machine import Machine
-from modelserver.tuning.topology import Topology
 from modelserver.tuning.plan import Neighbours, check, plan
+from modelserver.tuning.topology import Topology
 from modelserver.tuning.wish import HINTS, Wish, families
 
 
 def machine(cores=4, online=8, quota=None, nodes=1):
-    return Machine(tuple(range(cores)), online, quota, Topology(numa_nodes=tuple((n, ()) for n in range(nodes))))
+    topology = Topology(numa_nodes=tuple((number, ()) for number in range(nodes)))
+    return Machine(tuple(range(cores)), online, quota, topology)
 
 
 def properties(wish, on=None, beside=None):

@@ -1,8 +1,8 @@
 """ExclusiveCPUs: true only where the live pods prove it, whoever gave them their CPUs.
 
-Judged by comparison: what the kernel lets each server run on, beside what its pod requests, what the node has
-and what other pods of ours on that node may use. Whether the kubelet chose those CPUs for this container alone
-is not in the Kubernetes API; witnesses.py has what speaks for and against it.
+Judged by comparison: what the kernel lets each server run on, beside what its pod requests, what the node
+has and what other pods of ours on that node may use. Whether the kubelet chose those CPUs for this container
+alone is not in the Kubernetes API; witnesses.py has what speaks for and against it.
 """
 
 from collections.abc import Callable
@@ -60,8 +60,8 @@ def _external(facts: Facts) -> Verdict:
     )
     return _first(checks, facts) or holds(
         Reason.PINNED_EXTERNALLY,
-        "each pod runs on CPUs that were chosen for it, and shares none with another ModelServer's pod; whether "
-        "anything else shares them is for whoever pins them to say",
+        "each pod runs on CPUs that were chosen for it, and shares none with another ModelServer's pod; "
+        "whether anything else shares them is for whoever pins them to say",
     )
 
 
@@ -86,8 +86,8 @@ def _not_as_requested(pod: Pod, status: ServerStatus) -> Verdict | None:
     return fails(
         Reason.NODE_POLICY_NONE,
         f"pod {pod.name} is Guaranteed and requests {count(pod)}, but it may run on {allowed} of "
-        f"{status.cpus_online}: the node's kubelet has CPU manager policy none. Set cpuManagerPolicy: static in "
-        "the kubelet's configuration, or cpuManagerPolicy: none in this object",
+        f"{status.cpus_online}: the node's kubelet has CPU manager policy none. Set cpuManagerPolicy: static "
+        "in the kubelet's configuration, or cpuManagerPolicy: none in this object",
     )
 
 
@@ -96,8 +96,9 @@ def _not_pinned(pod: Pod, status: ServerStatus) -> Verdict | None:
         return None
     return fails(
         Reason.NODE_POLICY_NONE,
-        f"pod {pod.name} may run on all {status.cpus_online} CPUs of its node: nobody has pinned it. Check the "
-        "NRI plugin or the DRA driver of that node and what it selects pods by, or set cpuManagerPolicy: static",
+        f"pod {pod.name} may run on all {status.cpus_online} CPUs of its node: nobody has pinned it. Check "
+        "the NRI plugin or the DRA driver of that node and what it selects pods by, or set cpuManagerPolicy: "
+        "static",
     )
 
 
@@ -108,8 +109,8 @@ def _overlapping(facts: Facts, pod: Pod) -> Verdict | None:
     namespace, name = overlap.other
     return fails(
         Reason.OVERLAPPING,
-        f"pod {pod.name} shares {listed(overlap.cpus)} of node {pod.node} with pod {overlap.pod} of ModelServer "
-        f"{namespace}/{name}: check who pins CPUs on that node, and that its kubelet alone does or does not",
+        f"pod {pod.name} shares {listed(overlap.cpus)} of node {pod.node} with pod {overlap.pod} of "
+        f"ModelServer {namespace}/{name}: check who pins CPUs on that node; it must be one alone",
     )
 
 
@@ -120,5 +121,5 @@ def _settling(facts: Facts, pod: Pod) -> Verdict | None:
         return None
     return unknown(
         Reason.AWAITING_REPORT,
-        f"pod {pod.name} and pod {overlap.pod} last reported {listed(overlap.cpus)} both: they are asked again",
+        f"pods {pod.name} and {overlap.pod} both reported {listed(overlap.cpus)} last: they are asked again",
     )

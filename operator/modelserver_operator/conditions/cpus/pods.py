@@ -16,9 +16,9 @@ def ineligible(pod: Pod) -> Verdict | None:
         # Its QoS class comes from them and reads Guaranteed, and the static policy leaves such a pod out.
         return fails(
             Reason.POD_LEVEL_RESOURCES,
-            f"pod {pod.name} has resources of the pod as a whole (spec.resources), and kubelets give exclusive "
-            "CPUs only to containers of pods without: find the admission policy or webhook that adds them, and "
-            "exclude these pods",
+            f"pod {pod.name} has resources of the pod as a whole (spec.resources), and kubelets give "
+            "exclusive CPUs only to containers of pods without: find the admission policy or webhook that "
+            "adds them, and exclude these pods",
         )
     if pod.qos_class and pod.qos_class != "Guaranteed":
         return _not_guaranteed(pod)
@@ -37,6 +37,6 @@ def _not_guaranteed(pod: Pod) -> Verdict:
     return fails(
         Reason.INJECTED_CONTAINER,
         f"pod {pod.name} is {pod.qos_class}, not Guaranteed, because {', '.join(injected)} was injected with "
-        "requests that differ from its limits: exclude these pods from the injection, or make requests and limits "
-        f"equal; for Istio's sidecar by the annotations {_MESH} in pod.annotations",
+        "requests that differ from its limits: exclude these pods from the injection, or make requests and "
+        f"limits equal; for Istio's sidecar by the annotations {_MESH} in pod.annotations",
     )

@@ -1,4 +1,4 @@
-"""CPUs that are a pod's own and still slower than they need be: half cores, and memory of another NUMA node."""
+"""CPUs that are a pod's own and slower than they need be: half cores, memory of another NUMA node."""
 
 from modelserver_operator.api.status import Reason
 from modelserver_operator.conditions.cpus.words import counted, listed
@@ -17,9 +17,9 @@ def misaligned(pod: Pod, status: ServerStatus) -> Verdict | None:
     threads = max(len(core) for core in cores)
     return fails(
         Reason.SMT_MISALIGNED,
-        f"pod {pod.name} has {counted(len(mine))} to itself, but not their cores: {listed(foreign)} of the same "
-        f"cores may run something else. Request a multiple of {threads} CPUs, and set the CPU manager policy option "
-        "full-pcpus-only on the node",
+        f"pod {pod.name} has {counted(len(mine))} to itself, but not their cores: {listed(foreign)} of the "
+        f"same cores may run something else. Request a multiple of {threads} CPUs, and set the CPU manager's "
+        "policy option full-pcpus-only on the node",
     )
 
 
@@ -28,7 +28,7 @@ def spanning(pod: Pod, status: ServerStatus) -> Verdict | None:
     nodes = status.cpus.numa_nodes if status.cpus is not None else ()
     mine = set(status.affinity)
     used = [node for node in nodes if mine & set(node.cpus)]
-    if len(used) < 2:  # noqa: PLR2004
+    if len(used) < 2:
         return None
     largest, number = max(len(node.cpus) for node in used), len(mine)
     if number <= largest:

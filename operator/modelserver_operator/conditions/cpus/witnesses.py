@@ -1,8 +1,8 @@
 """What the kernel shows of the kubelet's choice: for and against a container's CPUs being its own.
 
-Since 1.33 kubelets lift the CFS quota of a container with exclusive CPUs although its limit stands; every other
-container with a limit keeps one. And in version 2 of the control groups cpuset.cpus is empty unless a CPU
-manager wrote it; in version 1 it always shows a set, so that nothing follows from it.
+Since 1.33 kubelets lift the CFS quota of a container with exclusive CPUs although its limit stands; every
+other container with a limit keeps one. And in version 2 of the control groups cpuset.cpus is empty unless a
+CPU manager wrote it; in version 1 it always shows a set, so that nothing follows from it.
 """
 
 from modelserver_operator.api.status import Reason
@@ -18,30 +18,32 @@ def against(pod: Pod, status: ServerStatus, *, lifts_quota: bool) -> Verdict | N
     `lifts_quota`: whether every kubelet of the cluster is known to lift the quota.
     """
     if status.quota is not None and lifts_quota:
-        witness = f"its CFS quota of {status.quota:g} CPUs stands, which kubelets lift from exclusive containers"
-    elif status.cpus is not None and status.cpus.cgroup == 2 and status.cpus.own_cpuset is None:  # noqa: PLR2004
+        witness = (
+            f"its CFS quota of {status.quota:g} CPUs stands, which kubelets lift from exclusive containers"
+        )
+    elif status.cpus is not None and status.cpus.cgroup == 2 and not status.cpus.own_cpuset:
         witness = "nothing was written into the cpuset.cpus of its control group"
     else:
         return None
     return fails(
         Reason.NODE_NARROWED,
-        f"pod {pod.name} may run on {counted(len(status.affinity))} of {status.cpus_online}, as it requests, but "
-        f"nobody chose them for it alone: {witness}. Everything on that node is confined to them. Set "
-        "cpuManagerPolicy: static in its kubelet's configuration, or cpuManagerPolicy: external in this object if "
-        "an NRI plugin or a DRA driver pins it",
+        f"pod {pod.name} may run on {counted(len(status.affinity))} of {status.cpus_online}, as it requests, "
+        f"but nobody chose them for it alone: {witness}. Everything on that node is confined to them. Set "
+        "cpuManagerPolicy: static in its kubelet's configuration, or cpuManagerPolicy: external in this "
+        "object if an NRI plugin or a DRA driver pins it",
     )
 
 
 def lacking(pod: Pod, status: ServerStatus, *, lifts_quota: bool) -> Verdict | None:
     """Nothing speaks against it, but nothing speaks for it either."""
-    own = status.cpus.own_cpuset if status.cpus is not None else None
-    if own is not None and set(own) == set(status.affinity):
+    own = status.cpus.own_cpuset if status.cpus is not None else ()
+    if own and set(own) == set(status.affinity):
         return None
     if lifts_quota and pod.is_limited and "quota" in status.model_fields_set and status.quota is None:
         return None
     return unknown(
         Reason.NO_WITNESS,
-        f"pod {pod.name} may run on {counted(len(status.affinity))} of {status.cpus_online}, as it requests, but "
-        "nothing shows that the kubelet chose them for it: kubelets before 1.33 keep the CFS quota of exclusive "
-        "containers, and version 1 of the control groups shows every container a cpuset",
+        f"pod {pod.name} may run on {counted(len(status.affinity))} of {status.cpus_online}, as it requests, "
+        "but nothing shows that the kubelet chose them for it: kubelets before 1.33 keep the CFS quota of "
+        "exclusive containers, and version 1 of the control groups shows every container a cpuset",
     )

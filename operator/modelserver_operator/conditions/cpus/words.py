@@ -18,6 +18,6 @@ def counted(number: int) -> str:
 
 
 def listed(cpus: Sequence[int]) -> str:
-    """CPU 3; CPUs 3, 5, …"""
+    """As in: CPUs 3, 5."""
     shown = ", ".join(map(str, cpus[:_MOST])) + (", …" if len(cpus) > _MOST else "")
     return f"CPU{'' if len(cpus) == 1 else 's'} {shown}"
