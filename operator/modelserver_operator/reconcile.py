@@ -37,7 +37,8 @@ from modelserver_operator.clients.installed import InstalledCrd
 from modelserver_operator.clients.kubernetes import Cluster, Event
 from modelserver_operator.clients.scaling.surroundings import Gatherer, followed
 from modelserver_operator.clients.waiting import Waiting
-from modelserver_operator.conditions import awaits_scaling, is_applied, is_good, is_settled, judge, reject
+from modelserver_operator.conditions import is_applied, is_good, judge, reject
+from modelserver_operator.conditions.pace import Pace
 from modelserver_operator.conditions.transitions import transitions
 from modelserver_operator.desired import Images, Surroundings, render_kept
 from modelserver_operator.desired.config import configuration
@@ -50,9 +51,8 @@ from modelserver_operator.observed.rejections import CLOSED, Breaker, read_break
 from modelserver_operator.observed.store import Key, Store
 from modelserver_operator.observed.unchanged import Unchanged, content
 
-_QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
-_CHANGING, _UNSCALED = 2.0, 60.0
-"""Nothing reports that KEDA was installed, or that somebody else's scaler is gone."""
+_CHANGING, _SETTLING = 2.0, 5.0
+"""Nothing reports that somebody else's scaler is gone, or that CPUs were asked about in vain."""
 Raw = Mapping[str, Any]
 
 
@@ -97,7 +97,7 @@ class Reconciler:
     """Whether every kubelet lifts the CPU quota of containers with exclusive CPUs."""
     wake: Callable[[Key], None] = lambda _key: None
     """Called with an object that has to be looked at although nothing of its own has changed."""
-    _tries: dict[Key, int] = field(default_factory=dict)
+    _pace: Pace = field(default_factory=Pace)
     _accepted: Accepted = field(default_factory=lambda: Accepted(lambda server: configuration(server.spec)))
     _contest: Contest = field(default_factory=Contest)
     _unchanged: Unchanged[_Made] = field(default_factory=Unchanged)
@@ -106,7 +106,7 @@ class Reconciler:
         """What it needs beside the clients that are given."""
         self.installed = InstalledCrd(self.cluster)
         self.scaling = Gatherer(self.cluster, self.store, self.scale_url)
-        self._occupancy = Occupancy(lambda key: self.wake(key))  # noqa: PLW0108 - it is set later
+        self._occupancy = Occupancy(lambda key: self.wake(key), time.monotonic)  # noqa: PLW0108 - set later
         self._events = EventRecorder(self.cluster, self.now)
         self._status = StatusWriter(self.cluster, self.store, self.installed, self.now)
         self._waiting = Waiting(self.cluster)
@@ -145,15 +145,11 @@ class Reconciler:
             self._forget(key)
 
     def _forget(self, key: Key) -> None:
-        self._tries.pop(key, None)
-        self._accepted.forget(key)
-        self._unchanged.forget(key)
-        self._waiting.forget(key)
-        self.asking.forget(key)
-        self._occupancy.forget(key)
-        self.nudger.forget(key)
-        self.scaling.forget(key)
-        self._status.forget(key)
+        for part in (
+            self._pace, self._accepted, self._unchanged, self._waiting, self.asking, self._occupancy,
+            self.nudger, self.scaling, self._status,
+        ):  # fmt: skip
+            part.forget(key)
 
     async def _pass(self, key: Key, body: Raw, previous: Status) -> tuple[Status, Outcome]:
         try:
@@ -299,38 +295,24 @@ class Reconciler:
         if outcome.is_complete():
             refused = await self.nudger.nudge(key, seen.pods, revision, replies)
             outcome = replace(outcome, refused=refused)
-        claims = server.spec.cpu_manager_policy != "none"
-        self._occupancy.note(key, seen.pods, replies, time.monotonic(), claims=claims)
+        self._occupancy.note(key, seen.pods, replies, claims=server.spec.cpu_manager_policy != "none")
         overlaps = self._occupancy.overlaps(key)
         if not all(overlap.is_certain for overlap in overlaps.values()):
-            self._occupancy.ask_again(key)
-            outcome = replace(outcome, due=min(_QUICK, outcome.due or _QUICK))
-        return Facts(
-            seen.rollout(server), seen.pods, replies, outcome, overlaps=overlaps, lifts_quota=self.lifts_quota
-        )
+            outcome = replace(outcome, due=min(_SETTLING, outcome.due or _SETTLING))
+        facts = Facts(seen.rollout(server), seen.pods, replies, outcome)
+        return replace(facts, overlaps=overlaps, lifts_quota=self.lifts_quota)
 
     async def _tell(self, key: Key, body: Raw, previous: Status, status: Status) -> Status:
         """Write the status, and Events for what changed in it; returns what the object says now."""
         written = await self._status.write(body, previous, status)
         if written.is_new:
-            self._tries.pop(key, None)
+            self._pace.forget(key)
             for item in transitions(previous, written.status):
                 await self._events.record(Event(item.reason, item.message, item.is_warning), body["metadata"])
         return written.status
 
     def _again(self, key: Key, status: Status, outcome: Outcome) -> float:
         """Soon while something is in progress that only the clock ends; events report the rest."""
-        after = self._after(key, status, outcome)
+        after = self._pace.after(key, status, outcome, self.resync_seconds())
         held_back = self._status.held_back(key)
         return min(time for time in (after, held_back, outcome.due) if time is not None)
-
-    def _after(self, key: Key, status: Status, outcome: Outcome) -> float:
-        is_failed = not (outcome.is_complete() or outcome.held_back)
-        if is_settled(status) and not is_failed:
-            self._tries.pop(key, None)
-            after = self.resync_seconds()
-            return min(after, _UNSCALED) if awaits_scaling(status) else after
-        tries = self._tries[key] = self._tries.get(key, 0) + 1
-        if is_failed:
-            return min(60.0, 2.0 ** min(tries, 6))
-        return min(_QUICK, 2.0 ** (tries - 1)) if tries < _QUICK_TRIES else _SLOW

@@ -27,12 +27,13 @@ MODEL = ModelStatus(
 )  # fmt: skip
 SERVER = ServerStatus(
     schemaVersion=1, revision=REVISION, affinity=(1,), cpusOnline=4, threads=1,
-    pinning=True, pinningReason="one model on CPUs of its own", workers=1, models=(MODEL,),
+    pinning=True, pinningReason="one model on CPUs of its own", workers=1, models=(MODEL,), quota=None,
 )  # fmt: skip
 POD = Pod(
     name="p", namespace="default", uid="u", resource_version="1", address="127.0.0.1", is_running=True,
     is_ready=True, is_leaving=False, qos_class="Guaranteed", cpu_request=Decimal(1),
     containers=("modelserver",), revision_annotation="", waiting="", crash=None, status_port=8082,
+    is_limited=True,
 )  # fmt: skip
 ROLLOUT = Rollout(generation=3, observed_generation=3, replicas=1, updated=1, ready=1, stuck="", refused="")
 NEVER_JUDGED = Status()
@@ -53,7 +54,7 @@ def facts(
 ) -> Facts:
     rollout = replace(ROLLOUT, **{k: v for k, v in changes.items() if hasattr(ROLLOUT, k)})
     pod = replace(POD, **{k: v for k, v in changes.items() if hasattr(POD, k)})
-    return Facts(rollout, (pod,), {"u": Reply(status, problem)}, outcome)
+    return Facts(rollout, (pod,), {"u": Reply(status, problem)}, outcome, lifts_quota=True)
 
 
 def with_model(**changes: Any) -> ServerStatus:

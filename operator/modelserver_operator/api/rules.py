@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 from modelserver_operator.api import autoscaling
-from modelserver_operator.api.claims import ResourceClaim
 from modelserver_operator.api.cpu_rules import (
     CPU_LIMIT,
     CPUS,
@@ -20,9 +19,10 @@ from modelserver_operator.api.cpu_rules import (
     is_unlimited,
 )
 from modelserver_operator.api.fields import BANNED_KEYS, LEGACY_STREAM_KEYS, TYPED_KEYS
+from modelserver_operator.api.pod.claims import ResourceClaim
+from modelserver_operator.api.pod.volumes import RESERVED, Volume
 from modelserver_operator.api.rule import Rule
 from modelserver_operator.api.spec import DEFAULT_CPU, Model, Spec, Tuning, VersionPolicy
-from modelserver_operator.api.volumes import RESERVED, Volume
 
 
 def _has_key(keys: tuple[str, ...]) -> str:

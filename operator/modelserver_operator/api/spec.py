@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from modelserver_operator.api.autoscaling import Autoscaling
-from modelserver_operator.api.claims import ResourceClaims
 from modelserver_operator.api.fields import (
     EXACT,
     Annotations,
@@ -25,9 +24,10 @@ from modelserver_operator.api.fields import (
     map_keys,
     unique,
 )
-from modelserver_operator.api.scheduling import Affinity, Tolerations, TopologySpreadConstraints
-from modelserver_operator.api.variables import Variables, VariablesSources
-from modelserver_operator.api.volumes import VolumeMounts, Volumes
+from modelserver_operator.api.pod.claims import ResourceClaims
+from modelserver_operator.api.pod.scheduling import Affinity, Tolerations, TopologySpreadConstraints
+from modelserver_operator.api.pod.variables import Variables, VariablesSources
+from modelserver_operator.api.pod.volumes import VolumeMounts, Volumes
 
 Version = Annotated[int, Field(ge=1, le=EXACT)]
 DEFAULT_CPU, DEFAULT_MEMORY = "1", "2Gi"

@@ -5,7 +5,7 @@ from typing import Any
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer, Spec
 from modelserver_operator.api.cpu_rules import cpu_limit
-from modelserver_operator.api.scheduling import manifest
+from modelserver_operator.api.pod.scheduling import manifest
 from modelserver_operator.api.spec import DEFAULT_CPU, DEFAULT_MEMORY
 from modelserver_operator.desired.config import request_timeout
 

@@ -1,7 +1,7 @@
 """Which CPUs the pods of all objects may run on, node by node, as their servers report them.
 
-An index, not a verdict: conditions/cpus.py says what an overlap means. A report of CPUs that were taken away
-since is no evidence: the kubelet takes them from containers that share CPUs only every ten seconds. So an
+An index, not a verdict: conditions/cpus says what an overlap means. A report from before CPUs were taken
+away proves nothing: the kubelet takes them from containers that share CPUs only every ten seconds. So an
 overlap is certain once both servers have said so again long enough after the other one began to.
 """
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from modelserver_operator.observed.pod import Pod
 from modelserver_operator.observed.report import Reply
-from modelserver_operator.observed.store import Key
 
+Key = tuple[str, str]
+"""Namespace and name of a ModelServer."""
 SETTLING_SECONDS = 30.0
 """Longer than the kubelet's reconciliation of CPUs takes (10 s by default)."""
 
@@ -49,17 +50,19 @@ class Overlap:
 class Occupancy:
     """By node and pod. Only what one node holds is ever looked through."""
 
-    def __init__(self, wake: Callable[[Key], None]) -> None:
-        """`wake`: called with an object whose pods' overlaps may have changed."""
+    def __init__(self, wake: Callable[[Key], None], clock: Callable[[], float]) -> None:
+        """`wake`: called with an object whose pods' overlaps may have changed, or have to be made certain.
+
+        `clock`: that of Reply.asked_at.
+        """
         self._wake = wake
+        self._clock = clock
         self._nodes: dict[str, dict[str, Occupant]] = {}
         self._held: dict[Key, dict[str, Occupant]] = {}
 
-    def note(
-        self, key: Key, pods: Iterable[Pod], replies: Mapping[str, Reply], now: float, *, claims: bool
-    ) -> None:
+    def note(self, key: Key, pods: Iterable[Pod], replies: Mapping[str, Reply], *, claims: bool) -> None:
         """Take over what the servers of an object's pods say now."""
-        before = self._held.get(key, {})
+        before, now = self._held.get(key, {}), self._clock()
         found: dict[str, Occupant] = {}
         for pod in pods:
             reply = replies.get(pod.uid)
@@ -77,19 +80,19 @@ class Occupancy:
         self._replace(key, self._held.get(key, {}), {})
 
     def overlaps(self, key: Key) -> dict[str, Overlap]:
-        """By the uid of a pod of the object that claims its CPUs; one that is certain comes first."""
+        """By the uid of a pod of the object that claims its CPUs; one that is certain comes first.
+
+        The other object of one that is not certain is woken, so that its servers are asked, too.
+        """
         found = {}
         for mine in self._held.get(key, {}).values():
             overlap = self._overlap(mine) if mine.claims else None
-            if overlap is not None:
-                found[mine.uid] = overlap
-        return found
-
-    def ask_again(self, key: Key) -> None:
-        """Wake the objects with which an overlap is not certain, so that their servers are asked."""
-        for overlap in self.overlaps(key).values():
+            if overlap is None:
+                continue
+            found[mine.uid] = overlap
             if not overlap.is_certain and overlap.other != key:
                 self._wake(overlap.other)
+        return found
 
     def _overlap(self, mine: Occupant) -> Overlap | None:
         uncertain = None

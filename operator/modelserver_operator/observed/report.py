@@ -85,7 +85,7 @@ class CpuFacts(_Reported):
 
     cgroup: int | None = None
     own_cpuset: Annotated[Several[int], BeforeValidator(_or_nothing)] = ()
-    """What a CPU manager wrote; empty where nobody did, or where that cannot be told."""
+    """What a CPU manager wrote; empty where none did, or where the kernel does not tell."""
     siblings: Several[Several[int]] = ()
     numa_nodes: Several[NumaNode] = ()
 

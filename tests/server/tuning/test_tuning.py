@@ -19,8 +19,11 @@ from modelserver.tuning.wish import HINTS, Wish, families
 
 
 def machine(cores=4, online=8, quota=None, nodes=1):
-    topology = Topology(numa_nodes=tuple((number, ()) for number in range(nodes)))
-    return Machine(tuple(range(cores)), online, quota, topology)
+    return Machine(tuple(range(cores)), online, quota, on_nodes(nodes))
+
+
+def on_nodes(number):
+    return Topology(numa_nodes=tuple((node, ()) for node in range(number)))
 
 
 def properties(wish, on=None, beside=None):
@@ -277,7 +280,7 @@ MACHINES = st.builds(
     st.integers(1, 96).map(lambda cores: tuple(range(cores))),
     st.integers(96, 192),
     st.none() | st.floats(0.1, 128),
-    st.integers(1, 4),
+    st.integers(1, 4).map(on_nodes),
 )
 NEIGHBOURS = st.integers(1, 8).flatmap(
     lambda loaded: st.builds(

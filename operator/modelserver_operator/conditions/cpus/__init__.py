@@ -1,4 +1,4 @@
-"""ExclusiveCPUs: true only where the live pods prove it, whoever gave them their CPUs.
+"""ExclusiveCPUs: true only where the live pods prove it, by whatever means they got their CPUs.
 
 Judged by comparison: what the kernel lets each server run on, beside what its pod requests, what the node
 has and what other pods of ours on that node may use. Whether the kubelet chose those CPUs for this container
@@ -61,7 +61,7 @@ def _external(facts: Facts) -> Verdict:
     return _first(checks, facts) or holds(
         Reason.PINNED_EXTERNALLY,
         "each pod runs on CPUs that were chosen for it, and shares none with another ModelServer's pod; "
-        "whether anything else shares them is for whoever pins them to say",
+        "only what pins them can tell whether anything else shares them",
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from modelserver_operator import naming
 from modelserver_operator.api import API_VERSION, KIND, Spec
 from modelserver_operator.api.autoscaling import Autoscaling, Metric, ScalingRules
-from modelserver_operator.api.scheduling import manifest
+from modelserver_operator.api.pod.scheduling import manifest
 
 _UP: dict[str, Any] = {
     "stabilizationWindowSeconds": 0,

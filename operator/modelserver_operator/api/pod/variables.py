@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from modelserver_operator.api.fields import Quantity, Record, map_keys, unique
-from modelserver_operator.api.scheduling import Word
+from modelserver_operator.api.pod.scheduling import Word
 
 Path = Annotated[str, StringConstraints(max_length=4096)]
 

@@ -9,9 +9,14 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from modelserver_operator.api.fields import DROP_NULLS, Quantity, Record, map_keys, unique
-from modelserver_operator.api.projections import ConfigMapVolume, FieldVolume, ProjectedVolume, SecretVolume
-from modelserver_operator.api.scheduling import LabelSelector, Texts, Whole, Word, Words
-from modelserver_operator.api.variables import Path
+from modelserver_operator.api.pod.projections import (
+    ConfigMapVolume,
+    FieldVolume,
+    ProjectedVolume,
+    SecretVolume,
+)
+from modelserver_operator.api.pod.scheduling import LabelSelector, Texts, Whole, Word, Words
+from modelserver_operator.api.pod.variables import Path
 
 RESERVED = "modelserver-"
 """Volumes of the operator begin with this."""

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from modelserver_operator.api.fields import Record
-from modelserver_operator.api.scheduling import LabelSelector, Texts, Whole, Word
-from modelserver_operator.api.variables import FieldReference, Path, ResourceReference
+from modelserver_operator.api.pod.scheduling import LabelSelector, Texts, Whole, Word
+from modelserver_operator.api.pod.variables import FieldReference, Path, ResourceReference
 
 Mode = Annotated[int, Field(ge=0, le=0o777)]
 

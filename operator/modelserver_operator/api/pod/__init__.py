@@ -1,0 +1,1 @@
+"""Parts of a pod that an object passes on, with the fields that Kubernetes gives them."""
