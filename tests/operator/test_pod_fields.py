@@ -19,6 +19,7 @@ PARTS = {
     "envFrom": "EnvFromSource",
     "volumes": "Volume",
     "volumeMounts": "VolumeMount",
+    "resourceClaims": "PodResourceClaim",
 }
 REPLACED = {
     "awsElasticBlockStore", "azureDisk", "azureFile", "cephfs", "cinder", "flexVolume", "flocker",

@@ -110,7 +110,7 @@ SPECS = st.fixed_dictionaries(
         "pollIntervalSeconds": st.integers(0, 60),
         "pluginConfig": st.dictionaries(st.text("ABC", min_size=1), st.integers() | st.booleans()),
         "resources": st.builds(lambda cpu: {"limits": {"cpu": cpu}}, st.integers(1, 64)),
-        "cpuManagerPolicy": st.sampled_from(["static", "none"]),
+        "cpuManagerPolicy": st.sampled_from(["static", "none", "external"]),
     },
 ).filter(lambda spec: not broken(Spec.model_validate(spec)))
 HOT = {"hint", "expectedClients", "nireq", "pollIntervalSeconds", "pluginConfig"}
@@ -135,7 +135,7 @@ def test_hot_fields_change_the_configuration_and_nothing_else(one: dict, other: 
 
 @given(SPECS)
 def test_a_static_pod_is_guaranteed_with_whole_cpus(spec: dict):
-    if spec.get("cpuManagerPolicy") == "none":
+    if spec.get("cpuManagerPolicy", "static") != "static":
         return
     made = pod(**spec)
     resources = made["containers"][0]["resources"]
@@ -153,6 +153,40 @@ def test_no_manifest_carries_the_operators_version():
 
 def test_shared_cpus_are_not_claimed_as_exclusive():
     assert not [a for a in container(cpuManagerPolicy="none")["args"] if a.startswith("--exclusive_cpus")]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"requests": {"cpu": "1500m"}},
+        {"limits": {"memory": "2Gi"}},
+        {"limits": {"cpu": "2"}, "requests": {"cpu": "1", "memory": "1Gi"}},
+    ],
+)
+def test_a_pod_that_others_pin_has_the_resources_it_was_given(given: dict):
+    made = container(cpuManagerPolicy="external", resources=given)
+
+    assert made["resources"] == given
+    assert not [argument for argument in made["args"] if argument.startswith("--exclusive_cpus")]
+
+
+def test_the_server_gets_every_claim_of_its_pod():
+    claims = [
+        {"name": "cpus", "resourceClaimTemplateName": "cpus"},
+        {"name": "gpu", "resourceClaimName": "gpu"},
+    ]
+
+    made = pod(pod={"resourceClaims": claims})
+
+    assert made["resourceClaims"] == claims
+    assert made["containers"][0]["resources"]["claims"] == [{"name": "cpus"}, {"name": "gpu"}]
+
+
+def test_resources_are_never_those_of_the_pod_as_a_whole():
+    """The kubelet gives no exclusive CPUs to a container of such a pod."""
+    for spec in ({}, FULL, {"cpuManagerPolicy": "external"}):
+        assert "resources" not in pod(**spec)
 
 
 def test_the_grace_period_covers_the_drain_and_the_longest_request():

@@ -41,6 +41,10 @@ POD = {
         {"name": "f", "configMap": {"name": "c", "defaultMode": 420, "items": [{"key": "k", "path": "p"}]}},
     ],
     "volumeMounts": [{"name": "a", "mountPath": "/a", "subPath": "x", "readOnly": True}],
+    "resourceClaims": [
+        {"name": "cpus", "resourceClaimTemplateName": "cpus"},
+        {"name": "gpu", "resourceClaimName": "gpu"},
+    ],
 }
 """Every part of a pod that an object may set, with fields that are easily lost: empty, false, null."""
 
@@ -100,6 +104,22 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "static with requests below limits": (
         {"resources": {"limits": {"memory": "2Gi"}, "requests": {"memory": "1Gi"}}},
         r"static needs requests equal to limits",
+    ),
+    "more streams than a limit that others pin": (
+        cpu(2, streams=3, cpuManagerPolicy="external"),
+        r"streams is above the CPU limit",
+    ),
+    "scaled by a share of no request": (
+        {**scaled(metrics=[{"type": "CPU", "averageUtilization": 80}]), "cpuManagerPolicy": "external"},
+        r"with cpuManagerPolicy external none is filled in",
+    ),
+    "a claim of two kinds": (
+        {
+            "pod": {
+                "resourceClaims": [{"name": "c", "resourceClaimName": "a", "resourceClaimTemplateName": "b"}]
+            }
+        },
+        r"exactly one of resourceClaimName and resourceClaimTemplateName",
     ),
     "a request above its limit": (
         {"cpuManagerPolicy": "none", "resources": {"limits": {"cpu": 1}, "requests": {"cpu": 2}}},
@@ -255,6 +275,13 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     },
     "memory as a number of bytes": {"resources": {"limits": {"memory": 2**32}}},
     "half a shared CPU": cpu("500m", cpuManagerPolicy="none"),
+    "CPUs that others give, without resources": {"cpuManagerPolicy": "external", "streams": 8, "workers": 4},
+    "half a CPU that others give": cpu("500m", cpuManagerPolicy="external"),
+    "scaled by a share of a request that others pin": {
+        **scaled(metrics=[{"type": "CPU", "averageUtilization": 80}]),
+        "cpuManagerPolicy": "external",
+        "resources": {"requests": {"cpu": "2"}},
+    },
     "a model that replaces the object's hint by streams": cpu(2, hint="LATENCY", **with_model(streams=2)),
     "a model with a hint under an object with streams": cpu(2, streams=2, **with_model(hint="LATENCY")),
     "a model's hint under streams frees its nireq": cpu(4, streams=4, **with_model(hint="LATENCY", nireq=1)),

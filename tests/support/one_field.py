@@ -38,6 +38,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "workers": {"resources": {"limits": {"cpu": 2}}, "workers": 2},
     "memory": {"resources": {"limits": {"memory": "3Gi"}}},
     "shared CPUs": {"cpuManagerPolicy": "none"},
+    "CPUs that others give": {"cpuManagerPolicy": "external"},
+    "claims": {"pod": {"resourceClaims": [{"name": "c", "resourceClaimName": "c"}]}},
     "accelerator": {"device": "GPU", "accelerator": {"resourceName": "gpu.intel.com/xe", "renderGroup": 9}},
     "ports": {"ports": {"grpc": 9000}},
     "drain": {"rollout": {"drainSeconds": 0}},

@@ -132,6 +132,11 @@ _OF_POD: tuple[st.SearchStrategy[Spec], ...] = (
             },
         ],
     ),
+    _one_of(
+        "resourceClaims",
+        [{"name": "cpus", "resourceClaimTemplateName": "cpus"}],
+        [{"name": "gpu", "resourceClaimName": "gpu"}, {"name": "cpus", "resourceClaimName": "shared"}],
+    ),
     _one_of("priorityClassName", "high", "system-node-critical"),
     _one_of("schedulerName", "own", "default-scheduler"),
     _one_of("runtimeClassName", "kata", "gvisor"),
@@ -167,7 +172,7 @@ _OF_SPEC: tuple[st.SearchStrategy[Spec], ...] = (
     _one_of("workers", 1, 2),
     _one_of("pluginConfig", {"A": 1}, {"A": 1.5, "B": "YES"}, {"B": True}),
     _one_of("pollIntervalSeconds", 0, 1, 60),
-    _one_of("cpuManagerPolicy", "static", "none"),
+    _one_of("cpuManagerPolicy", "static", "none", "external"),
     _one_of(
         "resources",
         {"limits": {"cpu": 2}},
