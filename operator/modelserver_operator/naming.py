@@ -32,7 +32,6 @@ CONFIG_DIRECTORY = "/etc/modelserver"
 CONFIG_FILE = "config.json"
 MODELS_DIRECTORY = "/models"
 CLAIM_VOLUME_PREFIX = "modelserver-claim-"
-USER_ID = 65532
 
 LEASE = "modelserver-operator"
 """The name of every Lease: installations that reach the same objects must meet in one."""

@@ -104,7 +104,8 @@ def test_the_operator_runs_alone_and_unprivileged(helm: str):
 
     assert deployment["metadata"]["name"] == RELEASE
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
-    assert spec["template"]["spec"]["securityContext"]["runAsNonRoot"] is True
+    security = spec["template"]["spec"]["securityContext"]
+    assert security == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}, "no user of ours"
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,

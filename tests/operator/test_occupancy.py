@@ -63,6 +63,7 @@ def test_an_overlap_is_certain_when_both_have_said_it_again_after_a_while(node: 
     node.now = 100
     node.reports(MINE, 1)
     assert node.overlap() == Overlap(OTHER, "other-1", (1,), is_certain=False)
+    assert node.woken == [OTHER], "once, because a CPU that it claims is claimed by another one now"
 
     node.now += SETTLING_SECONDS
     node.reports(MINE, 1)
@@ -70,6 +71,7 @@ def test_an_overlap_is_certain_when_both_have_said_it_again_after_a_while(node: 
 
     node.reports(OTHER, 1, 2)
     assert node.overlap() == Overlap(OTHER, "other-1", (1,), is_certain=True)
+    assert node.woken == [OTHER], "two that woke each other in each pass would never rest"
 
 
 def test_shared_cpus_that_the_kubelet_takes_away_later_are_no_overlap(node: Node):

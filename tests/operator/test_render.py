@@ -183,6 +183,15 @@ def test_the_server_gets_every_claim_of_its_pod():
     assert made["containers"][0]["resources"]["claims"] == [{"name": "cpus"}, {"name": "gpu"}]
 
 
+@pytest.mark.parametrize("group", [None, 0, 2000])
+def test_a_pod_names_no_user_and_a_group_only_for_its_volumes(group: int | None):
+    """OpenShift gives a user of its own, and refuses any other."""
+    security = pod(pod={"fsGroup": group})["securityContext"]
+
+    assert security.pop("fsGroup", None) == group
+    assert security == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
 def test_resources_are_never_those_of_the_pod_as_a_whole():
     """The kubelet gives no exclusive CPUs to a container of such a pod."""
     for spec in ({}, FULL, {"cpuManagerPolicy": "external"}):

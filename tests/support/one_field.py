@@ -39,6 +39,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "memory": {"resources": {"limits": {"memory": "3Gi"}}},
     "shared CPUs": {"cpuManagerPolicy": "none"},
     "CPUs that others give": {"cpuManagerPolicy": "external"},
+    "group of volumes": {"pod": {"fsGroup": 2000}},
     "claims": {"pod": {"resourceClaims": [{"name": "c", "resourceClaimName": "c"}]}},
     "accelerator": {"device": "GPU", "accelerator": {"resourceName": "gpu.intel.com/xe", "renderGroup": 9}},
     "ports": {"ports": {"grpc": 9000}},

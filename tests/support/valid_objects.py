@@ -137,6 +137,7 @@ _OF_POD: tuple[st.SearchStrategy[Spec], ...] = (
         [{"name": "cpus", "resourceClaimTemplateName": "cpus"}],
         [{"name": "gpu", "resourceClaimName": "gpu"}, {"name": "cpus", "resourceClaimName": "shared"}],
     ),
+    _one_of("fsGroup", 0, 2000),
     _one_of("priorityClassName", "high", "system-node-critical"),
     _one_of("schedulerName", "own", "default-scheduler"),
     _one_of("runtimeClassName", "kata", "gvisor"),

@@ -214,6 +214,9 @@ class PodTemplate(Record):
     """Additional volumes, as in a Pod; their names must not begin with modelserver-."""
     volume_mounts: VolumeMounts = []  # noqa: RUF012 - pydantic copies it
     """Volume mounts of the server's container."""
+    fs_group: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    """Group ID that owns the files of volumes that support it; the server is a member. Set it when a volume
+    cannot be read. On OpenShift leave it unset: the namespace's is set."""
     resource_claims: ResourceClaims = []  # noqa: RUF012 - pydantic copies it
     """Devices or CPUs of a DRA driver, as in a Pod; the server's container gets all of them."""
 

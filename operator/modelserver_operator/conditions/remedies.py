@@ -22,7 +22,13 @@ _REMEDIES = (
     ("UnexpectedAdmissionError", "Repair the device plugin or the kubelet of that node, or cordon the node."),
     ("OutOf", "Find out what else uses the resource on that node, request less, or cordon the node."),
     (r"Model path .* cannot be read: No such file", "Correct uri, or copy the model there."),
-    (r"Permission denied", "The server runs as uid 65532: make the model's files readable for it."),
+    (
+        r"Permission denied",
+        (
+            "Make the files readable for the server's user (65532; on OpenShift one of the namespace), or "
+            "set pod.fsGroup to a group that may read them."
+        ),
+    ),
     (r"model_version_policy is not in", "Copy that version there, or correct versionPolicy."),
     (r"Incorrect weights in bin file", "Copy all files of that version again."),
     (r"for property key", "Correct pluginConfig."),

@@ -124,9 +124,9 @@ def _probes(spec: Spec) -> dict[str, Any]:
 def _pod_security(spec: Spec) -> dict[str, Any]:
     group = spec.accelerator.render_group if spec.accelerator else None
     return {
+        # The user is the image's, a number; OpenShift gives one of its own, and refuses any other.
         "runAsNonRoot": True,
-        "runAsUser": naming.USER_ID,
-        "runAsGroup": naming.USER_ID,
+        **({"fsGroup": spec.pod.fs_group} if spec.pod.fs_group is not None else {}),
         **({"supplementalGroups": [group]} if group else {}),
         "seccompProfile": {"type": "RuntimeDefault"},
     }

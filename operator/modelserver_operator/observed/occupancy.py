@@ -45,6 +45,8 @@ class Overlap:
     pod: str
     cpus: tuple[int, ...]
     is_certain: bool
+    claims: bool = True
+    """Whether the other one claims them, too."""
 
 
 class Occupancy:
@@ -82,7 +84,8 @@ class Occupancy:
     def overlaps(self, key: Key) -> dict[str, Overlap]:
         """By the uid of a pod of the object that claims its CPUs; one that is certain comes first.
 
-        The other object of one that is not certain is woken, so that its servers are asked, too.
+        The other object of one that is not certain is woken, so that its servers are asked, too; one that
+        claims its CPUs as well looks again anyway, and two that woke each other would never rest.
         """
         found = {}
         for mine in self._held.get(key, {}).values():
@@ -90,7 +93,7 @@ class Occupancy:
             if overlap is None:
                 continue
             found[mine.uid] = overlap
-            if not overlap.is_certain and overlap.other != key:
+            if not overlap.is_certain and not overlap.claims:
                 self._wake(overlap.other)
         return found
 
@@ -101,7 +104,7 @@ class Occupancy:
             if not shared:
                 continue
             is_certain = mine.confirms(other) and other.confirms(mine)
-            found = Overlap(other.key, other.pod, tuple(sorted(shared)), is_certain)
+            found = Overlap(other.key, other.pod, tuple(sorted(shared)), is_certain, other.claims)
             if is_certain:
                 return found
             uncertain = uncertain or found
