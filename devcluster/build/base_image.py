@@ -64,10 +64,9 @@ def ensure(engine: Engine, progress: Progress | None = None, base: Base = DEBIAN
 
 def is_imported(engine: Engine, base: Base = DEBIAN_12) -> bool:
     label = f'{{{{index .Config.Labels "{_LABEL}"}}}}'
-    return (
-        engine.has(base.image)
-        and engine.run("image", "inspect", "--format", label, base.image).strip() == fingerprint(base)
-    )
+    return engine.has(base.image) and engine.run(
+        "image", "inspect", "--format", label, base.image
+    ).strip() == fingerprint(base)
 
 
 def bootstrap(progress: Progress, base: Base = DEBIAN_12) -> None:

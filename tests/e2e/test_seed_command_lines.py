@@ -194,9 +194,10 @@ def inside(shell: Shell, program: str) -> str:
 
 @pytest.mark.long
 def test_in_the_gpu_image_the_gpu_plugin_and_the_driver_load_although_there_is_no_gpu(gpu_shell: Shell):
-    plugin = "import openvino as ov; c = ov.Core(); print(c.available_devices, *c.get_versions(\"GPU\"))"
-    drivers = "libOpenCL.so.1 libze_loader.so.1 libze_intel_gpu.so.1 /usr/lib/x86_64-linux-gnu/intel-opencl/libigdrcl.so"
-    loaded = f"import ctypes; [ctypes.CDLL(name) for name in \"{drivers}\".split()]; print(\"loaded\")"
+    plugin = 'import openvino as ov; c = ov.Core(); print(c.available_devices, *c.get_versions("GPU"))'
+    drivers = "libOpenCL.so.1 libze_loader.so.1 libze_intel_gpu.so.1"
+    drivers += " /usr/lib/x86_64-linux-gnu/intel-opencl/libigdrcl.so"
+    loaded = f'import ctypes; [ctypes.CDLL(name) for name in "{drivers}".split()]; print("loaded")'
 
     assert inside(gpu_shell, plugin).strip() == "['CPU'] GPU"
     assert inside(gpu_shell, loaded).strip() == "loaded"
@@ -265,7 +266,7 @@ def test_the_group_that_a_gpu_line_adds_may_open_the_device_and_others_may_not(
     gpu_shell: Shell, render_node: Path
 ):
     run = f"docker run --rm --device={render_node}:/dev/dri -u 54321:54321 %s --entrypoint python3"
-    opened = "openvino/model_server:latest-gpu -c 'open(\"/dev/dri/renderD128\", \"r+b\", buffering=0)'"
+    opened = 'openvino/model_server:latest-gpu -c \'open("/dev/dri/renderD128", "r+b", buffering=0)\''
 
     assert gpu_shell.type(f"{run % '--group-add=109'} {opened}").returncode == 0
     assert "PermissionError" in gpu_shell.type(f"{run % ''} {opened}").stderr

@@ -102,7 +102,7 @@ def kubelet(found: Needs) -> list[str]:
         "kind: KubeletConfiguration",
         "cpuManagerPolicy: static",
         *(odd if cpus % 2 else whole),
-        f"topologyManagerPolicy: single-numa-node  # best-effort where a NUMA node has fewer than {cpus} CPUs",
+        f"topologyManagerPolicy: single-numa-node  # best-effort if a NUMA node has fewer than {cpus} CPUs",
         "kubeReserved:  # required: rounded up to whole CPUs, it is what other pods always keep",
         "  cpu: 500m",
     ]
