@@ -10,6 +10,7 @@ from modelserver_operator.observed.child import Child, Rollout
 from modelserver_operator.observed.pod import Crash, Pod, without_room
 from modelserver_operator.observed.rejections import CLOSED, Breaker
 from modelserver_operator.observed.report import Reply, ServerStatus
+from modelserver_operator.observed.room import Room
 from modelserver_operator.observed.scaling.facts import Scaling
 
 _RECENT = timedelta(minutes=10)
@@ -88,6 +89,8 @@ class Facts:
     is_configuration_back: bool = False
     """Whether the servers get the configuration of the last good template instead of the object's."""
     scaling: Scaling = field(default_factory=Scaling)
+    rooms: tuple[Room, ...] = ()
+    """Of the cluster's nodes; empty where the operator may not list them."""
 
     def ready_pods(self) -> list[Pod]:
         """Pods that take requests."""
