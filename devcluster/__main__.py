@@ -65,6 +65,12 @@ def _add_options_of_up(up: argparse.ArgumentParser) -> None:
         choices=["static", "none"],
         help="the kubelet's CPU manager policy (default: %(default)s)",
     )
+    up.add_argument(
+        "--kubernetes",
+        default="",
+        metavar="MINOR",
+        help=f"another version than {programs.kubernetes_version()}: {', '.join(programs.VERSIONS)}",
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,13 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _up(chosen: argparse.Namespace) -> None:
     begun = time.monotonic()
-    cluster = clusters.up(
-        chosen.name,
-        nodes=chosen.nodes,
-        no_node=chosen.no_node,
-        extras=chosen.extras,
-        cpu_policy=chosen.cpu_policy,
-    )
+    extras = tuple(sorted(set(chosen.extras)))
+    options = state.Options(chosen.nodes, chosen.no_node, extras, chosen.cpu_policy, chosen.kubernetes)
+    cluster = clusters.start(chosen.name, options, Progress())
     print(f'Cluster "{cluster.name}" is up after {duration(time.monotonic() - begun)}.')
     print(f'To use it in this shell: eval "$(python -m devcluster env --name {cluster.name})"')
 

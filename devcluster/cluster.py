@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from devcluster import engine as engines
@@ -35,7 +36,9 @@ def up(
 
 
 def start(name: str, options: Options, progress: Progress) -> Cluster:
-    """Do what `up` does, and show the steps in the caller's progress."""
+    """Do what `up` does, with every option, and show the steps in the caller's progress."""
+    if options.kubernetes == _usual_minor():
+        options = replace(options, kubernetes="")
     check(options)
     with lock(state.check_name(name)):
         present = state.find(name)
@@ -93,15 +96,15 @@ def check_requirements() -> None:
         programs.require_go()
 
 
-def prepare(progress: Progress) -> tuple[Engine, NodeImage]:
+def prepare(progress: Progress, kubernetes: str = "") -> tuple[Engine, NodeImage]:
     """Build everything that a cluster with a node needs, the base image and the programs in parallel."""
     check_requirements()
     engine = engines.ensure()  # first, so that a missing engine is reported before minutes of compiling
     with ThreadPoolExecutor(1) as pool:
-        base = pool.submit(_ensure_base, engine, progress)
-        programs.build(programs.FOR_USE, progress)
+        base = pool.submit(_ensure_base, engine, progress, kubernetes)
+        programs.build_version(kubernetes, programs.FOR_USE, progress)
         base.result()
-    return engine, node_image.ensure(engine, progress)
+    return engine, node_image.ensure(engine, progress, kubernetes)
 
 
 def check(options: Options) -> None:
@@ -112,8 +115,17 @@ def check(options: Options) -> None:
         raise DevclusterError("--with needs --no-node: a cluster with a node has all of these except kwok.")
     if options.nodes not in (1, 2) and not options.no_node:
         raise DevclusterError(f"A cluster has 1 or 2 nodes, not {options.nodes}.")
+    if options.kubernetes not in ("", *programs.VERSIONS):
+        known = ", ".join((_usual_minor(), *programs.VERSIONS))
+        raise DevclusterError(
+            f"Kubernetes {options.kubernetes} is not among those that can be built: {known}."
+        )
     if options.cpu_policy not in ("static", "none"):
         raise DevclusterError(f'The CPU policy is static or none, not "{options.cpu_policy}".')
+
+
+def _usual_minor() -> str:
+    return programs.kubernetes_version().removeprefix("v").rpartition(".")[0]
 
 
 def _answers_after_restart(cluster: Cluster, seconds: float = 60) -> bool:
@@ -125,8 +137,8 @@ def _answers_after_restart(cluster: Cluster, seconds: float = 60) -> bool:
     return cluster.is_answering()
 
 
-def _ensure_base(engine: Engine, progress: Progress) -> None:
-    if not node_image.is_made(engine) and not node_image.pull_published(engine):
+def _ensure_base(engine: Engine, progress: Progress, kubernetes: str) -> None:
+    if not node_image.is_made(engine, kubernetes) and (kubernetes or not node_image.pull_published(engine)):
         base_images.ensure(engine, progress)
 
 
@@ -136,12 +148,13 @@ def _create(name: str, options: Options, progress: Progress) -> Cluster:
         _remove(name)
         if "karpenter" in options.extras:
             karpenter.ensure(progress)
-        cluster = Cluster(name, options, directory, programs.build(programs.FOR_USE, progress))
+        there = programs.build_version(options.kubernetes, programs.FOR_USE, progress)
+        cluster = Cluster(name, options, directory, there)
         return _complete_or_remove(cluster, lambda: plain.start(cluster))
-    engine, image = prepare(progress)
+    engine, image = prepare(progress, options.kubernetes)
     _remove(name)
     cluster = Cluster(
-        name, options, directory, programs.directory(),
+        name, options, directory, programs.directory(options.kubernetes),
         engine=engine.for_user(), node_ports=ports.prefer(kind_config.NODE_PORTS),
     )  # fmt: skip
     progress.expect(2)

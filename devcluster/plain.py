@@ -105,7 +105,7 @@ def _kubeadm_documents(plane: ControlPlane) -> list[dict[str, object]]:
             "apiVersion": version,
             "kind": "ClusterConfiguration",
             "clusterName": plane.cluster.name,
-            "kubernetesVersion": programs.module_version(programs.KUBERNETES_MODULE),
+            "kubernetesVersion": programs.kubernetes_version(plane.cluster.options.kubernetes),
             "certificatesDir": str(plane.certificates),
             "controlPlaneEndpoint": f"127.0.0.1:{plane.port}",
             "encryptionAlgorithm": "ECDSA-P256",

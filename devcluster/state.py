@@ -25,6 +25,8 @@ class Options:
     no_node: bool = False
     extras: tuple[str, ...] = ()
     cpu_policy: str = "static"
+    kubernetes: str = ""
+    """A minor version other than the usual one."""
 
     def as_flags(self) -> str:
         """The options as they are written on the command line."""
@@ -32,6 +34,7 @@ class Options:
         words += [f"--with {extra}" for extra in self.extras]
         words += [f"--nodes {self.nodes}"] if self.nodes != 1 else []
         words += [f"--cpu-policy {self.cpu_policy}"] if self.cpu_policy != "static" else []
+        words += [f"--kubernetes {self.kubernetes}"] if self.kubernetes else []
         return " ".join(words) or "none"
 
 

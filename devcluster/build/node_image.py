@@ -30,45 +30,45 @@ class NodeImage:
 
 
 @functools.cache
-def fingerprint() -> str:
+def fingerprint(kubernetes: str = "") -> str:
     """The hash of all that goes into our image, computed once: a checkout may change during a build."""
     sources = [file for file in (paths.SOURCES / "node").iterdir() if file.is_file()]
     sources += [Path(__file__).with_name(name) for name in _RECIPE]
     limits = "limits" if system.may_raise_limits() else "no limits"
-    return paths.fingerprint(sources, programs.fingerprint(), base_image.fingerprint(), limits)
+    return paths.fingerprint(sources, programs.directory(kubernetes).name, base_image.fingerprint(), limits)
 
 
-def name() -> str:
-    return f"{_REPOSITORY}:{programs.module_version(programs.KUBERNETES_MODULE)}-{fingerprint()}"
+def name(kubernetes: str = "") -> str:
+    return f"{_REPOSITORY}:{programs.kubernetes_version(kubernetes)}-{fingerprint(kubernetes)}"
 
 
-def archive() -> Path:
-    return paths.cache() / "node-image" / f"{fingerprint()}.tar"
+def archive(kubernetes: str = "") -> Path:
+    return paths.cache() / "node-image" / f"{fingerprint(kubernetes)}.tar"
 
 
-def ensure(engine: Engine, progress: Progress) -> NodeImage:
-    """The node image, after making sure that the engine has it."""
-    if archive().exists():
-        paths.remove_unused(archive().parent, archive())
-    if engine.has(name()):
-        return NodeImage(name())
-    if archive().exists():
+def ensure(engine: Engine, progress: Progress, kubernetes: str = "") -> NodeImage:
+    """The node image with this minor version ("": the usual), after making sure that the engine has it."""
+    if archive(kubernetes).exists():
+        paths.remove_unused(archive(kubernetes).parent, archive(kubernetes))
+    if engine.has(name(kubernetes)):
+        return NodeImage(name(kubernetes))
+    if archive(kubernetes).exists():
         progress.expect(1)
         with progress.step("node image: load from the cache"):
-            engine.run("load", "--input", archive(), timeout=600)
-        return NodeImage(name())
-    if published := pull_published(engine):
+            engine.run("load", "--input", archive(kubernetes), timeout=600)
+        return NodeImage(name(kubernetes))
+    if not kubernetes and (published := pull_published(engine)):
         return published
     with lock(LOCK):
-        if not engine.has(name()):  # another `up` may have built it while we waited
+        if not engine.has(name(kubernetes)):  # another `up` may have built it while we waited
             clean_up(engine)
-            _build(engine, progress)
-    return NodeImage(name())
+            _build(engine, progress, kubernetes)
+    return NodeImage(name(kubernetes))
 
 
-def is_made(engine: Engine) -> bool:
+def is_made(engine: Engine, kubernetes: str = "") -> bool:
     """Whether our own image is already built."""
-    return engine.has(name()) or archive().exists()
+    return engine.has(name(kubernetes)) or archive(kubernetes).exists()
 
 
 def pull_published(engine: Engine) -> NodeImage | None:
@@ -91,25 +91,28 @@ def clean_up(engine: Engine | None) -> None:
             engine.run("rm", "--force", "--volumes", *containers)
 
 
-def _build(engine: Engine, progress: Progress) -> None:
+def _build(engine: Engine, progress: Progress, kubernetes: str) -> None:
     paths.require_space(8, "the node image")
     progress.expect(node_steps.STEPS)
-    archive().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=archive().parent, prefix=".building-") as directory:
-        node_steps.build(engine, name(), Path(directory), progress)
+    archive(kubernetes).parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=archive(kubernetes).parent, prefix=".building-") as directory:
+        node_steps.build(engine, name(kubernetes), Path(directory), progress, kubernetes)
         with progress.step("node image: keep a copy in the cache"):
             unfinished = Path(directory) / "node-image.tar"
-            engine.owned_by(node_steps.OWNER).run("save", "--output", unfinished, name(), timeout=600)
-            unfinished.rename(archive())
-    paths.remove_unused(archive().parent, archive())
+            engine.owned_by(node_steps.OWNER).run(
+                "save", "--output", unfinished, name(kubernetes), timeout=600
+            )
+            unfinished.rename(archive(kubernetes))
+    paths.remove_unused(archive(kubernetes).parent, archive(kubernetes))
     _forget_older(engine)
 
 
 def _forget_older(engine: Engine) -> None:
     """Remove images of earlier sources; the engine refuses for one that a cluster uses."""
+    current = tuple(fingerprint(minor) for minor in ("", *programs.VERSIONS))
     ours = (_REPOSITORY, node_steps.BASE, node_steps.IPTABLES)
     for image in engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split():
         repository, _, tag = image.rpartition(":")
-        if repository in ours and not tag.endswith(fingerprint()):
+        if repository in ours and not tag.endswith(current):
             with contextlib.suppress(CommandFailed):
                 engine.run("image", "rm", image)

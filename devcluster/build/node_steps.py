@@ -32,6 +32,8 @@ class _Build:
     programs: Path
     directory: Path
     tag: str
+    kubernetes: str
+    """Its minor version, "" for the usual one."""
 
     @property
     def base(self) -> str:
@@ -52,13 +54,14 @@ class _Build:
         self.image(tag, f"--target={target}", f"--build-arg=BASE_IMAGE={base_image.IMAGE}")
 
 
-def build(engine: Engine, name: str, workspace: Path, progress: Progress) -> None:
+def build(engine: Engine, name: str, workspace: Path, progress: Progress, kubernetes: str = "") -> None:
     """Build the image `name`; `workspace` is an empty directory on the same file system as the programs."""
-    work = _Build(engine.owned_by(OWNER), programs.directory(), workspace, name.rpartition(":")[2])
+    there = programs.directory(kubernetes)
+    work = _Build(engine.owned_by(OWNER), there, workspace, name.rpartition(":")[2], kubernetes)
     # In parallel: packages wait for the network, programs for the processors.
     with ThreadPoolExecutor(1) as pool:
         packages = pool.submit(_install_packages, work, progress)
-        programs.build(programs.FOR_NODES, progress)
+        programs.build_version(kubernetes, programs.FOR_NODES, progress)
         packages.result()
     _link_programs(work)
     with progress.step("node image: base with container runtime"):
@@ -138,13 +141,13 @@ def _release(build: _Build) -> Path:
     files["kube-proxy.tar"] = build.directory / "kube-proxy.tar"
     archives.rewrite_for_kind(build.directory / "rest.tar", files["kube-proxy.tar"], rest)
     target = build.directory / "release.tar.gz"
-    archives.pack_release(programs.module_version(programs.KUBERNETES_MODULE), files, target)
+    archives.pack_release(programs.kubernetes_version(build.kubernetes), files, target)
     return target
 
 
 def _kubernetes_images(build: _Build) -> dict[str, str]:
     """The image names that kubeadm expects, by program; a newer program under such a name is fine."""
-    version = programs.module_version(programs.KUBERNETES_MODULE)
+    version = programs.kubernetes_version(build.kubernetes)
     command: list[str | Path] = [build.programs / "kubeadm", "config", "images", "list"]
     images = Runner(OWNER).run([*command, "--kubernetes-version", version]).split()
     by_program = {image.rpartition(":")[0].rpartition("/")[2]: image for image in images}

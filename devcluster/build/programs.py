@@ -1,7 +1,9 @@
 """The Go programs of the cluster, built once from pinned modules into the cache."""
 
+import contextlib
 import functools
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -87,6 +89,17 @@ KEDA = Group(
     },
 )
 KARPENTER = Group("Karpenter", "karpenter", {"karpenter": "sigs.k8s.io/karpenter/kwok"})
+VERSIONS = {
+    "1.37": Group(
+        "Kubernetes 1.37",
+        "kubernetes-1.37",
+        _kubernetes(
+            "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubeadm", "kubectl",
+            "kubelet", "kube-proxy",
+        ),
+    ),
+}  # fmt: skip
+"""By minor version, the programs that take the place of those of the module `cluster`."""
 FOR_USE = (CONTROL_PLANE, TOOLS)
 FOR_NODES = (NODE, STORAGE, CONTAINERD)
 
@@ -100,9 +113,18 @@ def module_version(module: str, name: str = "cluster") -> str:
     return found[1]
 
 
-def directory() -> Path:
+def kubernetes_version(minor: str = "") -> str:
+    """The pinned version of Kubernetes, with "" the usual one, otherwise of this minor version."""
+    return module_version(KUBERNETES_MODULE, VERSIONS[minor].module if minor else "cluster")
+
+
+def directory(minor: str = "") -> Path:
     """The directory for programs built from exactly these sources; some may still be missing."""
-    return paths.cache() / "bin" / fingerprint()
+    name = fingerprint()
+    if minor:
+        module = VERSIONS[minor].module
+        name = paths.fingerprint(_sources(module), " ".join(_flags(module)), name)
+    return paths.cache() / "bin" / name
 
 
 @functools.cache
@@ -119,6 +141,19 @@ def missing(groups: tuple[Group, ...]) -> list[Group]:
 def build(groups: tuple[Group, ...], progress: Progress) -> Path:
     """Build the groups that are missing, one after the other, and return the directory."""
     return _complete(groups, directory(), progress)
+
+
+def build_version(minor: str, groups: tuple[Group, ...], progress: Progress) -> Path:
+    """The same with the Kubernetes of this minor version, with "" the usual one; the rest is shared."""
+    usual = build(groups, progress)
+    if not minor:
+        return usual
+    target = _complete((VERSIONS[minor],), directory(minor), progress)
+    for program in usual.iterdir():
+        with contextlib.suppress(FileExistsError):
+            if program.is_file():
+                os.link(program, target / program.name)
+    return target
 
 
 def build_separately(group: Group, progress: Progress) -> Path:
@@ -179,10 +214,10 @@ def _build(go: str, group: Group, target: Path) -> None:
 
 def _flags(module: str) -> list[str]:
     # One set of flags for a whole module, so that packages compiled for one group are reused by the next.
-    version = module_version(KUBERNETES_MODULE)
-    major, minor = version.removeprefix("v").split(".")[:2]
     stamp = "-s -w"
-    if module == "cluster":
+    if module in {"cluster", *(group.module for group in VERSIONS.values())}:
+        version = module_version(KUBERNETES_MODULE, module)
+        major, minor = version.removeprefix("v").split(".")[:2]
         for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version"):
             stamp += f" -X {package}.gitVersion={version} -X {package}.gitMajor={major}"
             stamp += f" -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean"

@@ -25,6 +25,7 @@ PACKAGES = {"server": "server/modelserver", "operator": "operator/modelserver_op
 COMMON = ("pyproject.toml", "constraints.txt", ".dockerignore")
 OWNER = f"images of {os.getpid()}"
 PUBLIC_BASE = "python:3.11-slim-bookworm"  # the Dockerfiles' own default
+PUBLIC_ACCELERATOR_BASE = "debian:forky-slim"  # likewise
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,24 @@ def build(part: str, progress: Progress | None = None, root: Path = ROOT) -> Ima
         with progress.step(f"image of the {part}: build"):
             options = ["--file", str(root / f"Dockerfile.{part}"), *_base(engine), *_certificates()]
             engine.build(root, name, *options, log=paths.logs() / f"image-{part}.log")
+    return Image(name, int(engine.run("image", "inspect", "--format", "{{.Size}}", name)))
+
+
+def build_gpu(progress: Progress | None = None) -> Image:
+    """Build the server's image with the driver of Intel's GPUs, unless there is one of exactly these sources.
+
+    Raises:
+        DevclusterError: no engine, or the build failed; the message names the log.
+    """
+    engine = engines.ensure().owned_by(OWNER)
+    progress = progress or Progress()
+    name = f"modelserver-dev/server-gpu:{version()}-{fingerprint('server')}"
+    if not engine.has(name):
+        bases = [*_base(engine), *_accelerator_base(engine, progress)]
+        progress.expect(1)
+        with progress.step("image of the server for GPUs: build"):
+            options = ["--file", str(ROOT / "Dockerfile.server"), "--target", "gpu", *bases, *_certificates()]
+            engine.build(ROOT, name, *options, log=paths.logs() / "image-gpu.log")
     return Image(name, int(engine.run("image", "inspect", "--format", "{{.Size}}", name)))
 
 
@@ -105,6 +124,13 @@ def _base(engine: Engine) -> list[str]:
     if engine.has(PUBLIC_BASE):
         return []
     return ["--build-arg", f"BASE_IMAGE={base_image.ensure(engine)}"]
+
+
+def _accelerator_base(engine: Engine, progress: Progress) -> list[str]:
+    if engine.has(PUBLIC_ACCELERATOR_BASE):
+        return []
+    made = base_image.ensure(engine, progress, base_image.ACCELERATOR)
+    return ["--build-arg", f"ACCELERATOR_BASE_IMAGE={made}"]
 
 
 def _certificates() -> list[str]:

@@ -18,7 +18,7 @@ from modelserver_operator.clients.scaling.apis import Apis
 from modelserver_operator.conditions.document import read_status
 from modelserver_operator.desired import EXAMPLE, Images, Kept, Surroundings, render_kept
 from modelserver_operator.desired.child import Desired
-from modelserver_operator.desired.node_group import describe, needs
+from modelserver_operator.desired.node_group import describe, kubelet, needs
 from modelserver_operator.desired.scaling.wish import scaler_kind
 from modelserver_operator.errors import Forbidden, Invalid
 from modelserver_operator.observed.child import read_child
@@ -85,7 +85,7 @@ async def preview(cluster: Cluster, server: ModelServer, images: Images, provide
     return Preview(
         title,
         tuple(_lines(wanted, before, paused=server.spec.paused)),
-        (*_notes(choice), *_lacks(owned, around), *_nodes(owned, choice.kept, provider)),
+        (*_notes(choice), *_lacks(owned, around), *_nodes(owned, choice.kept, provider, is_new=not body)),
     )
 
 
@@ -121,9 +121,15 @@ def _notes(choice: Choice) -> list[str]:
     return [f"an upgrade is available, by a new value of the annotation {UPGRADE_ANNOTATION}: it {what}"]
 
 
-def _nodes(server: ModelServer, kept: Kept, provider: str) -> list[str]:
+def _nodes(server: ModelServer, kept: Kept, provider: str, *, is_new: bool) -> list[str]:
+    """What the nodes need: of a new object the kubelet's settings, of a provider also the rest."""
     found = needs(kept.template, is_exclusive=server.spec.cpu_manager_policy == "static")
-    return [f"nodes: {line}" for line in describe(found, provider)] if provider else []
+    lines = [f"nodes: {line}" for line in describe(found, provider)] if provider else []
+    settings = kubelet(found) if is_new or provider else []
+    if settings:
+        lines += ["for exclusive CPUs, the kubelets of its nodes need (docs/exclusive-cpus.md):"]
+        lines += [f"  {line}" for line in settings]
+    return lines
 
 
 def _lacks(server: ModelServer, around: Surroundings) -> list[str]:

@@ -45,7 +45,7 @@ from modelserver_operator.desired.config import configuration
 from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading, ObjectGone
 from modelserver_operator.observed.accepted import Accepted
 from modelserver_operator.observed.facts import Facts, Outcome, Rejection, Snapshot
-from modelserver_operator.observed.occupancy import Occupancy
+from modelserver_operator.observed.nodes.occupancy import Occupancy
 from modelserver_operator.observed.pod import Pod
 from modelserver_operator.observed.rejections import CLOSED, Breaker, read_breaker
 from modelserver_operator.observed.store import Key, Store

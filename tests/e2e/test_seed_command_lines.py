@@ -1,10 +1,13 @@
 """The seed's `docker run` lines, with only the image's name swapped, start our server and answer."""
 
 import contextlib
+import json
 import os
 import re
 import socket
+import stat
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,3 +178,95 @@ def test_a_gpu_line_fails_closed_and_says_why(name: str, shell: Shell):
     assert "GPU" in output
     assert re.search(r"available.*CPU", output, re.IGNORECASE)
     assert "Traceback" not in output
+
+
+@pytest.fixture(scope="module")
+def gpu_shell(folder: Path) -> Shell:
+    return Shell(folder, images.build_gpu())
+
+
+def inside(shell: Shell, program: str) -> str:
+    """What a Python program prints in the image, with no device."""
+    done = shell.type(f"docker run --rm --entrypoint python3 openvino/model_server:latest-gpu -c '{program}'")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.long
+def test_in_the_gpu_image_the_gpu_plugin_and_the_driver_load_although_there_is_no_gpu(gpu_shell: Shell):
+    plugin = 'import openvino as ov; c = ov.Core(); print(c.available_devices, *c.get_versions("GPU"))'
+    drivers = "libOpenCL.so.1 libze_loader.so.1 libze_intel_gpu.so.1"
+    drivers += " /usr/lib/x86_64-linux-gnu/intel-opencl/libigdrcl.so"
+    loaded = f'import ctypes; [ctypes.CDLL(name) for name in "{drivers}".split()]; print("loaded")'
+
+    assert inside(gpu_shell, plugin).strip() == "['CPU'] GPU"
+    assert inside(gpu_shell, loaded).strip() == "loaded"
+
+
+@pytest.mark.long
+def test_the_gpu_image_has_the_same_versions_as_the_one_for_cpus(shell: Shell, gpu_shell: Shell):
+    listed = (
+        "import importlib.metadata as m; "
+        "print(*sorted(d.name + chr(32) + d.version for d in m.distributions()), sep=chr(10))"
+    )
+
+    assert inside(gpu_shell, listed) == inside(shell, listed)
+
+
+@pytest.mark.long
+def test_auto_with_a_gpu_and_a_cpu_falls_back_because_the_line_says_so(gpu_shell: Shell, expected):
+    image, want = expected
+    line = LINES["throughput"].replace("-p 9001:9001", "-p 9001:9001 -p 127.0.0.1:9002:9002")
+    line = line.replace("--target_device CPU", "--target_device AUTO:GPU,CPU --rest_port 9002")
+    with gpu_shell.started(line):
+        np.testing.assert_allclose(ask(image), want, rtol=0.05, atol=1e-4)
+        with urllib.request.urlopen("http://127.0.0.1:9002/status", timeout=10) as reply:
+            (model,) = json.load(reply)["models"]
+    assert (model["device"], model["executionDevices"]) == ("AUTO:GPU,CPU", ["CPU"])
+
+
+@pytest.fixture
+def render_node(tmp_path: Path) -> Path:
+    """A folder like /dev/dri, whose device no GPU is behind; only group 109 may open it."""
+    node = tmp_path / "renderD128"
+    os.mknod(node, stat.S_IFCHR | 0o660, os.makedev(1, 3))
+    os.chown(node, 0, 109)
+    node.chmod(0o660)
+    return tmp_path
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["GPU", "GPU.1", "AUTO:GPU", "HETERO:GPU,CPU", "MULTI:GPU,CPU"])
+def test_every_other_form_that_names_a_gpu_ends_the_server_with_1(name: str, gpu_shell: Shell):
+    line = LINES["throughput"].replace("--target_device CPU", f"--target_device {name}")
+
+    code, output = gpu_shell.ended(line)
+
+    assert code == 1
+    assert f"Device {name} is not available: GPU not found on this machine, which has CPU" in output
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["throughput-gpu", "latency-gpu"])
+def test_a_gpu_line_starts_in_the_gpu_image_says_which_devices_exist_and_exits(
+    name: str, gpu_shell: Shell, render_node: Path
+):
+    line = LINES[name].replace("/dev/dri/render\\*", f"{render_node}/render*")
+    line = line.replace("--device=/dev/dri", f"--device={render_node}:/dev/dri")
+
+    code, output = gpu_shell.ended(line)
+
+    assert code == 1
+    assert re.search(r"GPU.*available.*CPU", output, re.IGNORECASE | re.DOTALL)
+    assert "Traceback" not in output
+
+
+@pytest.mark.long
+def test_the_group_that_a_gpu_line_adds_may_open_the_device_and_others_may_not(
+    gpu_shell: Shell, render_node: Path
+):
+    run = f"docker run --rm --device={render_node}:/dev/dri -u 54321:54321 %s --entrypoint python3"
+    opened = 'openvino/model_server:latest-gpu -c \'open("/dev/dri/renderD128", "r+b", buffering=0)\''
+
+    assert gpu_shell.type(f"{run % '--group-add=109'} {opened}").returncode == 0
+    assert "PermissionError" in gpu_shell.type(f"{run % ''} {opened}").stderr

@@ -17,7 +17,7 @@ from modelserver_operator.api import parse
 from modelserver_operator.conditions.cpus import exclusive_cpus
 from modelserver_operator.conditions.verdict import Verdict
 from modelserver_operator.observed.facts import Facts
-from modelserver_operator.observed.occupancy import Overlap
+from modelserver_operator.observed.nodes.occupancy import Overlap
 from modelserver_operator.observed.pod import read_pod
 from modelserver_operator.observed.report import read_reply
 from tests.support.modelservers import model_server

@@ -1,10 +1,12 @@
 """What a group of nodes needs before its first node exists."""
 
 import pytest
+import yaml
 
+from modelserver_operator.api.fields import quantity
 from modelserver_operator.desired import Images
 from modelserver_operator.desired.kept import rendered
-from modelserver_operator.desired.node_group import PROVIDERS, describe, needs
+from modelserver_operator.desired.node_group import PROVIDERS, describe, kubelet, needs
 from tests.support.one_field import server
 
 SPEC = {
@@ -33,11 +35,37 @@ def test_the_room_for_one_replica_and_the_kubelets_policy_are_said_everywhere(pr
     text = "\n".join(lines(provider))
 
     assert "room for cpu 4, gpu.intel.com/xe 1, memory 8Gi" in text
-    assert "cpuManagerPolicy: static" in text
+    assert "cpuManagerPolicy static is set" in text
 
 
 def test_shared_cpus_need_no_policy():
     assert "cpuManagerPolicy" not in "\n".join(lines("aws", cpuManagerPolicy="none"))
+    assert kubelet_of(cpu=4, cpuManagerPolicy="none") is None
+
+
+def kubelet_of(cpu: int | str, **spec: object) -> dict | None:
+    """The kubelet configuration that `plan` prints for an object with so many CPUs."""
+    made = server(resources={"limits": {"cpu": cpu, "memory": "8Gi"}}, **spec)
+    template = rendered(made, Images("c", "g", "n")).template
+    found = needs(template, is_exclusive=made.spec.cpu_manager_policy == "static")
+    return yaml.safe_load("\n".join(kubelet(found)))
+
+
+def test_exclusive_cpus_need_the_static_policy_and_a_reservation_which_it_cannot_do_without():
+    configuration = kubelet_of(cpu=4)
+
+    assert configuration["kind"] == "KubeletConfiguration"
+    assert configuration["cpuManagerPolicy"] == "static"
+    assert quantity(configuration["kubeReserved"]["cpu"]) > 0
+
+
+@pytest.mark.parametrize(("cpu", "whole_cores"), [(1, False), (2, True), ("4000m", True), (7, False)])
+def test_whole_cores_are_advised_only_where_a_node_with_hyperthreads_would_admit_the_pod(
+    cpu: int | str, whole_cores: bool
+):
+    options = kubelet_of(cpu=cpu).get("cpuManagerPolicyOptions", {})
+
+    assert options == ({"full-pcpus-only": "true"} if whole_cores else {})
 
 
 def test_taints_that_kubernetes_sets_itself_are_not_for_a_group():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelserver_operator.observed.occupancy import SETTLING_SECONDS, Key, Occupancy, Overlap
+from modelserver_operator.observed.nodes.occupancy import SETTLING_SECONDS, Key, Occupancy, Overlap
 from modelserver_operator.observed.pod import Pod, read_pod
 from modelserver_operator.observed.report import Reply, read_reply
 from tests.support.reports import report

@@ -150,6 +150,14 @@ def test_a_new_object_is_shown_with_its_children(kubernetes: Kubernetes, plan: P
     )
 
 
+def test_a_new_object_with_exclusive_cpus_is_shown_with_the_kubelet_configuration_to_paste(plan: Plan):
+    (block,) = plan(IMAGE).stdout.split("(docs/exclusive-cpus.md):\n")[1:]
+    shared = plan(IMAGE, cpuManagerPolicy="none").stdout
+
+    assert yaml.safe_load(block)["cpuManagerPolicy"] == "static"
+    assert "kubelet" not in shared
+
+
 def test_the_namespace_of_the_context_is_that_of_objects_without_one(
     kubernetes: Kubernetes, plan: Plan, tmp_path: Path
 ):

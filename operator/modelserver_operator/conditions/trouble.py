@@ -6,7 +6,8 @@ from modelserver_operator.api.status import Reason
 from modelserver_operator.conditions.remedies import with_remedy
 from modelserver_operator.conditions.verdict import Verdict, unknown
 from modelserver_operator.observed.facts import Facts
-from modelserver_operator.observed.pod import Crash
+from modelserver_operator.observed.nodes.room import Room, cpus_text, largest
+from modelserver_operator.observed.pod import Crash, Pod
 from modelserver_operator.observed.rejections import Breaker
 from modelserver_operator.observed.report import ModelStatus
 
@@ -53,7 +54,7 @@ def _reported(facts: Facts) -> str:
     for pod in facts.pods:
         if pod.waiting and not pod.is_leaving:
             ended = f"; before that it ended with {_ended(pod.crash)}" if pod.crash else ""
-            return f"pod {pod.name}: {pod.waiting}{ended}"
+            return f"pod {pod.name}: {pod.waiting}{_in_numbers(pod, facts.rooms)}{ended}"
     for pod, status in facts.servers(pod for pod in facts.pods if not pod.is_leaving):
         for model in status.models:
             if error := model_error(model, is_ready=pod.is_ready):
@@ -61,6 +62,18 @@ def _reported(facts: Facts) -> str:
     crashes = (pod.crash for pod in facts.failing() if pod.crash)
     crash = max(crashes, key=lambda crash: crash.time, default=None)
     return f"pod {crash.pod}: {_ended(crash)}" if crash else ""
+
+
+def _in_numbers(pod: Pod, rooms: tuple[Room, ...]) -> str:
+    """The CPUs that an unscheduled pod asks for, next to those of the largest node."""
+    most = largest(rooms)
+    if most is None or "Insufficient cpu" not in pod.waiting:
+        return ""
+    is_exclusive = pod.qos_class == "Guaranteed" and pod.cpu_request == pod.cpu_request.to_integral_value()
+    what = f"{cpus_text(pod.cpu_request)} {'exclusive ' if is_exclusive else ''}CPUs"
+    taken = "" if most.cpus < pod.cpu_request else ", of which other pods request too much"
+    report = "" if pod.waiting.endswith(".") else "."
+    return f"{report} It asks {what}; the largest allocatable node is {most.node} with {most.text()}{taken}"
 
 
 def _ended(crash: Crash) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modelserver_operator.api.fields import quantity
+
 Raw = Mapping[str, Any]
 _ORDINARY = {"cpu", "memory", "ephemeral-storage"}
 """What every autoscaler knows of a machine type."""
@@ -83,22 +85,38 @@ def describe(found: Needs, provider: str) -> list[str]:
     amounts = ", ".join(f"{name} {amount}" for name, amount in sorted(found.resources.items()))
     lines = [f"a node must have room for {amounts}, beside what its own daemons request"]
     lines += _PROVIDERS[provider](found)
-    if found.is_exclusive:
-        lines += [
-            "kubelet configuration: cpuManagerPolicy: static, and a kubeReserved.cpu of at least 500m",
-            *_kubelet(provider),
-        ]
-    return lines
+    return [*lines, _where(provider)] if found.is_exclusive else lines
 
 
-def _kubelet(provider: str) -> Iterator[str]:
+def kubelet(found: Needs) -> list[str]:
+    """The part of a KubeletConfiguration that gives this object exclusive CPUs, a line each.
+
+    docs/exclusive-cpus.md shows and explains the same; nothing for an object on shared CPUs.
+    """
+    if not found.is_exclusive:
+        return []
+    cpus = int(quantity(found.resources["cpu"]))
+    whole = ["cpuManagerPolicyOptions:", '  full-pcpus-only: "true"']
+    odd = [f"# without full-pcpus-only: a node with two threads per core would reject {cpus} CPUs"]
+    return [
+        "apiVersion: kubelet.config.k8s.io/v1beta1",
+        "kind: KubeletConfiguration",
+        "cpuManagerPolicy: static",
+        *(odd if cpus % 2 else whole),
+        f"topologyManagerPolicy: single-numa-node  # best-effort if a NUMA node has fewer than {cpus} CPUs",
+        "kubeReserved:  # required: rounded up to whole CPUs, it is what other pods always keep",
+        "  cpu: 500m",
+    ]
+
+
+def _where(provider: str) -> str:
     where = {
         "aws": "in the launch template's user data (NodeConfig spec.kubelet.config of Amazon Linux 2023)",
-        "azure": "az aks nodepool add --kubelet-config with cpuManagerPolicy",
-        "gcp": "gcloud container node-pools create --system-config-from-file with cpuManagerPolicy",
+        "azure": "by az aks nodepool add --kubelet-config",
+        "gcp": "by gcloud container node-pools create --system-config-from-file",
         "karpenter": "in the node class's userData: a NodePool cannot ask for it",
     }
-    yield f"where: {where[provider]}"
+    return f"the kubelet's cpuManagerPolicy static is set {where[provider]}"
 
 
 def _aws(found: Needs) -> Iterator[str]:

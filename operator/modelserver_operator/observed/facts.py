@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from modelserver_operator.api import ModelServer
 from modelserver_operator.errors import Invalid
 from modelserver_operator.observed.child import Child, Rollout
-from modelserver_operator.observed.occupancy import Overlap
+from modelserver_operator.observed.nodes.occupancy import Overlap
+from modelserver_operator.observed.nodes.room import Room
 from modelserver_operator.observed.pod import Crash, Pod, without_room
 from modelserver_operator.observed.rejections import CLOSED, Breaker
 from modelserver_operator.observed.report import Reply, ServerStatus
@@ -93,6 +94,8 @@ class Facts:
     """By the pod's uid: CPUs that another pod of ours may use, too."""
     lifts_quota: bool = False
     """Whether every kubelet of the cluster lifts the CPU quota of containers with exclusive CPUs."""
+    rooms: tuple[Room, ...] = ()
+    """Of the cluster's nodes; empty where the operator may not list them."""
 
     def ready_pods(self) -> list[Pod]:
         """Pods that take requests."""

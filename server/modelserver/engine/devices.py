@@ -42,14 +42,26 @@ class Devices:
             raise LoadFailed(f"cpu_extension {library} cannot be loaded: {reason(error)}") from error
 
     def require(self, device: str) -> None:
-        """Raise LoadFailed unless every device that `device` names is there."""
+        """Raise LoadFailed unless every device that `device` names is there, or AUTO may choose another."""
         present = {name.partition(".")[0] for name in self.names}
         missing = [name for name in families(device) if name not in present]
-        if missing:
+        if missing and not self._chooses_another(device, missing):
             raise LoadFailed(
                 f"Device {device} is not available: {', '.join(missing)} not found on this machine,"
                 f" which has {', '.join(self.names) or 'none'}. Check the image, device files and driver."
             )
+
+    def _chooses_another(self, device: str, missing: list[str]) -> bool:
+        """Whether AUTO has a device left of those it names, in an image that could run the missing ones."""
+        is_choice = device.partition(":")[0] == "AUTO" and len(missing) < len(families(device))
+        return is_choice and all(map(self._loads_plugin, missing))
+
+    def _loads_plugin(self, family: str) -> bool:
+        """Whether this image has the libraries of a device; without them even AUTO fails."""
+        try:
+            return bool(self.core.get_versions(family))
+        except RuntimeError:
+            return False
 
     def require_properties(self, plan: Plan) -> None:
         """Raise LoadFailed for a property that nobody behind a virtual device knows: it would be dropped."""
