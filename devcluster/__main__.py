@@ -50,6 +50,11 @@ def _add_options_of_up(up: argparse.ArgumentParser) -> None:
     up.add_argument(
         "--nodes", type=int, default=1, help="1 or 2 nodes; with kwok, the number of simulated nodes"
     )
+    up.add_argument(
+        "--narrowed",
+        action="store_true",
+        help="confine the second node to one CPU although its kubelet counts all; only with --nodes 2",
+    )
     up.add_argument("--no-node", action="store_true", help="only a control plane, as plain processes")
     up.add_argument(
         "--with",
@@ -89,7 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _up(chosen: argparse.Namespace) -> None:
     begun = time.monotonic()
     extras = tuple(sorted(set(chosen.extras)))
-    options = state.Options(chosen.nodes, chosen.no_node, extras, chosen.cpu_policy, chosen.kubernetes)
+    options = state.Options(
+        chosen.nodes, chosen.no_node, extras, chosen.cpu_policy, chosen.kubernetes, chosen.narrowed
+    )
     cluster = clusters.start(chosen.name, options, Progress())
     print(f'Cluster "{cluster.name}" is up after {duration(time.monotonic() - begun)}.')
     print(f'To use it in this shell: eval "$(python -m devcluster env --name {cluster.name})"')

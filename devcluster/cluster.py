@@ -120,6 +120,8 @@ def check(options: Options) -> None:
         raise DevclusterError(
             f"Kubernetes {options.kubernetes} is not among those that can be built: {known}."
         )
+    if options.narrowed and (options.nodes != 2 or options.no_node):
+        raise DevclusterError("--narrowed needs --nodes 2: it is the second node that is confined.")
     if options.cpu_policy not in ("static", "none"):
         raise DevclusterError(f'The CPU policy is static or none, not "{options.cpu_policy}".')
 

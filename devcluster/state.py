@@ -27,12 +27,15 @@ class Options:
     cpu_policy: str = "static"
     kubernetes: str = ""
     """A minor version other than the usual one."""
+    narrowed: bool = False
+    """Whether the second node is confined to one CPU although its kubelet counts all."""
 
     def as_flags(self) -> str:
         """The options as they are written on the command line."""
         words = ["--no-node"] if self.no_node else []
         words += [f"--with {extra}" for extra in self.extras]
         words += [f"--nodes {self.nodes}"] if self.nodes != 1 else []
+        words += ["--narrowed"] if self.narrowed else []
         words += [f"--cpu-policy {self.cpu_policy}"] if self.cpu_policy != "static" else []
         words += [f"--kubernetes {self.kubernetes}"] if self.kubernetes else []
         return " ".join(words) or "none"

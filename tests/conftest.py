@@ -9,8 +9,10 @@ import pytest
 
 import devcluster
 from devcluster import Cluster
+from devcluster import cluster as clusters
 from devcluster.demo import images, weights
 from devcluster.host.paths import cache
+from devcluster.host.progress import Progress
 from devcluster.kubectl import Kubernetes
 from devcluster.state import Options, names
 from tests.support import workers
@@ -64,18 +66,25 @@ def api_cluster(run_name: str) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def kind_cluster(run_name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A kind cluster with one node, or the cluster of KUBECONFIG_TARGET.
+    """A kind cluster, or the cluster of KUBECONFIG_TARGET.
 
+    It has one node for everybody, and a narrowed one on which only what tolerates its taint runs.
     TEST_KEEP_CLUSTER=1 uses the cluster "test" and leaves it running, so that the next run finds it at once.
     """
     if target := os.environ.get("KUBECONFIG_TARGET"):
         yield _given(Path(target).resolve(strict=True), tmp_path_factory.mktemp("target"))
         return
     if os.environ.get("TEST_KEEP_CLUSTER"):
-        yield devcluster.up("test")
+        yield _own("test")
         return
-    yield devcluster.up(run_name)
+    yield _own(run_name)
     devcluster.down(run_name)
+
+
+def _own(name: str) -> Cluster:
+    cluster = clusters.start(name, Options(nodes=2, narrowed=True), Progress())
+    cluster.kubectl("taint", "node", f"{name}-worker", "narrowed=yes:NoSchedule", "--overwrite")
+    return cluster
 
 
 def _given(kubeconfig: Path, directory: Path) -> Cluster:

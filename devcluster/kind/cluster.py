@@ -13,6 +13,7 @@ from devcluster.build.node_image import NodeImage
 from devcluster.engine import Engine
 from devcluster.errors import CommandFailed, PortTaken
 from devcluster.host.process import Runner
+from devcluster.host.waiting import wait_until
 from devcluster.kind import config
 from devcluster.state import Cluster
 
@@ -25,7 +26,7 @@ def create(cluster: Cluster, engine: Engine, image: NodeImage) -> None:
     processors = os.cpu_count() or 1
     configuration = _write_configuration(cluster, processors)
     worker = {f"{cluster.name}-worker": config.cpus_of_worker(processors)}
-    cpus = worker if cluster.options.nodes == 2 else {}
+    cpus = worker if cluster.options.nodes == 2 and not cluster.options.narrowed else {}
     runner = Runner(cluster.owner, engine.for_kind(cpus), cluster.directory / "kind.log")
     arguments: list[str | Path] = ["--name", cluster.name, "--image", image.name, "--config", configuration]
     arguments += ["--kubeconfig", cluster.kubeconfig, "--wait", "180s"]
@@ -57,9 +58,31 @@ def add_services(cluster: Cluster, engine: Engine, image: NodeImage) -> None:
         # With several nodes kind keeps pods off the first one; here both run them.
         taint = "node-role.kubernetes.io/control-plane:NoSchedule-"
         cluster.kubectl("taint", "nodes", f"{cluster.name}-control-plane", taint)
+    if cluster.options.narrowed:
+        _narrow(cluster, engine)
     if not image.is_ours:
         _load_metrics_server(cluster, engine)
     cluster.kubectl("apply", "-f", str(upstream.metrics_server(cluster.binaries)))
+
+
+_NARROW = """
+set -eu
+version1=/sys/fs/cgroup/cpuset
+if [ -d "$version1" ]; then
+    find "$version1" -depth -path '*kubepods*' -name cpuset.cpus -exec sh -c 'echo 0 > "$1"' _ {} ';'
+else
+    find /sys/fs/cgroup -type d -name '*kubepods.slice' -exec sh -c 'echo 0 > "$1"/cpuset.cpus' _ {} ';' -quit
+fi
+"""
+"""Version 1 takes no set that lacks a CPU of a group below it, so these come first."""
+
+
+def _narrow(cluster: Cluster, engine: Engine) -> None:
+    """Confine the pods of the second node to one CPU, once its kubelet has given them all that it counts."""
+    node = f"{cluster.name}-worker"
+    wait_until(lambda: cluster.kubernetes().succeeds("get", "node", node), 60)
+    cluster.kubectl("wait", f"node/{node}", "--for=condition=Ready", "--timeout=90s", timeout=100)
+    engine.run("exec", node, "sh", "-c", _NARROW)
 
 
 def load(cluster: Cluster, engine: Engine, images: tuple[str, ...]) -> None:

@@ -30,11 +30,12 @@ def configuration(
         "extraMounts": [_mount(directory / "patches", "/kind/patches")],
         "extraPortMappings": mappings,
     }
+    online = [_mount(directory / "cpus-online", "/sys/devices/system/cpu/online")]
     worker: Document = {
         "role": "worker",
         "extraMounts": [
             _mount(directory / "patches-worker", "/kind/patches"),
-            _mount(directory / "cpus-online", "/sys/devices/system/cpu/online"),
+            *([] if options.narrowed else online),
         ],
     }
     return {
@@ -61,6 +62,7 @@ def files(options: Options, processors: int) -> dict[str, str]:
     written["patches/corednsdeployment+strategic.json"] = json.dumps(_one_small_coredns())
     if options.nodes == 2:
         written["patches-worker/kubeletconfiguration+strategic.json"] = json.dumps(_worker_kubelet())
+    if options.nodes == 2 and not options.narrowed:
         # The kubelet reads the machine's CPUs from this file, and would assign some that it may not use.
         written["cpus-online"] = f"{cpus_of_worker(processors)}\n"
     return written

@@ -47,8 +47,15 @@ def test_two_nodes_share_no_cpu_that_can_be_exclusive(processors, worker, reserv
     assert kubelet["kubeReserved"]["cpu"] == reserved
 
 
-def test_every_mounted_file_is_written():
-    options = Options(nodes=2)
+def test_the_kubelet_of_a_narrowed_node_counts_more_cpus_than_it_has():
+    options = Options(nodes=2, narrowed=True)
+    worker = kind_config.configuration("x", options, DIRECTORY, {}, 64)["nodes"][1]
+    assert [mount["containerPath"] for mount in worker["extraMounts"]] == ["/kind/patches"]
+    assert "cpus-online" not in kind_config.files(options, 64)
+
+
+@pytest.mark.parametrize("options", [Options(nodes=2), Options(nodes=2, narrowed=True)])
+def test_every_mounted_file_is_written(options):
     wanted = kind_config.configuration("x", options, DIRECTORY, {}, 2)
     written = {DIRECTORY / name for name in kind_config.files(options, 2)}
     for mount in (mount for node in wanted["nodes"] for mount in node["extraMounts"]):
