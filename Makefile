@@ -60,7 +60,7 @@ test: $(STAMP) ## everything: lint, then all tests (TESTS="tests/server -k x" na
 
 test-long: $(STAMP) ## what is too long for every run: the tests marked `long`, then the soak test
 	@mkdir -p build
-	@$(PYTHON) -m devcluster prepare --scaling
+	@$(PYTHON) -m devcluster prepare --for-long-tests
 	@status=0; $(PYTHON) -m pytest -n $(WORKERS) -m long --junitxml=build/test-long.xml $(TESTS) || status=$$?; \
 		$(PYTHON) -m bench.long_tests build/test-long.xml; exit $$status
 	@$(PYTHON) -m bench.soak

@@ -9,9 +9,13 @@ from collections.abc import Callable, Sequence
 from devcluster import cluster as clusters
 from devcluster import engine as engines
 from devcluster import plain, state
-from devcluster.build import keda, programs, prometheus
+from devcluster.build import base_image, keda, programs, prometheus
 from devcluster.errors import DevclusterError
 from devcluster.host.progress import Progress, duration
+
+_FOR_LONG_TESTS = (
+    "also KEDA, Karpenter, Prometheus, every version of Kubernetes, and the base of the GPU image"
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     prepare = command(
         "prepare", _prepare, "build everything that a cluster with a node needs, without starting one"
     )
-    prepare.add_argument("--scaling", action="store_true", help="also KEDA, Karpenter and Prometheus")
+    prepare.add_argument("--for-long-tests", action="store_true", help=_FOR_LONG_TESTS)
     command("release", _release, "stop the docker daemon if we started it and no container runs")
     command("binaries", _binaries, "build the Go programs and print their directory")
     return root
@@ -138,10 +142,13 @@ def _env(chosen: argparse.Namespace) -> None:
 def _prepare(options: argparse.Namespace) -> None:
     progress = Progress()
     engine, image = clusters.prepare(progress)
-    if options.scaling:
+    if options.for_long_tests:
         keda.images(engine, progress)
         prometheus.image(engine)
         programs.build_separately(programs.KARPENTER, progress)
+        base_image.ensure(engine, progress, base_image.ACCELERATOR)
+        for minor in programs.VERSIONS:
+            clusters.prepare(progress, minor)
     print(f"Ready: node image {image.name} in the engine of {engine.client}.")
 
 

@@ -4,9 +4,11 @@ import os
 
 import pytest
 
+from devcluster import cluster as clusters
 from devcluster.build import programs
-from devcluster.errors import RequirementMissing
+from devcluster.errors import DevclusterError, RequirementMissing
 from devcluster.host import paths
+from devcluster.state import Options
 
 
 def test_versions_are_read_from_the_pinned_modules():
@@ -24,10 +26,33 @@ def test_the_tag_kubeadm_wants_of_coredns_is_the_version_that_is_built():
 
 
 def test_every_program_is_pinned_by_a_tools_file():
-    for group in (*programs.FOR_USE, *programs.FOR_NODES, programs.KEDA, programs.KARPENTER):
+    separate = (programs.KEDA, programs.KARPENTER, *programs.VERSIONS.values())
+    for group in (*programs.FOR_USE, *programs.FOR_NODES, *separate):
         pinned = (programs.MODULES / group.module / "tools.go").read_text()
         for package in group.packages.values():
             assert package.startswith("./") or f'"{package}"' in pinned, package
+
+
+@pytest.mark.parametrize("minor", programs.VERSIONS)
+def test_another_version_replaces_exactly_the_programs_of_kubernetes_and_has_a_directory_of_its_own(
+    minor: str,
+):
+    of_kubernetes = {
+        name
+        for group in (*programs.FOR_USE, *programs.FOR_NODES)
+        for name, package in group.packages.items()
+        if package.startswith(programs.KUBERNETES_MODULE)
+    }
+
+    assert programs.VERSIONS[minor].packages.keys() == of_kubernetes
+    assert programs.kubernetes_version(minor).startswith(f"v{minor}.")
+    assert programs.directory(minor) != programs.directory()
+    assert programs.directory() == programs.directory("")
+
+
+def test_a_version_that_is_not_pinned_is_refused_with_those_that_are():
+    with pytest.raises(DevclusterError, match=r"1\.20 is not among those that can be built: 1\.36, 1\.37\."):
+        clusters.check(Options(kubernetes="1.20"))
 
 
 def test_a_hash_changes_with_content_and_not_with_order(tmp_path):

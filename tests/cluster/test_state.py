@@ -65,6 +65,7 @@ def test_fields_of_a_newer_record_are_ignored():
         pytest.param(Options(nodes=2), "--nodes 2", id="nodes"),
         pytest.param(Options(nodes=2, narrowed=True), "--nodes 2 --narrowed", id="narrowed"),
         pytest.param(Options(cpu_policy="none"), "--cpu-policy none", id="policy"),
+        pytest.param(Options(kubernetes="1.37"), "--kubernetes 1.37", id="version"),
         pytest.param(Options(no_node=True, extras=("a", "b")), "--no-node --with a --with b", id="extras"),
     ],
 )

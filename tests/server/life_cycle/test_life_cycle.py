@@ -202,6 +202,8 @@ def test_a_taken_port_ends_the_process_with_1_naming_it(repository):
         (["--model_path", "{broken}"], "model.xml"),
         (["--model_path", "{dummy}", "--target_device", "GPU"], "Device GPU is not available"),
         (["--model_path", "{dummy}", "--target_device", "AUTO:GPU,CPU"], "has CPU"),
+        (["--model_path", "{dummy}", "--target_device", "AUTO:NPU"], "NPU not found"),
+        (["--model_path", "{dummy}", "--target_device", "MULTI:NPU,CPU"], "NPU not found"),
         (
             ["--model_path", "{dummy}", "--plugin_config", '{"NOT_A_PROPERTY": "1"}'],
             "Plugin config contains unsupported keys: NotFound: Unsupported property NOT_A_PROPERTY",

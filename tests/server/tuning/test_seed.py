@@ -100,6 +100,15 @@ def test_devices_that_distribute_work_report_optimal_requests_as_streams(reposit
     assert model["streamsSource"] == "OPTIMAL_NUMBER_OF_INFER_REQUESTS"
 
 
+def test_auto_chooses_another_of_its_devices_if_the_plugin_of_the_missing_one_loads(
+    repository,
+):
+    """NPU's plugin loads everywhere; that of GPUs only where OpenCL's loader is."""
+    path = str(repository / "dummy")
+    _, model = told_by("--model_name", "m", "--model_path", path, "--target_device", "AUTO:NPU,CPU")
+    assert [name.strip("()") for name in model["executionDevices"]] == ["CPU"]
+
+
 def test_a_real_device_reports_its_streams(repository):
     _, model = told_by("--model_name", "m", "--model_path", str(repository / "dummy"))
     assert model["streamsSource"] == "NUM_STREAMS"
