@@ -1,6 +1,7 @@
 """`modelserver-operator plan FILE`: what applying a file would change in the cluster. It only reads."""
 
 import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,9 +15,11 @@ from modelserver_operator.changes.plan import Change, Observed, Plan, Why, cover
 from modelserver_operator.changes.templates import Choice, History, choose
 from modelserver_operator.clients.installed import own_schema
 from modelserver_operator.clients.kubernetes import Cluster
+from modelserver_operator.clients.nodes import Nodes
 from modelserver_operator.clients.scaling.apis import Apis
 from modelserver_operator.conditions.document import read_status
 from modelserver_operator.desired import EXAMPLE, Images, Kept, Surroundings, render_kept
+from modelserver_operator.desired.accelerators import Found, families
 from modelserver_operator.desired.child import Desired
 from modelserver_operator.desired.node_group import describe, kubelet, needs
 from modelserver_operator.desired.scaling.wish import scaler_kind
@@ -75,8 +78,9 @@ async def preview(cluster: Cluster, server: ModelServer, images: Images, provide
     owned = replace(server, uid=body["metadata"]["uid"] if body else "")
     stored = _parsed(body)
     past = await _history(cluster, stored, body) if stored and body else History()
-    choice = choose(owned, images, past)
-    before = _children(stored, choose(stored, images, past).kept) if stored else ()
+    found = await _found(cluster, owned)
+    choice = choose(owned, images, past, found)
+    before = _children(stored, choose(stored, images, past, found).kept) if stored else ()
     served = await Apis(cluster).served(naming.OPTIONAL)
     observed = await _observe(cluster, owned, [*before, *_children(owned, choice.kept)])
     around = replace(_around(served, observed), budget=await _budget(cluster, owned))
@@ -87,6 +91,12 @@ async def preview(cluster: Cluster, server: ModelServer, images: Images, provide
         tuple(_lines(wanted, before, paused=server.spec.paused)),
         (*_notes(choice), *_lacks(owned, around), *_nodes(owned, choice.kept, provider, is_new=not body)),
     )
+
+
+async def _found(cluster: Cluster, server: ModelServer) -> Found:
+    """What nodes advertise for its GPUs and NPUs; who may not list nodes is told that it is not known."""
+    offer = await Nodes(cluster, time.monotonic).look() if families(server.spec) else None
+    return Found(offer.advertised if offer else None)
 
 
 async def _budget(cluster: Cluster, server: ModelServer) -> str:
@@ -112,13 +122,20 @@ async def _history(cluster: Cluster, stored: ModelServer, body: Mapping[str, Any
 
 def _notes(choice: Choice) -> list[str]:
     """What an upgrade would do beyond that."""
+    notes = [
+        f"no node is known to advertise {name}: set accelerator.resourceName to what the device plugin offers"
+        for name in choice.unadvertised
+    ]
     if not choice.is_upgrade_available():
-        return []
+        return notes
     before, after = choice.kept.image, choice.upgrade.image
     what = "changes config.json, without new pods"
     if choice.upgrade_replaces_pods():
         what = "replaces the pods" + (f": image {before} becomes {after}" if before != after else "")
-    return [f"an upgrade is available, by a new value of the annotation {UPGRADE_ANNOTATION}: it {what}"]
+    return [
+        *notes,
+        f"an upgrade is available, by a new value of the annotation {UPGRADE_ANNOTATION}: it {what}",
+    ]
 
 
 def _nodes(server: ModelServer, kept: Kept, provider: str, *, is_new: bool) -> list[str]:

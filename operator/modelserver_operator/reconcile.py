@@ -5,13 +5,13 @@ verdict; none keeps the status, which is written last, from being written.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from modelserver_operator.api import KIND, ModelServer, Status
 from modelserver_operator.api.status import ConditionType, Reason
-from modelserver_operator.changes.apply import Applier, refusal
+from modelserver_operator.changes.apply import Applier, delete_pods
 from modelserver_operator.changes.breaker import (
     Clock,
     Scene,
@@ -24,7 +24,7 @@ from modelserver_operator.changes.breaker import (
     superfluous,
 )
 from modelserver_operator.changes.contest import Contest
-from modelserver_operator.changes.in_place import replaces_in_place
+from modelserver_operator.changes.in_place import interruption, replaces_in_place
 from modelserver_operator.changes.keeping import Keeper, read_history
 from modelserver_operator.changes.nudge import Nudger
 from modelserver_operator.changes.plan import plan
@@ -35,18 +35,19 @@ from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.events import EventRecorder
 from modelserver_operator.clients.installed import InstalledCrd
 from modelserver_operator.clients.kubernetes import Cluster, Event
+from modelserver_operator.clients.outlook import Outlook, Outside
 from modelserver_operator.clients.scaling.surroundings import Gatherer, followed
 from modelserver_operator.clients.waiting import Waiting
-from modelserver_operator.conditions import is_applied, is_good, judge, reject
-from modelserver_operator.conditions.pace import Pace
+from modelserver_operator.conditions import is_applied, is_good, judge, reject, rest_seconds
 from modelserver_operator.conditions.transitions import transitions
 from modelserver_operator.desired import Images, Surroundings, render_kept
+from modelserver_operator.desired.accelerators import Found
 from modelserver_operator.desired.config import configuration
 from modelserver_operator.errors import ApiError, Invalid, NamespaceEnding, NotLeading, ObjectGone
 from modelserver_operator.observed.accepted import Accepted
 from modelserver_operator.observed.facts import Facts, Outcome, Rejection, Snapshot
 from modelserver_operator.observed.nodes.occupancy import Occupancy
-from modelserver_operator.observed.pod import Pod
+from modelserver_operator.observed.pace import Pace
 from modelserver_operator.observed.rejections import CLOSED, Breaker, read_breaker
 from modelserver_operator.observed.store import Key, Store
 from modelserver_operator.observed.unchanged import Unchanged, content
@@ -61,6 +62,8 @@ class _Given(NamedTuple):
 
     in_place: bool
     around: Surroundings
+    devices: Found
+    """For GPUs and NPUs."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class _Made:
     """Whether nothing was to be written, so that the same again would give the same again."""
     breaker: Breaker = CLOSED
     is_configuration_back: bool = False
+    unadvertised: tuple[str, ...] = ()
 
 
 @dataclass
@@ -107,6 +111,7 @@ class Reconciler:
         self.installed = InstalledCrd(self.cluster)
         self.scaling = Gatherer(self.cluster, self.store, self.scale_url)
         self._occupancy = Occupancy(lambda key: self.wake(key), time.monotonic)  # noqa: PLW0108 - set later
+        self._outlook = Outlook(self.cluster, self.scaling, self.asking)
         self._events = EventRecorder(self.cluster, self.now)
         self._status = StatusWriter(self.cluster, self.store, self.installed, self.now)
         self._waiting = Waiting(self.cluster)
@@ -156,9 +161,10 @@ class Reconciler:
             server, rejection = self._accepted.read(key, body)
         except Invalid as error:
             return await self._leave(key, body, previous, error), Outcome()
-        around, scaling = await self.scaling.look(server)
-        server = followed(server, scaling, self.store.snapshot(key))
-        made = await self._make_once(key, server, previous, around)
+        seen = self.store.snapshot(key)
+        outside = await self._outlook.look(server, seen)
+        server = followed(server, outside.scaling, seen)
+        made = await self._make_once(key, server, previous, outside)
         if made.outcome.unscaled:
             self.scaling.refused()
         for message in made.outcome.corrections:
@@ -171,21 +177,21 @@ class Reconciler:
             crd_lacks=self.installed.lacks,
             breaker=made.breaker if made.breaker.limits(server.spec.replicas) else CLOSED,
             is_configuration_back=made.is_configuration_back,
-            scaling=scaling,
+            unadvertised=made.unadvertised,
+            **outside.facts(),
         )
         status, outcome = await self._judge(key, server, facts, made, previous)
-        if scaling.is_changing and not server.spec.paused:
+        if outside.scaling.is_changing and not server.spec.paused:
             # What is gone without having been known any more wakes nobody.
             outcome = replace(outcome, due=min(_CHANGING, outcome.due or _CHANGING))
         return status, outcome
 
-    async def _make_once(
-        self, key: Key, server: ModelServer, previous: Status, around: Surroundings
-    ) -> _Made:
+    async def _make_once(self, key: Key, server: ModelServer, previous: Status, outside: Outside) -> _Made:
         """Nothing is rendered, hashed or compared again while it would be the same; it is as after a pass."""
         before = self.store.snapshot(key)
         rollout = before.rollout(server)
-        given = _Given(replaces_in_place(server, rollout, before.pods, self.now()), around)
+        in_place = replaces_in_place(server, rollout, before.pods, self.now())
+        given = _Given(in_place, outside.around, outside.devices)
         verdicts = [
             (c.status, c.observed_generation) for c in previous.conditions if c.type == ConditionType.APPLIED
         ]
@@ -207,9 +213,8 @@ class Reconciler:
     async def _make(self, server: ModelServer, before: Snapshot, previous: Status, given: _Given) -> _Made:
         """Write the children, with the template and config.json that are kept or new ones."""
         past = await read_history(self.cluster, server, before.children, previous)
-        choice = choose(server, self.images, past)
-        clock = Clock(self.now(), self.rejection_retry_seconds)
-        at = scene(server, choice, past, before, clock)
+        choice = choose(server, self.images, past, given.devices)
+        at = scene(server, choice, past, before, Clock(self.now(), self.rejection_retry_seconds))
         breaker = self._breaker(server, at, before)
         kept = applied(choice.kept, past, breaker)
         stored = measures(breaker, server.spec.replicas, in_place=given.in_place)
@@ -221,9 +226,10 @@ class Reconciler:
         wanted = plan(children, before.children, server.uid, self.store.settled())
         if wanted.makes_any() and is_applied(previous, server.generation):
             await self._confirm(server)
+        await self._announce(server, interruption(server, before.rollout(server), past, kept))
         outcome = await Applier(self.cluster, self.store, server, self._contest).apply(wanted)
         if not server.spec.paused:
-            refused = outcome.refused + await self._clean(superfluous(breaker, at))
+            refused = outcome.refused + await delete_pods(self.cluster, superfluous(breaker, at))
             outcome = replace(outcome, refused=refused, due=due(breaker, at))
         return _Made(
             outcome,
@@ -232,7 +238,14 @@ class Reconciler:
             is_idle=wanted.is_empty() or server.spec.paused,
             breaker=breaker,
             is_configuration_back=kept.config != choice.kept.config,
+            unadvertised=choice.unadvertised,
         )
+
+    async def _announce(self, server: ModelServer, message: str) -> None:
+        """Before it happens."""
+        if message:
+            metadata = {"name": server.name, "namespace": server.namespace, "uid": server.uid}
+            await self._events.record(Event(Reason.REPLACING_IN_PLACE, message), metadata)
 
     async def _confirm(self, server: ModelServer) -> None:
         """Before a child is made again: with the object its children go, and its own event may come last."""
@@ -253,17 +266,6 @@ class Reconciler:
         rollout = before.rollout(server)
         known = read_breaker(rollout.breaker) if rollout else CLOSED
         return known if server.spec.paused else decide(known, at)
-
-    async def _clean(self, pods: Iterable[Pod]) -> tuple[str, ...]:
-        """Delete rejected pods; returns a sentence for the first that could not be deleted."""
-        for pod in pods:
-            try:
-                await self.cluster.delete_pod(pod)
-            except NamespaceEnding:
-                raise
-            except ApiError as error:
-                return (refusal("delete", f"Pod {pod.name}", error),)
-        return ()
 
     async def _judge(
         self, key: Key, server: ModelServer, facts: Facts, made: _Made, previous: Status
@@ -313,6 +315,6 @@ class Reconciler:
 
     def _again(self, key: Key, status: Status, outcome: Outcome) -> float:
         """Soon while something is in progress that only the clock ends; events report the rest."""
-        after = self._pace.after(key, status, outcome, self.resync_seconds())
+        after = self._pace.after(key, outcome, rest_seconds(status, self.resync_seconds()))
         held_back = self._status.held_back(key)
         return min(time for time in (after, held_back, outcome.due) if time is not None)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from modelserver_operator.api import autoscaling
+from modelserver_operator.api.accelerator_rules import ACCELERATORS
 from modelserver_operator.api.cpu_rules import (
     CPU_LIMIT,
     CPUS,
@@ -121,10 +122,6 @@ self.models.all(m, {_CHOOSES}
 """
 
 
-def _accelerates(device: str | None) -> bool:
-    return device is not None and ("GPU" in device or "NPU" in device or device == "AUTO")
-
-
 SPEC: tuple[Rule[Spec], ...] = (
     Rule(
         f"{UNLIMITED} || ({_STREAMS_FIT})",
@@ -138,14 +135,7 @@ SPEC: tuple[Rule[Spec], ...] = (
         _model_nireq_fits,
     ),
     *CPUS,
-    Rule(
-        "!has(self.accelerator) || ([self.device] + self.models.filter(m, has(m.device)).map(m, m.device))"
-        ".exists(d, d.contains('GPU') || d.contains('NPU') || d == 'AUTO')",
-        "accelerator is set, but no device uses it: set device to GPU, NPU or AUTO, or remove accelerator",
-        lambda s: (
-            s.accelerator is None or any(_accelerates(d) for d in (s.device, *(m.device for m in s.models)))
-        ),
-    ),
+    *ACCELERATORS,
     Rule(
         "[self.ports.grpc, self.ports.rest, self.ports.status].all(p, "
         "[self.ports.grpc, self.ports.rest, self.ports.status].filter(q, q == p).size() == 1)",

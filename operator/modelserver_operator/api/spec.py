@@ -115,14 +115,18 @@ class Resources(Record):
 class Accelerator(Record):
     """The device plugin's resource for a GPU or NPU."""
 
-    resource_name: Annotated[
-        str, StringConstraints(min_length=3, max_length=253, pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")
-    ]
-    """E.g. gpu.intel.com/xe, gpu.intel.com/i915 or npu.intel.com/accel."""
-    count: Annotated[int, Field(ge=1, le=64)] = 1
-    """Devices per replica."""
+    resource_name: (
+        Annotated[
+            str, StringConstraints(min_length=3, max_length=253, pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")
+        ]
+        | None
+    ) = None
+    """E.g. gpu.intel.com/xe, gpu.intel.com/i915 or npu.intel.com/accel. Default: what the nodes advertise."""
+    count: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Devices per replica. Default: as many as the highest index in device needs, otherwise 1."""
     render_group: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
-    """Group ID of /dev/dri/renderD* on the nodes; the server gets it as a supplemental group."""
+    """Group ID of /dev/dri/renderD* on the nodes; the server gets it as a supplemental group. Default: the
+    group of a device file that the server finds but cannot open."""
 
 
 class Ports(Record):
@@ -265,7 +269,8 @@ class Spec(Tuning):
     """static: exclusive CPUs (whole CPUs, requests equal limits, Guaranteed QoS). none: shared CPUs.
     external: an NRI plugin or a DRA driver pins the pods, whose resources are left as you give them."""
     accelerator: Accelerator | None = None
-    """The device plugin's resource; only together with a device that can be a GPU or NPU."""
+    """The device plugin's resource; only together with a device that can be a GPU or NPU. Where device names
+    one, all of it is optional."""
     ports: Ports = Ports()
     """Ports of the container and the Services."""
     server: Server = Server()

@@ -110,6 +110,8 @@ class Reason(StrEnum):
     BOUND = "Bound"
     AUTOMATIC = "Automatic"
     OTHER_DEVICE = "OtherDevice"
+    DEVICE_NOT_PERMITTED = "DeviceNotPermitted"
+    RESOURCE_NOT_ADVERTISED = "ResourceNotAdvertised"
 
     AUTOSCALED = "Autoscaled"
     AT_MAX_REPLICAS = "AtMaxReplicas"

@@ -19,6 +19,7 @@ from modelserver_operator.desired.child import Desired
 from modelserver_operator.errors import ApiError, Conflict, NamespaceEnding, NotFound, Unprocessable
 from modelserver_operator.observed.child import Child, read_child
 from modelserver_operator.observed.facts import Outcome
+from modelserver_operator.observed.pod import Pod
 from modelserver_operator.observed.store import Store
 
 _logger = logging.getLogger(__name__)
@@ -258,3 +259,15 @@ class _Writes:
             deferred=tuple(self.deferred),
             corrections=tuple(self.corrections),
         )
+
+
+async def delete_pods(cluster: Cluster, pods: Iterable[Pod]) -> tuple[str, ...]:
+    """Delete pods that nodes rejected; returns a sentence for the first that could not be deleted."""
+    for pod in pods:
+        try:
+            await cluster.delete_pod(pod)
+        except NamespaceEnding:
+            raise
+        except ApiError as error:
+            return (refusal("delete", f"Pod {pod.name}", error),)
+    return ()

@@ -15,13 +15,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from modelserver_operator import naming
-from modelserver_operator.api import ModelServer
+from modelserver_operator.api import ModelServer, Spec
 from modelserver_operator.changes.plan import Observed, covers
 from modelserver_operator.desired import Desired, Images, as_child
+from modelserver_operator.desired.accelerators import (
+    UNKNOWN,
+    Allotment,
+    Found,
+    allot,
+    decisive,
+    demands,
+    missing,
+)
 from modelserver_operator.desired.config import configuration
 from modelserver_operator.desired.inputs import same_config, same_template
-from modelserver_operator.desired.kept import Kept, read_kept, rendered
+from modelserver_operator.desired.kept import Kept, read_kept, rendered, with_groups
 from modelserver_operator.desired.revision import revision, revision_name
 from modelserver_operator.observed.child import Child
 
@@ -65,6 +76,8 @@ class Choice:
     kept: Kept
     upgrade: Kept
     """What it would get if it asked for an upgrade."""
+    unadvertised: tuple[str, ...] = ()
+    """Resources for GPUs and NPUs that it needs and no node advertises."""
 
     def upgrade_replaces_pods(self) -> bool:
         """Whether an upgrade makes another pod template."""
@@ -100,14 +113,22 @@ def _stored(revisions: Iterable[Child]) -> list[Stored]:
     return sorted(found, key=lambda item: (item.number, item.name), reverse=True)
 
 
-def choose(server: ModelServer, images: Images, past: History) -> Choice:
-    """The table above; Invalid: a new config.json would be too large."""
-    fresh = rendered(server, images)
+def choose(server: ModelServer, images: Images, past: History, found: Found = UNKNOWN) -> Choice:
+    """The table above; Invalid: a new config.json would be too large.
+
+    `found`: what the cluster decides about GPUs and NPUs. What was chosen before for the same demands stays,
+    learned groups are added, and where no node advertises what is demanded, what runs stays as it is.
+    """
+    allotment = _allotment(server.spec, past, found)
+    fresh, absent = rendered(server, images, allotment), missing(allotment, found.advertised)
+    if not allotment.is_chosen and past.current and not _is_for(past.current.kept, server.spec):
+        return Choice(past.current.kept, past.current.kept, absent)
     before = past.current.kept if past.current else fresh
     strict_image = before.strict_image or past.strict_image
     asked = server.upgrade or before.upgrade
     usable = [item.kept for item in past.stored() if item.kept.upgrade == asked]
-    template = next((kept for kept in usable if same_template(kept.template_inputs, server.spec)), fresh)
+    template = next((kept for kept in usable if _serves(kept, server.spec, allotment)), fresh)
+    template = with_groups(template, allotment.groups)
     config = next((kept for kept in usable if same_config(kept.config_inputs, server.spec)), fresh)
     chosen = replace(
         template,
@@ -117,7 +138,28 @@ def choose(server: ModelServer, images: Images, past: History) -> Choice:
         strict_image=strict_image,
     )
     upgrade = replace(fresh, strict_image=strict_image)
-    return Choice(_readable(chosen, server, past), _readable(upgrade, server, past))
+    return Choice(_readable(chosen, server, past), _readable(upgrade, server, past), absent)
+
+
+def _allotment(spec: Spec, past: History, found: Found) -> Allotment:
+    kept = [item.kept for item in past.stored() if _is_for(item.kept, spec)]
+    before = next((item.resources for item in kept if item.resources), None)
+    groups = {*found.groups, *(group for item in kept for group in item.groups)}
+    return allot(spec, replace(found, groups=tuple(sorted(groups))), before=before)
+
+
+def _is_for(kept: Kept, spec: Spec) -> bool:
+    """Whether it was made for the same GPUs and NPUs."""
+    try:
+        return decisive(Spec.model_validate(kept.template_inputs)) == decisive(spec)
+    except ValidationError:
+        return False  # the grammar has changed since
+
+
+def _serves(kept: Kept, spec: Spec, allotment: Allotment) -> bool:
+    """Whether it needs no change, and has the resources if they are known by now."""
+    is_short = allotment.is_chosen and bool(demands(spec)) and not kept.resources
+    return not is_short and same_template(kept.template_inputs, spec)
 
 
 def _readable(kept: Kept, server: ModelServer, past: History) -> Kept:

@@ -75,7 +75,12 @@ class Asking:
             known.servers.pop(uid).stop()
         for found, is_ready in endpoints.values():
             self._expect(key, found, is_ready=is_ready)
-        replies = {uid: asked.inquiry.known() for uid, asked in known.servers.items()}
+        return self.latest(key)
+
+    def latest(self, key: Key) -> Mapping[str, Reply]:
+        """What is known of an object's servers, by the pod's uid; nothing is asked."""
+        known = self._objects.get(key)
+        replies = {uid: asked.inquiry.known() for uid, asked in known.servers.items()} if known else {}
         return {uid: reply for uid, reply in replies.items() if reply is not None}
 
     def forget(self, key: Key) -> None:

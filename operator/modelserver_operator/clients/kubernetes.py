@@ -201,6 +201,11 @@ class Cluster:
             pass
         return ""
 
+    async def nodes(self) -> list[Raw]:
+        """All nodes, as the API server's cache has them."""
+        items: list[Raw] = (await self._request("GET", "/api/v1/nodes", {"resourceVersion": "0"}))["items"]
+        return items
+
     async def minor_version(self) -> int:
         """36 of Kubernetes 1.36; every client may read it."""
         found = await self._request("GET", "/version")

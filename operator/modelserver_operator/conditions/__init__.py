@@ -10,13 +10,17 @@ from modelserver_operator.api.status import ConditionType, Endpoints, Reason, sh
 from modelserver_operator.conditions import summary
 from modelserver_operator.conditions.autoscaled import autoscaled
 from modelserver_operator.conditions.cpus import exclusive_cpus
+from modelserver_operator.conditions.devices import device_bound
 from modelserver_operator.conditions.readiness import applied, ready
 from modelserver_operator.conditions.reported import kept, ready_when_reported
-from modelserver_operator.conditions.serving import available, device_bound, models_served, pods_ready
+from modelserver_operator.conditions.serving import available, models_served, pods_ready
 from modelserver_operator.conditions.startup import startup
 from modelserver_operator.conditions.verdict import Verdict, fails, holds
 from modelserver_operator.errors import SourceNotSupported
 from modelserver_operator.observed.facts import Facts, Rejection
+
+_UNSCALED_SECONDS = 60.0
+"""Nothing reports that KEDA was installed."""
 
 
 def judge(server: ModelServer, facts: Facts, revision: str, previous: Status, now: str) -> Status:
@@ -28,7 +32,7 @@ def judge(server: ModelServer, facts: Facts, revision: str, previous: Status, no
         ConditionType.AVAILABLE: available(server, current),
         ConditionType.MODELS_SERVED: models_served(server, current, revision),
         ConditionType.EXCLUSIVE_CPUS: exclusive_cpus(server, current),
-        ConditionType.DEVICE_BOUND: device_bound(current),
+        ConditionType.DEVICE_BOUND: device_bound(server, current),
     }
     if (scaled := autoscaled(server, current)) is not None:
         judged[ConditionType.AUTOSCALED] = scaled
@@ -148,6 +152,13 @@ def is_settled(status: Status) -> bool:
     if ready and ready.reason in {Reason.SCALED_TO_ZERO, Reason.INVALID, Reason.SOURCE_NOT_SUPPORTED}:
         return ready.reason == Reason.SCALED_TO_ZERO or served is None or served.status == "True"
     return all(condition.status == "True" for condition in (ready, served) if condition)
+
+
+def rest_seconds(status: Status, resync: float) -> float | None:
+    """When to look again at an object with which nothing is in progress; None where something is."""
+    if not is_settled(status):
+        return None
+    return min(resync, _UNSCALED_SECONDS) if awaits_scaling(status) else resync
 
 
 def is_applied(status: Status, generation: int) -> bool:

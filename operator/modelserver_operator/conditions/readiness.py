@@ -7,6 +7,7 @@ from modelserver_operator.api.status import ConditionType, Reason
 from modelserver_operator.conditions.remedies import with_remedy
 from modelserver_operator.conditions.trouble import rejection, trouble
 from modelserver_operator.conditions.verdict import Verdict, fails, holds
+from modelserver_operator.desired.accelerators import families
 from modelserver_operator.observed.facts import Facts, Outcome
 
 Judged = Mapping[ConditionType, Verdict]
@@ -68,6 +69,12 @@ def _is_rejected(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict 
     return fails(Reason.PODS_REJECTED, message)
 
 
+def _is_bound(_server: ModelServer, _facts: Facts, judged: Judged) -> Verdict | None:
+    """Never served silently by another device than the object names."""
+    verdict = judged[ConditionType.DEVICE_BOUND]
+    return fails(verdict.reason, verdict.message) if verdict.status == "False" else None
+
+
 def _is_stuck(_server: ModelServer, facts: Facts, _judged: Judged) -> Verdict | None:
     rollout = facts.rollout
     if rollout and rollout.stuck:
@@ -110,7 +117,9 @@ def _is_rolling(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict |
 def _what_makes_room(server: ModelServer, facts: Facts) -> str:
     """Announced before it happens, because with one replica it interrupts the service."""
     policy = server.spec.rollout
-    if not facts.without_room() or server.spec.accelerator is not None:
+    if families(server.spec) and policy.max_surge is None and policy.max_unavailable is None:
+        return ": each takes its GPU or NPU with it, so an old pod is stopped before its replacement starts"
+    if not facts.without_room():
         return ""
     if policy.max_surge is not None or policy.max_unavailable is not None:
         return (
@@ -155,6 +164,7 @@ CHECKS: tuple[Check, ...] = (
     _is_accepted,
     _is_applied,
     _is_rejected,
+    _is_bound,
     _is_stuck,
     _is_in_place,
     _is_rolling,

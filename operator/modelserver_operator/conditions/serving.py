@@ -1,13 +1,11 @@
-"""Available, ModelsServed and DeviceBound: judged by what the pods report, not by what was applied."""
-
-import re
+"""Available and ModelsServed: judged by what the pods report, not by what was applied."""
 
 from modelserver_operator.api import ModelServer
 from modelserver_operator.api.status import Reason
 from modelserver_operator.conditions.remedies import with_remedy
-from modelserver_operator.conditions.reported import awaiting, unheard
+from modelserver_operator.conditions.reported import awaiting
 from modelserver_operator.conditions.trouble import model_error, trouble, unreachable
-from modelserver_operator.conditions.verdict import Verdict, fails, holds, unknown
+from modelserver_operator.conditions.verdict import Verdict, fails, holds
 from modelserver_operator.observed.facts import Facts
 from modelserver_operator.observed.pod import Pod
 from modelserver_operator.observed.report import ModelStatus, ServerStatus
@@ -79,37 +77,3 @@ def _missing_version(model: ModelStatus, uri: str) -> str:
         )
     late = next((version for version in versions if version.state != "AVAILABLE"), None)
     return f'version {late.version} of model "{model.name}" is {late.state}' if late else ""
-
-
-def device_bound(facts: Facts) -> Verdict:
-    """The models run on the device that the object names."""
-    ready = facts.ready_pods()
-    if not ready:
-        return unknown(Reason.NO_POD_READY, "no pod is ready yet, so the device is unknown")
-    if verdict := unreachable(facts) or unheard(facts):
-        return verdict
-    pairs = [(pod, model) for pod, status in facts.servers(ready) for model in status.models]
-    for pod, model in pairs:
-        if others := _other_devices(model):
-            return fails(
-                Reason.OTHER_DEVICE,
-                f'pod {pod.name}: model "{model.name}" runs on {others} instead of {model.device}',
-            )
-    used = sorted({device for _, model in pairs for device in model.execution_devices})
-    is_automatic = any(":" in model.device or model.device == "AUTO" for _, model in pairs)
-    return holds(
-        Reason.AUTOMATIC if is_automatic else Reason.BOUND,
-        f"the models run on {', '.join(used) or 'no device yet'}",
-    )
-
-
-def _other_devices(model: ModelStatus) -> str:
-    """Devices the model runs on although the object does not name them; AUTO alone may take any."""
-    if model.device == "AUTO":
-        return ""
-    wanted = set(re.findall(r"(?:CPU|GPU|NPU)(?:\.\d+)?", model.device))
-    return ", ".join(
-        device
-        for device in model.execution_devices
-        if device not in wanted and device.partition(".")[0] not in wanted and device != model.device
-    )

@@ -16,8 +16,8 @@ from modelserver_operator.clients import lease
 from modelserver_operator.clients.asking import Asking
 from modelserver_operator.clients.context import is_in_pod
 from modelserver_operator.clients.installed import InstalledCrd
-from modelserver_operator.clients.kubelets import lift_quota
 from modelserver_operator.clients.kubernetes import Cluster, Event, connect
+from modelserver_operator.clients.nodes import lift_quota
 from modelserver_operator.clients.scaling.loads import Loads
 from modelserver_operator.clients.servers import ServerClient
 from modelserver_operator.controller.endpoint import Endpoint

@@ -6,6 +6,7 @@ from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer, Spec
+from modelserver_operator.desired.accelerators import Allotment, families
 from modelserver_operator.desired.images import Images
 from modelserver_operator.desired.pod import pod_spec
 
@@ -64,7 +65,7 @@ def deployment(
     }
 
 
-def pod_template(server: ModelServer, images: Images) -> dict[str, Any]:
+def pod_template(server: ModelServer, images: Images, allotment: Allotment) -> dict[str, Any]:
     """The pod template as this operator makes it."""
     pod = server.spec.pod
     return {
@@ -72,7 +73,7 @@ def pod_template(server: ModelServer, images: Images) -> dict[str, Any]:
             "labels": {**pod.labels, **naming.labels(server)},
             "annotations": {**_EVICTABLE, **pod.annotations},
         },
-        "spec": pod_spec(server, images.choose(server)),
+        "spec": pod_spec(server, images.choose(server), allotment),
     }
 
 
@@ -80,7 +81,7 @@ def strategy(spec: Spec, measures: Measures = AS_USUAL) -> dict[str, int | str]:
     """Where no node can fit an extra pod, or with an accelerator, an old pod is stopped first."""
     if measures.only_surges:
         return {"maxSurge": 1, "maxUnavailable": 0}
-    scarce = measures.in_place or spec.accelerator is not None
+    scarce = measures.in_place or bool(families(spec))
     surge, unavailable = spec.rollout.max_surge, spec.rollout.max_unavailable
     if surge is None:
         surge = 0 if scarce and unavailable not in {0, "0%"} else 1

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from modelserver_operator.api import ModelServer, Spec
+from modelserver_operator.api import ModelServer
+from modelserver_operator.desired.accelerators import family
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,3 @@ class Images:
         """The object's image, or the image for its devices."""
         by_family = {"CPU": self.cpu, "GPU": self.gpu, "NPU": self.npu}
         return server.spec.image or by_family[family(server.spec)]
-
-
-def family(spec: Spec) -> str:
-    """CPU, GPU or NPU: NPU before GPU before CPU."""
-    devices = " ".join((spec.device, *(model.device or "" for model in spec.models)))
-    return next((name for name in ("NPU", "GPU") if name in devices), "CPU")

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelserver_operator.api import Spec
-from modelserver_operator.desired.images import family
+from modelserver_operator.desired.accelerators import decisive, family
 from modelserver_operator.desired.pod import claims
 
 Raw = Mapping[str, Any]
@@ -65,8 +65,10 @@ def same_config(kept: Raw, spec: Spec) -> bool:
 
 def _decisive(spec: Spec, inputs: Raw) -> dict[str, Any]:
     """Of models only their claims and their kind of device matter; that of a model may change hot."""
-    rest = {key: value for key, value in inputs.items() if key not in {"models", "device"}}
-    return {**rest, "claims": claims(spec), "family": None if spec.image else family(spec)}
+    rest = {key: value for key, value in inputs.items() if key not in {"models", "device", "accelerator"}}
+    image = None if spec.image else family(spec)
+    group = spec.accelerator.render_group if spec.accelerator else None
+    return {**rest, "claims": claims(spec), "family": image, "accelerators": decisive(spec), "group": group}
 
 
 def _dump(spec: Spec) -> dict[str, Any]:

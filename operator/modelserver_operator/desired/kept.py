@@ -6,11 +6,12 @@ used until its own inputs change or the object asks for an upgrade: an operator'
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer
+from modelserver_operator.desired.accelerators import Allotment, Amounts, allot, demands
 from modelserver_operator.desired.config import Configuration, configuration, read_configuration
 from modelserver_operator.desired.deployment import pod_template
 from modelserver_operator.desired.images import Images
@@ -31,6 +32,10 @@ class Kept:
     """The value of the annotation that was followed last."""
     strict_image: str = ""
     """The image of a server that refuses the key unknownKeys, from before the templates were kept."""
+    resources: Amounts = field(default_factory=dict)
+    """What was chosen for its GPUs and NPUs; empty where nothing had to be, or nothing was advertised."""
+    groups: tuple[int, ...] = ()
+    """Groups of device files that were learned from servers."""
 
     @property
     def image(self) -> str:
@@ -44,7 +49,10 @@ class Kept:
             "config": self.config.text,
             "inputs": {"template": dict(self.template_inputs), "config": dict(self.config_inputs)},
         }
-        optional = {"upgrade": self.upgrade, "strictImage": self.strict_image}
+        optional = {
+            "upgrade": self.upgrade, "strictImage": self.strict_image, "resources": dict(self.resources),
+            "groups": list(self.groups),
+        }  # fmt: skip
         return data | {key: value for key, value in optional.items() if value}
 
 
@@ -59,6 +67,8 @@ def read_kept(text: str) -> Kept | None:
             config_inputs=data["inputs"]["config"],
             upgrade=data.get("upgrade", ""),
             strict_image=data.get("strictImage", ""),
+            resources={str(name): int(count) for name, count in data.get("resources", {}).items()},
+            groups=tuple(int(group) for group in data.get("groups", ())),
         )
         is_whole = bool(kept.image)
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -66,15 +76,32 @@ def read_kept(text: str) -> Kept | None:
     return kept if is_whole else None
 
 
-def rendered(server: ModelServer, images: Images, *, is_strict: bool = False) -> Kept:
+def rendered(
+    server: ModelServer, images: Images, allotment: Allotment | None = None, *, is_strict: bool = False
+) -> Kept:
     """As this operator renders both; Invalid: config.json would be too large."""
+    allotment = allotment or allot(server.spec)
     return Kept(
-        template=pod_template(server, images),
+        template=pod_template(server, images, allotment),
         template_inputs=template_inputs(server.spec),
         config=configuration(server.spec, is_strict=is_strict),
         config_inputs=config_inputs(server.spec),
         upgrade=server.upgrade,
+        resources=allotment.resources if allotment.is_chosen and demands(server.spec) else {},
+        groups=allotment.groups,
     )
+
+
+def with_groups(kept: Kept, groups: tuple[int, ...]) -> Kept:
+    """The same with these groups, too; all else stays as it was made."""
+    new = tuple(sorted({*kept.groups, *groups}))
+    if new == kept.groups:
+        return kept
+    spec = kept.template["spec"]
+    security = dict(spec.get("securityContext") or {})
+    security["supplementalGroups"] = sorted({*security.get("supplementalGroups", ()), *new})
+    template = {**kept.template, "spec": {**spec, "securityContext": security}}
+    return replace(kept, template=template, groups=new)
 
 
 def image_of(template: Raw) -> str:

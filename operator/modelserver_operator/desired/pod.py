@@ -7,6 +7,7 @@ from modelserver_operator.api import ModelServer, Spec
 from modelserver_operator.api.cpu_rules import cpu_limit
 from modelserver_operator.api.pod.scheduling import manifest
 from modelserver_operator.api.spec import DEFAULT_CPU, DEFAULT_MEMORY
+from modelserver_operator.desired.accelerators import Allotment, Amounts
 from modelserver_operator.desired.config import request_timeout
 
 _STARTUP_PERIOD = 2
@@ -16,7 +17,7 @@ _SPREAD = {"topology.kubernetes.io/zone": 1, "kubernetes.io/hostname": 5}
 asks for them, and another node is always more even: with 1 it makes a node for each replica."""
 
 
-def pod_spec(server: ModelServer, image: str) -> dict[str, Any]:
+def pod_spec(server: ModelServer, image: str, allotment: Allotment) -> dict[str, Any]:
     """The spec of the pod template."""
     spec = server.spec
     return {
@@ -25,17 +26,17 @@ def pod_spec(server: ModelServer, image: str) -> dict[str, Any]:
         # Otherwise a Service named `modelserver` would set MODELSERVER_PORT=tcp://... for the server.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": spec.rollout.drain_seconds + request_timeout(spec) + _SPARE_SECONDS,
-        "securityContext": _pod_security(spec),
-        "containers": [_container(spec, image)],
+        "securityContext": _pod_security(spec, allotment.groups),
+        "containers": [_container(spec, image, allotment.resources)],
         "volumes": _volumes(server),
         **_scheduling(server),
     }
 
 
-def resources(spec: Spec) -> dict[str, dict[str, str]]:
+def resources(spec: Spec, accelerators: Amounts) -> dict[str, dict[str, str]]:
     """Limits and requests in effect: a request without its limit becomes the limit; not where others pin."""
     given, requested = dict(spec.resources.limits or {}), dict(spec.resources.requests or {})
-    devices = {spec.accelerator.resource_name: str(spec.accelerator.count)} if spec.accelerator else {}
+    devices = {name: str(count) for name, count in accelerators.items()}
     if spec.cpu_manager_policy == "external":
         amounts = {"limits": {**given, **devices}, "requests": requested}
         return {kind: amount for kind, amount in amounts.items() if amount}
@@ -43,9 +44,9 @@ def resources(spec: Spec) -> dict[str, dict[str, str]]:
     return {"limits": limits, "requests": {**limits, **requested}}
 
 
-def _resources(spec: Spec) -> dict[str, Any]:
+def _resources(spec: Spec, accelerators: Amounts) -> dict[str, Any]:
     claims = [{"name": claim.name} for claim in spec.pod.resource_claims]
-    return {**resources(spec), **({"claims": claims} if claims else {})}
+    return {**resources(spec, accelerators), **({"claims": claims} if claims else {})}
 
 
 def exclusive_cpu_count(spec: Spec) -> int | None:
@@ -73,7 +74,7 @@ def arguments(spec: Spec) -> list[str]:
     ]
 
 
-def _container(spec: Spec, image: str) -> dict[str, Any]:
+def _container(spec: Spec, image: str, accelerators: Amounts) -> dict[str, Any]:
     drain = spec.rollout.drain_seconds
     return {
         "name": naming.CONTAINER,
@@ -87,7 +88,7 @@ def _container(spec: Spec, image: str) -> dict[str, Any]:
             {"name": "rest", "containerPort": spec.ports.rest, "protocol": "TCP"},
             {"name": "status", "containerPort": spec.ports.status, "protocol": "TCP"},
         ],
-        "resources": _resources(spec),
+        "resources": _resources(spec, accelerators),
         **_probes(spec),
         # `sleep` needs no shell in the image, unlike `exec`.
         **({"lifecycle": {"preStop": {"sleep": {"seconds": drain}}}} if drain else {}),
@@ -121,13 +122,14 @@ def _probes(spec: Spec) -> dict[str, Any]:
     }
 
 
-def _pod_security(spec: Spec) -> dict[str, Any]:
-    group = spec.accelerator.render_group if spec.accelerator else None
+def _pod_security(spec: Spec, learned: tuple[int, ...]) -> dict[str, Any]:
+    given = spec.accelerator.render_group if spec.accelerator else None
+    groups = sorted({*learned, *([given] if given else [])})
     return {
         # The user is the image's, a number; OpenShift gives one of its own, and refuses any other.
         "runAsNonRoot": True,
         **({"fsGroup": spec.pod.fs_group} if spec.pod.fs_group is not None else {}),
-        **({"supplementalGroups": [group]} if group else {}),
+        **({"supplementalGroups": groups} if groups else {}),
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 

@@ -94,6 +94,10 @@ class Facts:
     """By the pod's uid: CPUs that another pod of ours may use, too."""
     lifts_quota: bool = False
     """Whether every kubelet of the cluster lifts the CPU quota of containers with exclusive CPUs."""
+    unadvertised: tuple[str, ...] = ()
+    """Resources for GPUs and NPUs that the pods request and no node advertises."""
+    may_list_nodes: bool = True
+    """Whether nodes may be listed, where the object depends on what they advertise."""
     rooms: tuple[Room, ...] = ()
     """Of the cluster's nodes; empty where the operator may not list them."""
 

@@ -77,6 +77,8 @@ class Pod:
     """When it got its node; empty before."""
     has_pod_resources: bool = False
     """Whether resources are set for the pod as a whole, which nobody gives exclusive CPUs."""
+    devices: tuple[str, ...] = ()
+    """What its server's container gets from device plugins."""
     is_limited: bool = False
     """Whether its server's container has a CPU limit."""
     started: str = ""
@@ -110,7 +112,8 @@ def read_pod(body: Raw) -> Pod:
         scheduled=_scheduled(conditions.get("PodScheduled", {})),
         started=_started(status),
         has_pod_resources=bool(spec.get("resources")),
-        is_limited="cpu" in ((_server(spec).get("resources") or {}).get("limits") or {}),
+        devices=tuple(sorted(name for name in _limits(spec) if "/" in name)),
+        is_limited="cpu" in _limits(spec),
     )
 
 
@@ -137,6 +140,10 @@ def _containers(spec: Raw) -> list[Raw]:
 def _server(spec: Raw) -> Raw:
     """The container of the server, or an empty one."""
     return next((item for item in spec.get("containers") or [] if item["name"] == naming.CONTAINER), {})
+
+
+def _limits(spec: Raw) -> Raw:
+    return (_server(spec).get("resources") or {}).get("limits") or {}
 
 
 def _cpu_request(spec: Raw) -> Decimal:

@@ -19,8 +19,8 @@ from modelserver.telemetry import families
 from modelserver.telemetry.age import process_age
 from modelserver.telemetry.labels import of_server
 from modelserver.telemetry.metrics import Metrics
+from modelserver.tuning.device import is_virtual
 from modelserver.tuning.machine import Machine
-from modelserver.tuning.wish import is_virtual
 
 SCHEMA_VERSION = 1
 
@@ -219,6 +219,8 @@ class Health:
         machine; and the status port's would have to wait its turn after each of a dozen files.
         """
         self._machine = self._read_machine()
+        for version in self._serving():
+            version.serving.look_again()
         self.refresh()
 
     def _is_complete(self) -> bool:

@@ -6,8 +6,8 @@ import openvino as ov
 
 from modelserver.engine.elements import reason
 from modelserver.errors import LoadFailed
+from modelserver.tuning.device import families, is_virtual
 from modelserver.tuning.plan import Plan
-from modelserver.tuning.wish import families, is_virtual
 
 # Taken by OpenVINO's core itself, so that no device lists them.
 _OF_THE_CORE = frozenset({

@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -90,6 +90,14 @@ class LoadedModel:
         self._shared = SharedLease(self._slots[0])
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watch: asyncio.TimerHandle | None = None
+
+    def look_again(self) -> None:
+        """Read where it runs while that is in parentheses: AUTO has only begun there, and may move."""
+        if self._compiled is None or not any(name.startswith("(") for name in self.effect.execution_devices):
+            return
+        found = tuple(self._compiled.get_property("EXECUTION_DEVICES"))
+        if found != self.effect.execution_devices:
+            self.effect = replace(self.effect, execution_devices=found)
 
     @property
     def active(self) -> int:

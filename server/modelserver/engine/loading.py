@@ -22,8 +22,8 @@ from modelserver.engine.shaping import layouts, shape_model
 from modelserver.errors import InferenceFailed, LoadFailed
 from modelserver.settings.config_file import Shaping
 from modelserver.signature import Signature, Spec
+from modelserver.tuning.device import is_virtual
 from modelserver.tuning.plan import Plan
-from modelserver.tuning.wish import is_virtual
 
 INLINE_SECONDS = 100e-6
 """Below this an inference costs less than handing it to another thread and back."""

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelserver.errors import ConfigError
+from modelserver.tuning.device import families, is_virtual
 from modelserver.tuning.legacy import Translation, translation
 from modelserver.tuning.machine import Machine
-from modelserver.tuning.wish import Wanted, Wish, families, is_virtual, read
+from modelserver.tuning.wish import Wanted, Wish, read
 
 MAX_NIREQ = 100_000
 _DECIDED = frozenset({"PERFORMANCE_HINT", "NUM_STREAMS", "ENABLE_CPU_PINNING"})

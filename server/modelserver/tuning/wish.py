@@ -8,7 +8,6 @@ from modelserver.errors import ConfigError
 from modelserver.tuning.legacy import Translation, translation
 
 HINTS = ("LATENCY", "THROUGHPUT", "CUMULATIVE_THROUGHPUT")
-_VIRTUAL = ("AUTO", "HETERO", "MULTI", "BATCH")
 
 
 @dataclass(frozen=True)
@@ -81,17 +80,3 @@ def _refuse_hint_with_streams(wish: Wish, translated: Translation) -> None:
     names = [name for name in given if name]
     if len(names) > 1:
         raise ConfigError(f"{' and '.join(names)} must not be used together: keep one of them")
-
-
-def families(device: str) -> tuple[str, ...]:
-    """The device families that a device string names: AUTO:GPU.0,CPU gives GPU and CPU."""
-    head, _, rest = device.partition(":")
-    names = rest.split(",") if rest else ([] if head in _VIRTUAL else [head])
-    return tuple(
-        dict.fromkeys(name.strip().lstrip("-").partition(".")[0].partition("(")[0] for name in names)
-    )
-
-
-def is_virtual(device: str) -> bool:
-    """Whether the device only distributes work to others."""
-    return device.partition(":")[0] in _VIRTUAL

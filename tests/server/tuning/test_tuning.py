@@ -11,11 +11,12 @@ from modelserver.engine import Devices, Source, load
 from modelserver.errors import ConfigError, LoadFailed
 from modelserver.settings.config_file import Shaping
 from modelserver.settings.limits import Limits
+from modelserver.tuning.device import families
 from modelserver.tuning.legacy import LEGACY_NAMES, translate
 from modelserver.tuning.machine import Machine
 from modelserver.tuning.plan import Neighbours, check, plan
 from modelserver.tuning.topology import Topology
-from modelserver.tuning.wish import HINTS, Wish, families
+from modelserver.tuning.wish import HINTS, Wish
 
 
 def machine(cores=4, online=8, quota=None, nodes=1):
@@ -267,7 +268,8 @@ def test_a_gpu_gets_no_cpu_properties():
         ("CPU", ("CPU",)),
         ("GPU.1", ("GPU",)),
         ("AUTO", ()),
-        ("AUTO:GPU.0,-CPU", ("GPU", "CPU")),
+        ("AUTO:GPU.0,-CPU", ("GPU",)),
+        ("AUTO:-GPU", ()),
         ("BATCH:GPU(4)", ("GPU",)),
     ],
 )

@@ -1,12 +1,8 @@
 """When an object is looked at again although nothing reports a change."""
 
-from modelserver_operator.api import Status
-from modelserver_operator.conditions import awaits_scaling, is_settled
 from modelserver_operator.observed.facts import Outcome
 
 _QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
-_UNSCALED = 60.0
-"""Nothing reports that KEDA was installed."""
 Key = tuple[str, str]
 
 
@@ -20,12 +16,12 @@ class Pace:
         """Something has changed, or the object is gone."""
         self._tries.pop(key, None)
 
-    def after(self, key: Key, status: Status, outcome: Outcome, resync: float) -> float:
-        """Seconds; `resync` for an object with which nothing is in progress."""
+    def after(self, key: Key, outcome: Outcome, settled: float | None) -> float:
+        """Seconds; `settled`: for an object with which nothing is in progress, None where something is."""
         is_failed = not (outcome.is_complete() or outcome.held_back)
-        if is_settled(status) and not is_failed:
+        if settled is not None and not is_failed:
             self.forget(key)
-            return min(resync, _UNSCALED) if awaits_scaling(status) else resync
+            return settled
         tries = self._tries[key] = self._tries.get(key, 0) + 1
         if is_failed:
             return min(60.0, 2.0 ** min(tries, 6))
