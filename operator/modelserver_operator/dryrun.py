@@ -94,7 +94,7 @@ async def preview(cluster: Cluster, server: ModelServer, images: Images, provide
 
 
 async def _found(cluster: Cluster, server: ModelServer) -> Found:
-    """What nodes advertise for its GPUs and NPUs; who may not list nodes is told that it is not known."""
+    """What nodes advertise for its GPUs and NPUs; nothing where nodes may not be listed."""
     offer = await Nodes(cluster, time.monotonic).look() if families(server.spec) else None
     return Found(offer.advertised if offer else None)
 

@@ -41,6 +41,7 @@ def test_it_uses_every_right_the_chart_gives_it_and_asks_for_no_other(
     until("it is kept", lambda: len(revisions(kubernetes)) == 2, timeout=20)
     # Of three templates one is neither the current nor the last good one.
     patch(kubernetes, "modelserver/server", {"spec": {"hint": "THROUGHPUT"}})
+    kubernetes.apply(json.dumps(model_server("accelerated", device="GPU", replicas=0)))
     kubernetes.apply(json.dumps(model_server("waiting")))
     (waiting,) = until("a second pod", lambda: kubernetes.items("pods", selector_text("waiting")), timeout=20)
     _reject_pods(kubernetes, "rejected")

@@ -145,6 +145,22 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"accelerator": {"resourceName": "gpu.intel.com/xe"}},
         r"accelerator is set, but no device uses it",
     ),
+    "an accelerator that the device excludes": (
+        {"device": "AUTO:-GPU,-NPU", "accelerator": {"count": 1}},
+        r"accelerator is set, but no device uses it",
+    ),
+    "a GPU's resource for a device that excludes GPUs": (
+        {"device": "AUTO:-GPU", "accelerator": {"resourceName": "gpu.intel.com/xe"}},
+        r"of a kind that no device may use",
+    ),
+    "an NPU's resource for a GPU": (
+        {"device": "AUTO:GPU,CPU", "accelerator": {"resourceName": "npu.intel.com/accel"}},
+        r"of a kind that no device may use",
+    ),
+    "a GPU beyond the count": (
+        {"device": "HETERO:GPU.2,CPU", "accelerator": {"count": 2}},
+        r"GPU.N needs accelerator.count of N \+ 1",
+    ),
     "two version policies": (
         with_model(versionPolicy={"latest": 1, "all": True}),
         r"exactly one of latest, versions and all",
@@ -293,6 +309,15 @@ ACCEPTED: dict[str, dict[str, Any]] = {
         "accelerator": {"resourceName": "gpu.intel.com/xe"},
     },
     "devices in a row": {"device": "AUTO:GPU.0,CPU"},
+    "a GPU without accelerator": {"device": "GPU"},
+    "a GPU with a group alone": {"device": "GPU.1", "accelerator": {"renderGroup": 109}},
+    "the second of two GPUs": {"device": "GPU.1", "accelerator": {"count": 2}},
+    "AUTO with an accelerator": {"device": "AUTO", "accelerator": {"resourceName": "npu.intel.com/accel"}},
+    "AUTO without GPUs, with an NPU": {
+        "device": "AUTO:-GPU",
+        "accelerator": {"resourceName": "npu.intel.com/accel"},
+    },
+    "a resource of another vendor": {"device": "GPU", "accelerator": {"resourceName": "vendor.example/gpu"}},
     "a batch device": {"device": "BATCH:GPU(4)"},
     "a gRPC channel argument": {"server": {"grpcChannelArguments": {"grpc.max_connection_age_ms": 60000}}},
     "no replica": {"replicas": 0},

@@ -94,7 +94,7 @@ def given(spec: Spec) -> dict[str, int]:
 
 
 def decisive(spec: Spec) -> tuple[object, ...]:
-    """Resources are chosen anew when this changes."""
+    """Resources are chosen again when this changes."""
     return (sorted(demands(spec).items()), sorted(given(spec).items()))
 
 
