@@ -146,6 +146,7 @@ def _prepare(options: argparse.Namespace) -> None:
         keda.images(engine, progress)
         prometheus.image(engine)
         programs.build_separately(programs.KARPENTER, progress)
+        programs.build_separately(programs.PIN, progress)
         base_image.ensure(engine, progress, base_image.ACCELERATOR)
         for minor in programs.VERSIONS:
             clusters.prepare(progress, minor)

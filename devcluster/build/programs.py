@@ -88,6 +88,7 @@ KEDA = Group(
         "keda-adapter": "github.com/kedacore/keda/v2/cmd/adapter",
     },
 )
+PIN = Group("NRI plugin of the tests", "nri", {"pin": "./pin"})
 KARPENTER = Group("Karpenter", "karpenter", {"karpenter": "sigs.k8s.io/karpenter/kwok"})
 VERSIONS = {
     "1.37": Group(

@@ -1,5 +1,8 @@
 """A device plugin for tests: `device_plugin.py --resource example.dev/npu --count 2 --failing-file FILE`.
 
+With `--device-file dri/renderD128 --group 109` it makes such a file on the node, one that reads as empty and
+takes what is written, and hands it out; it removes the file when it ends.
+
 It needs grpcio and protobuf, as in the server's image, and nothing of this project; support/devices.py runs
 it in a pod. It speaks v1beta1 of the kubelet's API over the kubelet's real sockets. While the failing file
 exists, Allocate fails with its text; the kubelet rejects the pod with UnexpectedAdmissionError then.
@@ -7,7 +10,9 @@ exists, Allocate fails with its text; the kubelet rejects the pod with Unexpecte
 
 import argparse
 import contextlib
+import os
 import signal
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +39,10 @@ _MESSAGES: dict[str, list[tuple[int, str, str, bool]]] = {
     "AllocateRequest": [(1, "container_requests", "ContainerAllocateRequest", True)],
     # As on the wire: an entry of a map is a message of a key and a value.
     "Entry": [(1, "key", "", False), (2, "value", "", False)],
-    "ContainerAllocateResponse": [(1, "envs", "Entry", True)],
+    "DeviceSpec": [
+        (1, "container_path", "", False), (2, "host_path", "", False), (3, "permissions", "", False),
+    ],
+    "ContainerAllocateResponse": [(1, "envs", "Entry", True), (3, "devices", "DeviceSpec", True)],
     "AllocateResponse": [(1, "container_responses", "ContainerAllocateResponse", True)],
 }  # fmt: skip
 """Of api.proto in k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1 what is used here: number, name and message of
@@ -66,8 +74,9 @@ Type: dict[str, Any] = {
 class Plugin:
     """The service DevicePlugin for one resource."""
 
-    def __init__(self, resource: str, count: int, failing: Path) -> None:
+    def __init__(self, resource: str, count: int, failing: Path, file: str = "") -> None:
         self.resource = resource
+        self._file = file
         self.ended = threading.Event()
         self._devices = [Type["Device"](ID=f"device-{number}", health="Healthy") for number in range(count)]
         self._failing = failing
@@ -87,7 +96,9 @@ class Plugin:
         answer = Type["AllocateResponse"]()
         for wanted in request.container_requests:
             names = Type["Entry"](key="DEVICES", value=",".join(wanted.devices_ids))
-            answer.container_responses.add(envs=[names])
+            path = f"/dev/{self._file}"
+            spec = Type["DeviceSpec"](container_path=path, host_path=path, permissions="rw")
+            answer.container_responses.add(envs=[names], devices=[spec] if self._file else [])
         return answer
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -136,17 +147,38 @@ def serve(plugin: Plugin, sockets: Path) -> None:
     (sockets / endpoint).unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def device_file(directory: Path, name: str, group: int) -> Iterator[None]:
+    """A character device like /dev/null, for its group alone; nothing without a name."""
+    if not name:
+        yield
+        return
+    path = directory / name
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mknod(path, stat.S_IFCHR | 0o660, os.makedev(1, 3))
+    os.chown(path, 0, group)
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--resource", required=True, help="e.g. example.dev/npu")
     parser.add_argument("--count", type=int, default=1, help="how many devices there are")
     parser.add_argument("--failing-file", type=Path, default=Path("/state/failing"))
     parser.add_argument("--sockets", type=Path, default=SOCKETS)
+    parser.add_argument("--devices", type=Path, default=Path("/node-dev"), help="the node's /dev")
+    parser.add_argument("--device-file", default="", help="e.g. dri/renderD128, which is made and handed out")
+    parser.add_argument("--group", type=int, default=0, help="the group of that file")
     given = parser.parse_args()
-    plugin = Plugin(given.resource, given.count, given.failing_file)
+    plugin = Plugin(given.resource, given.count, given.failing_file, given.device_file)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: plugin.ended.set())
-    serve(plugin, given.sockets)
+    with device_file(given.devices, given.device_file, given.group):
+        serve(plugin, given.sockets)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,22 @@ _FAILING = "/state/failing"
 
 
 @dataclass(frozen=True)
+class DeviceFile:
+    """What a container gets with a device."""
+
+    name: str
+    """Below /dev."""
+    group: int
+
+
+@dataclass(frozen=True)
 class Devices:
     """One resource of the node on which its pod runs."""
 
     kubernetes: Kubernetes
     pod: str
     resource: str
+    node: str
 
     def break_down(self, why: str) -> None:
         """From now on every allocation fails."""
@@ -31,10 +41,14 @@ class Devices:
         """From now on allocations succeed."""
         self._run(f"import os; os.remove({_FAILING!r})")
 
+    def take_away(self) -> None:
+        """Nobody offers them any more."""
+        self.kubernetes.kubectl("delete", "pod", self.pod, "--wait=true")
+        until("the node has none", lambda: self.offered() == 0, timeout=60)
+
     def offered(self) -> int:
         """How many the node has to give, as the scheduler sees them."""
-        node = self.kubernetes.get("pod", self.pod)["spec"]["nodeName"]
-        allocatable = self.kubernetes.get("node", node)["status"]["allocatable"]
+        allocatable = self.kubernetes.get("node", self.node)["status"]["allocatable"]
         return int(allocatable.get(self.resource, "0"))
 
     def _run(self, script: str) -> None:
@@ -42,26 +56,30 @@ class Devices:
 
 
 @contextmanager
-def devices(kubernetes: Kubernetes, image: str, resource: str, count: int) -> Iterator[Devices]:
-    """The node offers them meanwhile; `image` is that of the server."""
+def devices(
+    kubernetes: Kubernetes, image: str, resource: str, count: int, file: DeviceFile | None = None
+) -> Iterator[Devices]:
+    """The node offers them meanwhile; `image` is that of the server, `file` is handed out with each."""
     name = resource.rpartition("/")[2]
     program = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
     kubernetes.apply(json.dumps(program | {"data": {_PROGRAM.name: _PROGRAM.read_text()}}))
-    kubernetes.apply(json.dumps(_pod(name, image, resource, count)))
-    found = Devices(kubernetes, name, resource)
+    kubernetes.apply(json.dumps(_pod(name, image, resource, count, file)))
     try:
         kubernetes.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+        node = kubernetes.get("pod", name)["spec"]["nodeName"]
+        found = Devices(kubernetes, name, resource, node)
         until("the node offers the devices", lambda: found.offered() == count, timeout=60)
         yield found
     finally:
-        kubernetes.kubectl("delete", "pod", name, "--wait=true")
+        kubernetes.kubectl("delete", "pod", name, "--wait=true", "--ignore-not-found")
         kubernetes.kubectl("delete", "configmap", name)
 
 
-def _pod(name: str, image: str, resource: str, count: int) -> dict:
+def _pod(name: str, image: str, resource: str, count: int, file: DeviceFile | None) -> dict:
     command = [_PYTHON, f"/program/{_PROGRAM.name}"]
     command += [f"--resource={resource}", f"--count={count}", f"--failing-file={_FAILING}"]
-    mounts = {"sockets": _SOCKETS, "program": "/program", "state": "/state"}
+    command += [f"--device-file={file.name}", f"--group={file.group}"] if file else []
+    mounts = {"sockets": _SOCKETS, "program": "/program", "state": "/state", "devices": "/node-dev"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -83,6 +101,7 @@ def _pod(name: str, image: str, resource: str, count: int) -> dict:
                 {"name": "sockets", "hostPath": {"path": _SOCKETS}},
                 {"name": "program", "configMap": {"name": name}},
                 {"name": "state", "emptyDir": {}},
+                {"name": "devices", "hostPath": {"path": "/dev"}},
             ],
         },
     }

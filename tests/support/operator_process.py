@@ -176,7 +176,7 @@ class Requests:
     RESOURCES = (
         "modelservers", "modelservers/status", "configmaps", "services", "serviceaccounts", "deployments",
         "controllerrevisions", "pods", "events", "leases", "horizontalpodautoscalers", "poddisruptionbudgets",
-        "scaledobjects", "capacitybuffers", "verticalpodautoscalers",
+        "scaledobjects", "capacitybuffers", "verticalpodautoscalers", "nodes",
     )  # fmt: skip
 
     def __init__(self, kubernetes: Kubernetes, account: str = RELEASE, prefix: str = "op") -> None:
