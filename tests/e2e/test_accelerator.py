@@ -28,8 +28,9 @@ def offered(
 
 
 def template(kubernetes: Kubernetes) -> dict:
-    spec: dict = kubernetes.get("deployment", NAME)["spec"]["template"]["spec"]
-    return spec
+    """The pod template's spec; nothing before there is one."""
+    found = kubernetes.items("deployments", selector(NAME))
+    return found[0]["spec"]["template"]["spec"] if found else {}
 
 
 def limits(spec: dict) -> dict[str, str]:

@@ -29,6 +29,7 @@ def facts(
     holds: str = XE,
     ready: bool = True,
     files: tuple[dict[str, Any], ...] = (),
+    groups: tuple[int, ...] = (),
     **more: Any,
 ) -> Facts:
     limits = {"cpu": "1", **({holds: "1"} if holds else {})}
@@ -38,7 +39,7 @@ def facts(
     }  # fmt: skip
     body = {
         "metadata": {"name": "p", "namespace": "n", "uid": "u", "resourceVersion": "1"},
-        "spec": {"containers": [container]},
+        "spec": {"containers": [container], "securityContext": {"supplementalGroups": list(groups)}},
         "status": {
             "phase": "Running", "podIP": "10.0.0.1",
             "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
@@ -89,6 +90,10 @@ CASES: dict[str, tuple[Verdict, str, str, tuple[str, ...]]] = {
     "a device file that it may not open": (
         judged(facts(ready=False, files=(FILE,))), "False", "DeviceNotPermitted",
         ("/dev/dri/renderD128", "group 109", "accelerator.renderGroup"),
+    ),
+    "a device file that it may not open although it has its group": (
+        judged(facts(ready=False, files=(FILE,), groups=(109,))), "False", "DeviceNotPermitted",
+        ("in its group 109", "mode is 660"),
     ),
     "a device file of root": (
         judged(facts(ready=False, files=({**FILE, "group": 0},))), "False", "DeviceNotPermitted",

@@ -157,6 +157,7 @@ def device_file(directory: Path, name: str, group: int) -> Iterator[None]:
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
     os.mknod(path, stat.S_IFCHR | 0o660, os.makedev(1, 3))
+    path.chmod(0o660)  # whatever the umask
     os.chown(path, 0, group)
     try:
         yield

@@ -73,6 +73,8 @@ def devices(
     finally:
         kubernetes.kubectl("delete", "pod", name, "--wait=true", "--ignore-not-found")
         kubernetes.kubectl("delete", "configmap", name)
+        # The next plugin of the same resource begins with devices of its own.
+        until("the node has none", lambda: not found.offered(), timeout=60)
 
 
 def _pod(name: str, image: str, resource: str, count: int, file: DeviceFile | None) -> dict:

@@ -95,6 +95,12 @@ def _refusal(pod: Pod, path: str, group: int) -> Verdict:
             f"pod {pod.name} cannot open {path}, which belongs to group 0: give the device files of the node "
             "a group of their own (usually render), which the pods are given then",
         )
+    if group in pod.groups:
+        return fails(
+            Reason.DEVICE_NOT_PERMITTED,
+            f"pod {pod.name} cannot open {path} although it is in its group {group}: check that the file's "
+            "mode is 660 on the node, and that the device plugin hands it out for reading and writing",
+        )
     return fails(
         Reason.DEVICE_NOT_PERMITTED,
         f"pod {pod.name} cannot open {path}, which belongs to group {group}. The pods are replaced by some "

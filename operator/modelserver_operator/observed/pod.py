@@ -79,6 +79,8 @@ class Pod:
     """Whether resources are set for the pod as a whole, which nobody gives exclusive CPUs."""
     devices: tuple[str, ...] = ()
     """What its server's container gets from device plugins."""
+    groups: tuple[int, ...] = ()
+    """Supplemental groups of its processes."""
     is_limited: bool = False
     """Whether its server's container has a CPU limit."""
     started: str = ""
@@ -113,6 +115,7 @@ def read_pod(body: Raw) -> Pod:
         started=_started(status),
         has_pod_resources=bool(spec.get("resources")),
         devices=tuple(sorted(name for name in _limits(spec) if "/" in name)),
+        groups=tuple((spec.get("securityContext") or {}).get("supplementalGroups") or ()),
         is_limited="cpu" in _limits(spec),
     )
 
