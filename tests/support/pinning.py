@@ -24,4 +24,6 @@ def pinning(node: str) -> Iterator[None]:
         until("the plugin is registered", lambda: "ready" in run(*ready), timeout=30)
         yield
     finally:
-        run("exec", node, "sh", "-c", f"kill $(cat {_PID})")
+        # It leaves the runtime when its connection ends; a second one would contradict it until then.
+        end = f"pid=$(cat {_PID}); kill $pid; while kill -0 $pid 2> /dev/null; do sleep 0.1; done"
+        run("exec", node, "timeout", "20", "sh", "-c", end)

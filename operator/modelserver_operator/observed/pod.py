@@ -98,7 +98,6 @@ def read_pod(body: Raw) -> Pod:
         is_ready=conditions.get("Ready", {}).get("status") == "True",
         is_leaving=bool(metadata.get("deletionTimestamp")) or status.get("phase") in {"Failed", "Succeeded"},
         qos_class=status.get("qosClass", ""),
-        cpu_request=_cpu_request(spec),
         containers=tuple(item["name"] for item in _containers(spec)),
         revision_annotation=(metadata.get("annotations") or {}).get(naming.REVISION_ANNOTATION, ""),
         waiting=_waiting(conditions.get("PodScheduled", {}), states),
@@ -113,11 +112,19 @@ def read_pod(body: Raw) -> Pod:
         is_admitted=bool(status.get("containerStatuses")) and status.get("phase") in {"Pending", "Running"},
         scheduled=_scheduled(conditions.get("PodScheduled", {})),
         started=_started(status),
-        has_pod_resources=bool(spec.get("resources")),
-        devices=tuple(sorted(name for name in _limits(spec) if "/" in name)),
-        groups=tuple((spec.get("securityContext") or {}).get("supplementalGroups") or ()),
-        is_limited="cpu" in _limits(spec),
+        **_hardware(spec),
     )
+
+
+def _hardware(spec: Raw) -> dict[str, Any]:
+    limits = (_server(spec).get("resources") or {}).get("limits") or {}
+    return {
+        "cpu_request": _cpu_request(spec),
+        "has_pod_resources": bool(spec.get("resources")),
+        "is_limited": "cpu" in limits,
+        "devices": tuple(sorted(name for name in limits if "/" in name)),
+        "groups": tuple((spec.get("securityContext") or {}).get("supplementalGroups") or ()),
+    }
 
 
 def _identity(metadata: Raw) -> dict[str, Any]:
@@ -143,10 +150,6 @@ def _containers(spec: Raw) -> list[Raw]:
 def _server(spec: Raw) -> Raw:
     """The container of the server, or an empty one."""
     return next((item for item in spec.get("containers") or [] if item["name"] == naming.CONTAINER), {})
-
-
-def _limits(spec: Raw) -> Raw:
-    return (_server(spec).get("resources") or {}).get("limits") or {}
 
 
 def _cpu_request(spec: Raw) -> Decimal:

@@ -7,8 +7,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/containerd/nri/pkg/api"
 	"github.com/containerd/nri/pkg/stub"
@@ -55,18 +53,17 @@ func (plugin) UpdateContainer(
 }
 
 func main() {
-	ending, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ending); err != nil && ending.Err() == nil {
+	// A signal ends it as it ends any program: the runtime forgets a plugin whose connection ends.
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "pin:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ending context.Context) error {
+func run() error {
 	connection, err := stub.New(plugin{}, stub.WithPluginName("pin"), stub.WithPluginIdx("50"))
 	if err != nil {
 		return err
 	}
-	return connection.Run(ending)
+	return connection.Run(context.Background())
 }
