@@ -284,11 +284,11 @@ class Reconciler:
 
     async def _leave(self, key: Key, body: Raw, previous: Status, error: Invalid) -> Status:
         """No accepted form is known, so nothing is applied: only what is there is counted."""
+        self._occupancy.forget(key)
         seen, metadata = self.store.snapshot(key), body["metadata"]
-        rejection = Rejection(error, metadata.get("generation", 0))
         pods = await self._waiting.explain(key, seen.pods)
         facts = Facts(seen.rollout_of(metadata["name"], metadata["uid"]), pods)
-        return reject(rejection, facts, previous, self.now())
+        return reject(Rejection(error, metadata.get("generation", 0)), facts, previous, self.now())
 
     async def _look(self, key: Key, server: ModelServer, outcome: Outcome, revision: str) -> Facts:
         """Everything is judged as it was at one moment, after the writes."""

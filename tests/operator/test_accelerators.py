@@ -13,13 +13,14 @@ from modelserver_operator.changes.templates import Choice, History, choose, new_
 from modelserver_operator.clients.nodes import read_offer
 from modelserver_operator.desired import Images
 from modelserver_operator.desired.accelerators import Found, allot, family
-from modelserver_operator.desired.deployment import strategy
+from modelserver_operator.desired.deployment import deployment
 from modelserver_operator.desired.kept import read_kept
 from modelserver_operator.errors import Invalid
 from tests.support.modelservers import model_server
 
 IMAGES = Images("cpu", "gpu", "npu")
 XE, I915, NPU = "gpu.intel.com/xe", "gpu.intel.com/i915", "npu.intel.com/accel"
+IN_PLACE = {"maxSurge": 0, "maxUnavailable": 1}
 BOTH = Found({XE: 2, I915: 3})
 
 
@@ -45,7 +46,8 @@ def after(choice: Choice, **fields: Any) -> History:
 def limits(choice: Choice) -> dict[str, str]:
     """Of device plugins, in the pod template."""
     container = choice.kept.template["spec"]["containers"][0]
-    return {name: amount for name, amount in container["resources"]["limits"].items() if "/" in name}
+    given = container.get("resources", {}).get("limits", {})
+    return {name: amount for name, amount in given.items() if "/" in name}
 
 
 def groups(choice: Choice) -> list[int]:
@@ -149,7 +151,12 @@ def test_an_object_from_before_gets_no_resource_until_it_asks():
     }
     past = History(current=new_stored(server(device="AUTO:GPU,CPU"), replace(before, template=bare)))
 
-    assert limits(chosen(Found({XE: 1}), past, device="AUTO:GPU,CPU")) == {XE: "1"}
+    later = chosen(Found({XE: 1}), past, device="AUTO:GPU,CPU", nireq=3)
+    assert limits(later) == {}, "an upgrade of the operator replaces no pod"
+    assert later.is_upgrade_available()
+    body = model_server(device="AUTO:GPU,CPU")
+    body["metadata"]["annotations"] = {"modelserver.dev/upgrade": "1"}
+    assert limits(choose(parse(body), IMAGES, past, Found({XE: 1}))) == {XE: "1"}
 
 
 def test_learned_groups_are_only_ever_added_and_all_else_stays():
@@ -178,8 +185,12 @@ def test_not_every_group_is_learned(found: tuple[int, ...], want: tuple[int, ...
 
 @pytest.mark.parametrize("device", ["GPU", "AUTO:GPU,CPU", "NPU"])
 def test_with_an_accelerator_an_old_pod_is_stopped_first(device: str):
-    assert strategy(spec(device=device)) == {"maxSurge": 0, "maxUnavailable": 1}
-    assert strategy(spec(device="AUTO:-GPU")) == {"maxSurge": 1, "maxUnavailable": 0}
+    kept = chosen(Found({XE: 1, NPU: 1}), device=device).kept
+    made = server(device=device)
+
+    assert deployment(made, kept.template)["spec"]["strategy"]["rollingUpdate"] == IN_PLACE
+    without = chosen(device="CPU").kept
+    assert deployment(made, without.template)["spec"]["strategy"]["rollingUpdate"] != IN_PLACE
 
 
 FORMS = st.sampled_from(
@@ -211,7 +222,7 @@ def test_the_same_demand_gives_the_same_pods_whatever_nodes_do(device, accelerat
     one = chosen(Found(first), **fields)
     other = chosen(Found(then), after(one, **fields), **fields)
 
-    if one.kept.resources or not one.unadvertised:
+    if not one.kept.awaits_resources:
         assert other.kept.template == one.kept.template
     assert all(int(amount) >= 1 for amount in limits(other).values())
 

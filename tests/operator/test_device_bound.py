@@ -111,7 +111,10 @@ CASES: dict[str, tuple[Verdict, str, str, tuple[str, ...]]] = {
         "ResourceNotAdvertised", ("may not list nodes",),
     ),
     "it runs although no node advertises one any more": (
-        judged(facts(unadvertised=(XE,))), "False", "ResourceNotAdvertised", (),
+        judged(facts(unadvertised=(XE,))), "True", "Bound", (),
+    ),
+    "what runs has none, and no node advertises one": (
+        judged(facts("CPU", ("CPU",), holds="", unadvertised=(XE,))), "False", "ResourceNotAdvertised", (),
     ),
     "not ready yet": (judged(facts(ready=False)), "Unknown", "NoPodReady", ()),
 }  # fmt: skip

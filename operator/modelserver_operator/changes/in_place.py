@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from modelserver_operator.api import ModelServer
 from modelserver_operator.changes.templates import History
-from modelserver_operator.desired.accelerators import families
+from modelserver_operator.desired.accelerators import beside
 from modelserver_operator.desired.deployment import strategy
 from modelserver_operator.desired.kept import Kept
 from modelserver_operator.observed.child import Rollout
@@ -23,7 +23,8 @@ def replaces_in_place(server: ModelServer, rollout: Rollout | None, pods: Iterab
     """Never against the object's own maxSurge or maxUnavailable; with an accelerator it is the default."""
     policy = server.spec.rollout
     is_chosen = policy.max_surge is not None or policy.max_unavailable is not None
-    if rollout is None or is_chosen or families(server.spec):
+    pods = tuple(pods)
+    if rollout is None or is_chosen or any(beside(server.spec, pod.devices) for pod in pods):
         return False
     if rollout.in_place:
         return not rollout.is_complete(server.spec.replicas)
@@ -34,19 +35,15 @@ def interruption(server: ModelServer, rollout: Rollout | None, past: History, ke
     """What a new template costs, to be said before it is applied; empty where nothing is stopped first."""
     if past.current is None or past.current.kept.template == kept.template or server.spec.paused:
         return ""
-    kinds = " or ".join(families(server.spec))
-    if (
-        not kinds
-        or rollout is None
-        or not rollout.ready
-        or strategy(server.spec)["maxSurge"] not in {0, "0%"}
-    ):
+    held = beside(server.spec, kept.devices)
+    is_first = strategy(server.spec, has_devices=bool(held))["maxSurge"] in {0, "0%"}
+    if rollout is None or not rollout.ready or not held or not is_first:
         return ""
     stopped = "its pod is" if rollout.replicas == 1 else "old pods are"
     until = ", and nothing is served until then" if rollout.replicas == 1 else ", one at a time"
     return (
-        f"the pod template changes, and each pod takes its {kinds} with it: {stopped} stopped before the "
-        f"replacement starts{until}"
+        f"the pod template changes, and each pod takes its {', '.join(held)} with it: {stopped} stopped before "
+        f"the replacement starts{until}"
     )
 
 

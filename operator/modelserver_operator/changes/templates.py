@@ -27,7 +27,6 @@ from modelserver_operator.desired.accelerators import (
     Found,
     allot,
     decisive,
-    demands,
     missing,
 )
 from modelserver_operator.desired.config import configuration
@@ -158,8 +157,7 @@ def _is_for(kept: Kept, spec: Spec) -> bool:
 
 def _serves(kept: Kept, spec: Spec, allotment: Allotment) -> bool:
     """Whether it needs no change, and has the resources if they are known by now."""
-    is_short = allotment.is_chosen and bool(demands(spec)) and not kept.resources
-    return not is_short and same_template(kept.template_inputs, spec)
+    return not (kept.awaits_resources and allotment.is_chosen) and same_template(kept.template_inputs, spec)
 
 
 def _readable(kept: Kept, server: ModelServer, past: History) -> Kept:

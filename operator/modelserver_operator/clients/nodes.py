@@ -1,5 +1,6 @@
 """What the nodes offer: asked only when an object depends on it, and by nobody who may not list them."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -35,19 +36,23 @@ class Nodes:
         self._clock = clock
         self._offer: Offer | None = None
         self._until = float("-inf")
+        self._lock = asyncio.Lock()
 
     async def look(self) -> Offer | None:
-        """None where they may not be listed."""
-        if self._clock() < self._until:
+        """None where they may not be listed. Who looks meanwhile waits: not to know yet is another answer."""
+        async with self._lock:
+            if self._clock() >= self._until:
+                await self._list()
             return self._offer
-        # Others that look meanwhile take what is known.
-        self._until = self._clock() + _FRESH_SECONDS
+
+    async def _list(self) -> None:
+        seconds = _FRESH_SECONDS
         try:
             self._offer = read_offer(await self._cluster.nodes())
         except ApiError as error:
             _logger.info("nodes cannot be listed: %s", error)
-            self._offer, self._until = None, self._clock() + _AFTER_REFUSAL
-        return self._offer
+            self._offer, seconds = None, _AFTER_REFUSAL
+        self._until = self._clock() + seconds
 
 
 def read_offer(bodies: Iterable[Mapping[str, Any]]) -> Offer:

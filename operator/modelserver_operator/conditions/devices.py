@@ -35,7 +35,9 @@ def _served(server: ModelServer, facts: Facts) -> Verdict:
                 Reason.OTHER_DEVICE,
                 f'pod {pod.name}: model "{model.name}" runs on {others} instead of {model.device}',
             )
-    if verdict := _unused(facts, families(server.spec)) or _unadvertised(server, facts):
+    # Who has it already needs no node to advertise it: a DRA driver may have given it.
+    lacks = not all(set(facts.unadvertised) <= set(pod.devices) for pod in facts.ready_pods())
+    if verdict := _unused(facts, families(server.spec)) or (_unadvertised(server, facts) if lacks else None):
         return verdict
     used = ", ".join(sorted({name for _, model in pairs for name in _used(model)})) or "no device yet"
     is_automatic = any(read_device(model.device).is_automatic for _, model in pairs)

@@ -7,7 +7,7 @@ from modelserver_operator.api.status import ConditionType, Reason
 from modelserver_operator.conditions.remedies import with_remedy
 from modelserver_operator.conditions.trouble import rejection, trouble
 from modelserver_operator.conditions.verdict import Verdict, fails, holds
-from modelserver_operator.desired.accelerators import families
+from modelserver_operator.desired.accelerators import beside
 from modelserver_operator.observed.facts import Facts, Outcome
 
 Judged = Mapping[ConditionType, Verdict]
@@ -117,11 +117,12 @@ def _is_rolling(server: ModelServer, facts: Facts, _judged: Judged) -> Verdict |
 def _what_makes_room(server: ModelServer, facts: Facts) -> str:
     """Announced before it happens, because with one replica it interrupts the service."""
     policy = server.spec.rollout
-    if families(server.spec) and policy.max_surge is None and policy.max_unavailable is None:
+    is_chosen = policy.max_surge is not None or policy.max_unavailable is not None
+    if any(beside(server.spec, pod.devices) for pod in facts.pods) and not is_chosen:
         return ": each takes its GPU or NPU with it, so an old pod is stopped before its replacement starts"
     if not facts.without_room():
         return ""
-    if policy.max_surge is not None or policy.max_unavailable is not None:
+    if is_chosen:
         return (
             ", and no node can fit an extra pod: with rollout.maxSurge 0 and maxUnavailable 1 old pods would "
             "be stopped first"

@@ -117,6 +117,12 @@ def _largest(name: str, advertised: Amounts | None) -> str | None:
     return max(offered, key=lambda resource: (advertised or {})[resource], default=None)
 
 
+def beside(spec: Spec, devices: Iterable[str]) -> tuple[str, ...]:
+    """Of resources of device plugins those that stand for a GPU or NPU: the others are in spec.resources."""
+    listed = {**(spec.resources.limits or {}), **(spec.resources.requests or {})}
+    return tuple(name for name in devices if name not in listed)
+
+
 def learned(groups: Iterable[int]) -> tuple[int, ...]:
     """Groups that may be given: never that of root, and not any number of them."""
     return tuple(sorted({group for group in groups if group > 0})[:MOST_GROUPS])

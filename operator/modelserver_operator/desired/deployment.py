@@ -6,7 +6,7 @@ from typing import Any
 
 from modelserver_operator import naming
 from modelserver_operator.api import ModelServer, Spec
-from modelserver_operator.desired.accelerators import Allotment, families
+from modelserver_operator.desired.accelerators import Allotment, beside
 from modelserver_operator.desired.images import Images
 from modelserver_operator.desired.pod import pod_spec
 
@@ -58,7 +58,12 @@ def deployment(
             "minReadySeconds": _SETTLING_SECONDS,
             # Loading may use the whole start-up timeout before a rollout counts as stuck.
             "progressDeadlineSeconds": server.spec.rollout.startup_timeout_seconds + 60,
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": strategy(server.spec, measures)},
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": strategy(
+                    server.spec, measures, has_devices=bool(beside(server.spec, devices_of(template)))
+                ),
+            },
             "selector": {"matchLabels": naming.selector(server.name)},
             "template": dict(template),
         },
@@ -77,11 +82,18 @@ def pod_template(server: ModelServer, images: Images, allotment: Allotment) -> d
     }
 
 
-def strategy(spec: Spec, measures: Measures = AS_USUAL) -> dict[str, int | str]:
-    """Where no node can fit an extra pod, or with an accelerator, an old pod is stopped first."""
+def devices_of(template: Mapping[str, Any]) -> tuple[str, ...]:
+    """Resources of device plugins that a pod template requests."""
+    containers = (template.get("spec") or {}).get("containers") or []
+    limits = [(container.get("resources") or {}).get("limits") or {} for container in containers]
+    return tuple(sorted({name for amounts in limits for name in amounts if "/" in name}))
+
+
+def strategy(spec: Spec, measures: Measures = AS_USUAL, *, has_devices: bool = False) -> dict[str, int | str]:
+    """Where no node can fit an extra pod, or with a GPU or NPU, an old pod is stopped first."""
     if measures.only_surges:
         return {"maxSurge": 1, "maxUnavailable": 0}
-    scarce = measures.in_place or bool(families(spec))
+    scarce = measures.in_place or has_devices
     surge, unavailable = spec.rollout.max_surge, spec.rollout.max_unavailable
     if surge is None:
         surge = 0 if scarce and unavailable not in {0, "0%"} else 1

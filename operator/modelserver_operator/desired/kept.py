@@ -13,7 +13,7 @@ from modelserver_operator import naming
 from modelserver_operator.api import ModelServer
 from modelserver_operator.desired.accelerators import Allotment, Amounts, allot, demands
 from modelserver_operator.desired.config import Configuration, configuration, read_configuration
-from modelserver_operator.desired.deployment import pod_template
+from modelserver_operator.desired.deployment import devices_of, pod_template
 from modelserver_operator.desired.images import Images
 from modelserver_operator.desired.inputs import config_inputs, template_inputs
 
@@ -34,8 +34,15 @@ class Kept:
     """The image of a server that refuses the key unknownKeys, from before the templates were kept."""
     resources: Amounts = field(default_factory=dict)
     """What was chosen for its GPUs and NPUs; empty where nothing had to be, or nothing was advertised."""
+    awaits_resources: bool = False
+    """Whether nothing was: it is made again when a node advertises what it needs."""
     groups: tuple[int, ...] = ()
     """Groups of device files that were learned from servers."""
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What the pods get from device plugins."""
+        return devices_of(self.template)
 
     @property
     def image(self) -> str:
@@ -51,7 +58,7 @@ class Kept:
         }
         optional = {
             "upgrade": self.upgrade, "strictImage": self.strict_image, "resources": dict(self.resources),
-            "groups": list(self.groups),
+            "groups": list(self.groups), "awaitsResources": self.awaits_resources,
         }  # fmt: skip
         return data | {key: value for key, value in optional.items() if value}
 
@@ -69,6 +76,7 @@ def read_kept(text: str) -> Kept | None:
             strict_image=data.get("strictImage", ""),
             resources={str(name): int(count) for name, count in data.get("resources", {}).items()},
             groups=tuple(int(group) for group in data.get("groups", ())),
+            awaits_resources=bool(data.get("awaitsResources")),
         )
         is_whole = bool(kept.image)
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -89,6 +97,7 @@ def rendered(
         upgrade=server.upgrade,
         resources=allotment.resources if allotment.is_chosen and demands(server.spec) else {},
         groups=allotment.groups,
+        awaits_resources=not allotment.is_chosen,
     )
 
 
