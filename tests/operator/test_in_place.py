@@ -106,12 +106,18 @@ def test_only_pods_that_would_make_room_go(pods: list[Pod], want: bool):
     [
         pytest.param({"rollout": {"maxSurge": 1}}, id="maxSurge is set"),
         pytest.param({"rollout": {"maxUnavailable": 0}}, id="maxUnavailable is set"),
-        pytest.param({"device": "GPU", "accelerator": {"resourceName": "a.b/c"}}, id="a device"),
     ],
 )
 def test_a_setting_of_the_object_is_never_overridden(spec: dict[str, Any]):
     assert not decides(OLD, NEW, **spec)
     assert not decides(OLD, NEW, live=replace(LIVE, in_place=True), **spec)
+
+
+def test_pods_with_a_device_are_replaced_in_place_anyway():
+    pods = [replace(each, devices=("a.b/c",)) for each in (OLD, NEW)]
+
+    assert not decides(*pods, device="GPU", accelerator={"resourceName": "a.b/c"})
+    assert decides(*pods, resources={"limits": {"a.b/c": 1}}), "one that the object lists is no GPU"
 
 
 @given(

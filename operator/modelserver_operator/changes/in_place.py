@@ -42,8 +42,8 @@ def interruption(server: ModelServer, rollout: Rollout | None, past: History, ke
     stopped = "its pod is" if rollout.replicas == 1 else "old pods are"
     until = ", and nothing is served until then" if rollout.replicas == 1 else ", one at a time"
     return (
-        f"the pod template changes, and each pod takes its {', '.join(held)} with it: {stopped} stopped before "
-        f"the replacement starts{until}"
+        f"the pod template changes, and each pod takes its {', '.join(held)} with it: {stopped} stopped "
+        f"before the replacement starts{until}"
     )
 
 
