@@ -110,7 +110,7 @@ MUTATIONS = {
         ("prune: deployments 403 for ever",),
     ),
     "a refused write is tried without a pause": Mutation(
-        "reconcile.py",
+        "observed/pace.py",
         "return min(60.0, 2.0 ** min(tries, 6))",
         "return 0.1",
         ("create: configmaps 403 for ever",),

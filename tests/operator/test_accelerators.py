@@ -132,14 +132,17 @@ def test_without_a_node_that_advertises_one_the_likeliest_is_requested_until_one
     assert (limits(now), now.unadvertised) == ({I915: "1"}, ())
 
 
-def test_what_runs_stays_where_no_node_advertises_what_is_demanded_now():
+def test_what_serves_stays_where_no_node_advertises_what_is_demanded_now():
     running = chosen(device="CPU")
+    past = after(running)
+    serving = replace(past, good=past.current)
 
     for found in (Found({}), Found(None)):
-        later = chosen(found, after(running), device="GPU", hint="LATENCY")
+        later = chosen(found, serving, device="GPU", hint="LATENCY")
         assert later.kept == running.kept, "neither pods nor configuration change"
         assert later.unadvertised == (XE,)
-    assert limits(chosen(Found({XE: 1}), after(running), device="GPU")) == {XE: "1"}
+        assert limits(chosen(found, past, device="GPU")) == {XE: "1"}, "nothing serves that could be lost"
+    assert limits(chosen(Found({XE: 1}), serving, device="GPU")) == {XE: "1"}
 
 
 def test_an_object_from_before_gets_no_resource_until_it_asks():

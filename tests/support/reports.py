@@ -16,6 +16,7 @@ def report(revision: str = "r1", models: int = 1, **changes: Any) -> dict[str, A
     }  # fmt: skip
     return {
         "schemaVersion": 1, "revision": revision, "affinity": [0], "cpusOnline": 4, "threads": 1,
+        "quota": None, "cpus": {"cgroup": 2, "ownCpuset": [0], "siblings": [], "numaNodes": []},
         "pinning": True, "pinningReason": "one model on CPUs of its own", "workers": 1, "warnings": [],
         "models": [{"name": f"m{number or ''}", **model} for number in range(models)],
     }  # fmt: skip

@@ -116,11 +116,11 @@ def choose(server: ModelServer, images: Images, past: History, found: Found = UN
     """The table above; Invalid: a new config.json would be too large.
 
     `found`: what the cluster decides about GPUs and NPUs. What was chosen before for the same demands stays,
-    learned groups are added, and where no node advertises what is demanded, what runs stays as it is.
+    learned groups are added, and where no node advertises what is demanded, what serves stays as it is.
     """
     allotment = _allotment(server.spec, past, found)
     fresh, absent = rendered(server, images, allotment), missing(allotment, found.advertised)
-    if not allotment.is_chosen and past.current and not _is_for(past.current.kept, server.spec):
+    if not allotment.is_chosen and past.good and past.current and not _is_for(past.current.kept, server.spec):
         return Choice(past.current.kept, past.current.kept, absent)
     before = past.current.kept if past.current else fresh
     strict_image = before.strict_image or past.strict_image
