@@ -68,13 +68,24 @@ def add_services(cluster: Cluster, engine: Engine, image: NodeImage) -> None:
 _NARROW = """
 set -eu
 version1=/sys/fs/cgroup/cpuset
-if [ -d "$version1" ]; then
-    find "$version1" -depth -path '*kubepods*' -name cpuset.cpus -exec sh -c 'echo 0 > "$1"' _ {} ';'
-else
-    find /sys/fs/cgroup -type d -name '*kubepods.slice' -exec sh -c 'echo 0 > "$1"/cpuset.cpus' _ {} ';' -quit
-fi
+[ -d "$version1" ] || version1=
+top=$(find "${version1:-/sys/fs/cgroup}" -type d -name '*kubepods.slice' -print -quit)
+held=0
+while [ "$held" -lt 50 ]; do
+    if [ "$(cat "$top/cpuset.cpus")" = 0 ]; then
+        held=$((held + 1))
+    elif [ -n "$version1" ]; then
+        held=0
+        find "$top" -depth -name cpuset.cpus -exec sh -c 'echo 0 > "$1"' _ {} ';' 2> /dev/null || true
+    else
+        held=0
+        echo 0 > "$top/cpuset.cpus"
+    fi
+    sleep 0.1
+done
 """
-"""Version 1 takes no set that lacks a CPU of a group below it, so these come first."""
+"""Version 1 takes no set that lacks a CPU of a group below it, so these come first. A kubelet that has just
+begun may write its own set once more, and a pod that starts may bring one: it counts when held for 5 s."""
 
 
 def _narrow(cluster: Cluster, engine: Engine) -> None:
@@ -82,7 +93,7 @@ def _narrow(cluster: Cluster, engine: Engine) -> None:
     node = f"{cluster.name}-worker"
     wait_until(lambda: cluster.kubernetes().succeeds("get", "node", node), 60)
     cluster.kubectl("wait", f"node/{node}", "--for=condition=Ready", "--timeout=90s", timeout=100)
-    engine.run("exec", node, "sh", "-c", _NARROW)
+    engine.run("exec", node, "timeout", "60", "sh", "-c", _NARROW)
 
 
 def load(cluster: Cluster, engine: Engine, images: tuple[str, ...]) -> None:
