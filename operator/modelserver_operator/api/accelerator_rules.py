@@ -1,6 +1,6 @@
 """Rules about a GPU or NPU: it must be of use to a device, and there must be as many as a device names."""
 
-from modelserver_operator.api.devices import read_device
+from modelserver_operator.api.devices import DeviceForm, read_device
 from modelserver_operator.api.rule import Rule
 from modelserver_operator.api.spec import Spec
 
@@ -16,13 +16,13 @@ def _may_use_cel(family: str) -> str:
     )
 
 
-def _devices(spec: Spec) -> list[str]:
-    return [spec.device, *(model.device for model in spec.models if model.device)]
+def device_forms(spec: Spec) -> list[DeviceForm]:
+    """Of an object's device strings, its own first."""
+    return [read_device(text) for text in (spec.device, *(model.device for model in spec.models)) if text]
 
 
 def _is_used(spec: Spec, *families: str) -> bool:
-    forms = [read_device(text) for text in _devices(spec)]
-    return any(form.may_use(family) for form in forms for family in families)
+    return any(form.may_use(family) for form in device_forms(spec) for family in families)
 
 
 def _is_of_use(spec: Spec) -> bool:
@@ -39,7 +39,7 @@ def _are_enough(spec: Spec) -> bool:
     if spec.accelerator is None or spec.accelerator.count is None:
         return True
     count = spec.accelerator.count
-    return all(read_device(text).count("GPU") <= max(1, count) for text in _devices(spec))
+    return all(form.count("GPU") <= count for form in device_forms(spec))
 
 
 def _of_kind(prefix: str, family: str) -> str:

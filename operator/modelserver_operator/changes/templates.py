@@ -27,6 +27,7 @@ from modelserver_operator.desired.accelerators import (
     Found,
     allot,
     decisive,
+    families,
     missing,
 )
 from modelserver_operator.desired.config import configuration
@@ -141,6 +142,8 @@ def choose(server: ModelServer, images: Images, past: History, found: Found = UN
 
 
 def _allotment(spec: Spec, past: History, found: Found) -> Allotment:
+    if not families(spec):
+        return allot(spec, found)  # nothing is chosen, so what is kept need not be read for it
     kept = [item.kept for item in past.stored() if _is_for(item.kept, spec)]
     before = next((item.resources for item in kept if item.resources), None)
     groups = {*found.groups, *(group for item in kept for group in item.groups)}

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from modelserver_operator.api import Spec
-from modelserver_operator.api.devices import ACCELERATORS, read_device
+from modelserver_operator.api.accelerator_rules import device_forms
+from modelserver_operator.api.devices import ACCELERATORS
 
 RESOURCES = {
     "GPU": ("gpu.intel.com/xe", "gpu.intel.com/i915"),
@@ -45,14 +46,9 @@ class Allotment:
 NONE = Allotment()
 
 
-def devices(spec: Spec) -> tuple[str, ...]:
-    """The device strings of an object, its own first."""
-    return (spec.device, *(model.device for model in spec.models if model.device))
-
-
 def families(spec: Spec) -> tuple[str, ...]:
     """The accelerators that the object is about: those that a device names, or accelerator is for."""
-    forms = [read_device(text) for text in devices(spec)]
+    forms = device_forms(spec)
     named = [name for name in ACCELERATORS if any(form.count(name) for form in forms)]
     if spec.accelerator is not None and not named:
         named = [_family_of(spec.accelerator.resource_name or "")]
@@ -74,7 +70,7 @@ def demands(spec: Spec) -> dict[str, int]:
     """How many devices of each family a replica needs whose resource the object does not name."""
     given = spec.accelerator
     named = _family_of(given.resource_name) if given and given.resource_name else ""
-    forms = [read_device(text) for text in devices(spec)]
+    forms = device_forms(spec)
     found = {}
     for name in families(spec):
         if name != named:
@@ -88,7 +84,7 @@ def given(spec: Spec) -> dict[str, int]:
     accelerator = spec.accelerator
     if accelerator is None or accelerator.resource_name is None:
         return {}
-    forms = [read_device(text) for text in devices(spec)]
+    forms = device_forms(spec)
     least = max(form.count(_family_of(accelerator.resource_name)) for form in forms)
     return {accelerator.resource_name: accelerator.count or max(1, least)}
 

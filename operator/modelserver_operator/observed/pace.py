@@ -1,9 +1,9 @@
 """When an object is looked at again although nothing reports a change."""
 
 from modelserver_operator.observed.facts import Outcome
+from modelserver_operator.observed.store import Key
 
 _QUICK, _SLOW, _QUICK_TRIES = 5.0, 120.0, 24
-Key = tuple[str, str]
 
 
 class Pace:
